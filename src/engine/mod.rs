@@ -1,0 +1,1 @@
+//! The dispatcher and its workers; speaks only in events.

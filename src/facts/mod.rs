@@ -1,0 +1,1 @@
+//! Probe scripts for facts and the pure parsers of their output.

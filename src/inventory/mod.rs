@@ -1,0 +1,1 @@
+//! Hosts, groups and their variables from ini, yaml, directories and executables; patterns over them.

@@ -1,0 +1,3 @@
+//! The `xplay` binary: everything lives in the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Modules for xCAT management nodes; each reads back what it did.

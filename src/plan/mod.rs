@@ -1,0 +1,1 @@
+//! Steps, effects, risks and their renderings.

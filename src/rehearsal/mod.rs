@@ -1,0 +1,1 @@
+//! Embedded SSH hosts with an emulated xCAT cluster. `run` never needs it.

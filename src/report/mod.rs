@@ -1,0 +1,1 @@
+//! Consumes engine events: terminal, plain lines, JSON lines, HTML.

@@ -1,0 +1,1 @@
+//! The only user of minijinja: compiled templates, lazy variables, filters, tests, lookups.

@@ -1,0 +1,1 @@
+//! Sessions: run a framed script on a host, stream its output, move bytes. Knows no modules.

@@ -1,0 +1,1 @@
+//! YAML events to nodes with spans; PyYAML scalars; the emitter.
