@@ -26,7 +26,7 @@ impl Hash for Key {
             Key::Int(i) => i.hash(state),
             Key::Bool(b) => i128::from(*b).hash(state),
             Key::Float(f) => f.hash(state),
-            Key::Null => ().hash(state),
+            Key::Null => 0u8.hash(state),
         }
     }
 }
