@@ -1,3 +1,229 @@
-//! Modules: probe, plan and result as pure functions; one file per module, found by its Ansible name.
+//! Modules: what to look at, what would change, what came out. One file per module, found by its Ansible name.
+//!
+//! A module is a set of pure functions; the engine does all input and output. [`Module::probe`] gives a script that
+//! only reads, [`Module::plan`] turns its output into a [`Prediction`], whose [`Change`] is data that the engine
+//! executes, and [`Module::finish`] turns the outputs into the result. A module cannot print or open sockets.
 
+mod args;
+mod call;
 pub mod xcat;
+
+pub use args::{ArgKind, ArgSpec, Args, ModuleSpec};
+pub use call::{Call, LocalFiles, Target};
+
+use std::path::PathBuf;
+
+use crate::transport::{Content, Output};
+use crate::value::{Map, Value};
+
+/// A module that works on a target through scripts.
+pub trait Module: Send + Sync {
+    fn spec(&self) -> &'static ModuleSpec;
+
+    /// Returns the script that looks at the target. It must not write. Nothing when there is nothing to look at.
+    fn probe(&self, call: &Call) -> Result<Option<String>, Failure>;
+
+    /// Predicts from the probe's output, and says how to bring the change about. Pure.
+    fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure>;
+
+    /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
+    /// result and fails when an action failed.
+    fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
+        let _ = call;
+        for output in ran {
+            if output.rc != 0 {
+                return Err(Failure::from_output(output));
+            }
+        }
+        Ok(prediction.into_outcome())
+    }
+}
+
+/// What the probe printed. Empty with `rc` 0 when the module has no probe.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub rc: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// What would happen on one host.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    pub effect: Effect,
+    /// The module's return values as predicted; may hold unknowns.
+    pub result: Map,
+    pub diff: Vec<Diff>,
+    /// How to bring it about; nothing when nothing is to do.
+    pub change: Option<Change>,
+    pub warnings: Vec<String>,
+}
+
+/// How sure a prediction is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Examined, and already as wanted.
+    Same,
+    /// Will change as the diff says.
+    Change,
+    /// Will run; what it does is not known before.
+    Unknown,
+    /// Only reads; was or will be executed and changes nothing.
+    Read,
+    /// Will not run, with the reason (`creates`, `removes`).
+    Skip(String),
+}
+
+/// A change as data: actions in order; the first that fails ends it.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    pub actions: Vec<Action>,
+}
+
+/// One thing that the engine does for a change.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Run(Run),
+    /// Writes bytes that an earlier action printed to a file on this side (`fetch`).
+    SaveLocal {
+        path: PathBuf,
+        from: usize,
+        mode: Option<u32>,
+    },
+}
+
+/// A script to run on the target.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    pub script: String,
+    pub stdin: Option<Content>,
+    /// Takes minutes: runs under the durable stub, and its output is shown while it runs.
+    pub long: bool,
+    pub timeout_secs: Option<u64>,
+}
+
+/// What differs, for `--diff` and plans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diff {
+    pub before_header: String,
+    pub after_header: String,
+    pub before: DiffSide,
+    pub after: DiffSide,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum DiffSide {
+    Text(String),
+    /// Attributes such as mode, owner, state.
+    Attributes(Map),
+    Binary {
+        size: u64,
+        sha256: String,
+    },
+    Absent,
+}
+
+/// What happened on one host.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub changed: bool,
+    pub skipped: bool,
+    pub result: Map,
+    pub diff: Vec<Diff>,
+    pub warnings: Vec<String>,
+}
+
+/// A module that did not succeed: a value, not a failure of xplay.
+#[derive(Clone, Debug, Default)]
+pub struct Failure {
+    pub msg: String,
+    /// Other return values, such as `rc`, `stdout`, `stderr`.
+    pub result: Map,
+    pub diff: Vec<Diff>,
+}
+
+impl Failure {
+    pub fn new(msg: impl Into<String>) -> Self {
+        Failure { msg: msg.into(), ..Failure::default() }
+    }
+
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.result.insert(key, value);
+        self
+    }
+
+    /// Returns the failure of a script that xplay itself wrote: its last words on stderr are the message.
+    pub fn from_output(output: &Output) -> Self {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let msg = stderr.trim();
+        let msg =
+            if msg.is_empty() { format!("the script ended with rc {}", output.rc) } else { msg.to_string() };
+        Failure::new(msg)
+            .with("rc", output.rc)
+            .with("stdout", String::from_utf8_lossy(&output.stdout).into_owned())
+            .with("stderr", stderr.into_owned())
+    }
+}
+
+impl Prediction {
+    fn new(effect: Effect, result: Map, change: Option<Change>) -> Self {
+        Prediction { effect, result, diff: Vec::new(), change, warnings: Vec::new() }
+    }
+
+    /// Already as wanted.
+    pub fn same(result: Map) -> Self {
+        Self::new(Effect::Same, result, None)
+    }
+
+    /// Nothing is ever changed by this.
+    pub fn read(result: Map) -> Self {
+        Self::new(Effect::Read, result, None)
+    }
+
+    /// Will change by the given actions.
+    pub fn change(result: Map, actions: Vec<Action>) -> Self {
+        Self::new(Effect::Change, result, Some(Change { actions }))
+    }
+
+    /// Will run with an effect that is not known before.
+    pub fn unknown(result: Map, actions: Vec<Action>) -> Self {
+        Self::new(Effect::Unknown, result, Some(Change { actions }))
+    }
+
+    pub fn skip(reason: impl Into<String>, result: Map) -> Self {
+        Self::new(Effect::Skip(reason.into()), result, None)
+    }
+
+    pub fn diff(mut self, diff: Diff) -> Self {
+        self.diff.push(diff);
+        self
+    }
+
+    /// Whether it counts as changed.
+    pub fn changes(&self) -> bool {
+        matches!(self.effect, Effect::Change | Effect::Unknown)
+    }
+
+    /// Returns the outcome for a prediction that came true.
+    pub fn into_outcome(self) -> Outcome {
+        Outcome {
+            changed: self.changes(),
+            skipped: matches!(self.effect, Effect::Skip(_)),
+            result: self.result,
+            diff: self.diff,
+            warnings: self.warnings,
+        }
+    }
+}
+
+impl Action {
+    pub fn run(script: impl Into<String>) -> Self {
+        Action::Run(Run { script: script.into(), ..Run::default() })
+    }
+}
+
+impl Seen {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}

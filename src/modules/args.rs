@@ -1,0 +1,128 @@
+//! Argument tables of modules, and arguments checked against them.
+//!
+//! The rules (aliases, types, defaults, choices) are those of Ansible's `AnsibleModule` argument specs.
+
+use crate::value::{Map, Value};
+
+/// A module's documentation and argument table.
+#[derive(Debug)]
+pub struct ModuleSpec {
+    /// Short name, such as `copy`.
+    pub name: &'static str,
+    /// Namespaces under which it is found besides the short name, such as `ansible.builtin`.
+    pub namespaces: &'static [&'static str],
+    /// One sentence.
+    pub about: &'static str,
+    pub args: &'static [ArgSpec],
+    /// The argument that takes the text of a free-form task (`command: ls -l`).
+    pub free_form: Option<&'static str>,
+    /// Return values: name and meaning.
+    pub returns: &'static [(&'static str, &'static str)],
+}
+
+/// One argument.
+#[derive(Debug)]
+pub struct ArgSpec {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub kind: ArgKind,
+    pub required: bool,
+    /// As it would be written in YAML; converted like a given value.
+    pub default: Option<&'static str>,
+    pub choices: &'static [&'static str],
+    pub about: &'static str,
+}
+
+/// The type that a given value is converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgKind {
+    Str,
+    /// Like `Str`; `~` and `$HOME` are expanded on the target.
+    Path,
+    Int,
+    Float,
+    Bool,
+    /// A list; a string is split at commas.
+    StrList,
+    /// A list of anything.
+    List,
+    Dict,
+    /// Taken as given.
+    Raw,
+}
+
+impl ArgSpec {
+    /// An optional argument without default; change fields with struct update syntax.
+    pub const fn new(name: &'static str, kind: ArgKind, about: &'static str) -> Self {
+        ArgSpec { name, aliases: &[], kind, required: false, default: None, choices: &[], about }
+    }
+
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub const fn default(mut self, text: &'static str) -> Self {
+        self.default = Some(text);
+        self
+    }
+
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    pub const fn choices(mut self, choices: &'static [&'static str]) -> Self {
+        self.choices = choices;
+        self
+    }
+}
+
+/// Arguments after checking: canonical names, converted types, defaults filled in. Absent ones are not in the map.
+#[derive(Clone, Debug, Default)]
+pub struct Args(Map);
+
+impl Args {
+    /// Wraps arguments that were checked.
+    pub fn new(checked: Map) -> Self {
+        Args(checked)
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|v| !v.is_null())
+    }
+
+    pub fn str(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            Value::Str(s) => Some(s),
+            Value::Secret(s) => Some(s.expose()),
+            _ => None,
+        }
+    }
+
+    /// Returns a boolean argument; absent counts as false.
+    pub fn flag(&self, name: &str) -> bool {
+        self.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub fn bool(&self, name: &str) -> Option<bool> {
+        self.get(name)?.as_bool()
+    }
+
+    pub fn int(&self, name: &str) -> Option<i128> {
+        self.get(name)?.as_int()
+    }
+
+    pub fn list(&self, name: &str) -> Option<&[Value]> {
+        self.get(name)?.as_list()
+    }
+
+    /// Returns the texts of a list argument; absent counts as empty.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        self.list(name).unwrap_or_default().iter().map(Value::to_text).collect()
+    }
+
+    pub fn map(&self) -> &Map {
+        &self.0
+    }
+}
