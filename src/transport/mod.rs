@@ -1,1 +1,17 @@
 //! Sessions: run a framed script on a host, stream its output, move bytes. Knows no modules.
+//!
+//! A [`Connector`] makes a [`Connection`] from a [`ConnectionSpec`]; a connection opens one [`Session`] for each
+//! user it becomes. A session is one persistent remote `sh` that takes one script at a time and gives its exit
+//! code, stdout and stderr back separately and byte-exact.
+
+mod error;
+mod exec;
+mod session;
+mod shell;
+mod spec;
+
+pub use error::TransportError;
+pub use exec::{Content, DurableId, Exec, NullSink, Output, OutputSink, Stream};
+pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
+pub use shell::quote;
+pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
