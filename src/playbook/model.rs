@@ -142,7 +142,7 @@ pub enum Action {
         template_args: Option<Tree>,
     },
     IncludeTasks(IncludeTasks),
-    IncludeRole(IncludeRole),
+    IncludeRole(Box<IncludeRole>),
     Meta(MetaKind),
 }
 
