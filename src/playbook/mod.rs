@@ -1,1 +1,21 @@
 //! Plays, blocks, tasks, handlers, roles, includes and imports as loaded from files; executes nothing.
+//!
+//! Comes in: playbook files. Goes out: [`Playbook`] with every template compiled and every static import expanded,
+//! plus all mistakes found on the way. Dynamic includes are loaded later through the same [`Loader`].
+
+mod directives;
+mod model;
+mod options;
+mod role;
+mod step_id;
+
+pub use directives::Directives;
+pub use model::{
+    Action, Block, Entry, IncludeRole, IncludeTasks, Loop, LoopControl, LoopKind, MetaKind, Play, Playbook,
+    Task, VarsPrompt,
+};
+pub use options::{
+    IncludeContext, LiteralArgs, LoadOptions, LoadedRole, ModuleCatalog, ModuleKnown, RoleOptions,
+};
+pub use role::{Role, RoleFiles};
+pub use step_id::StepId;

@@ -52,3 +52,14 @@ impl Tree {
         }
     }
 }
+
+/// A compiled expression, such as a condition.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    pub text: Arc<str>,
+    pub span: Option<Span>,
+}
+
+/// Compiles and renders.
+#[derive(Debug)]
+pub struct Templar;
