@@ -9,6 +9,7 @@ mod python;
 
 pub use convert::{from_json, to_json, to_json_text};
 pub use key::{Key, Map};
+pub use python::float_repr;
 
 use std::sync::Arc;
 
