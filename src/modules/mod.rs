@@ -6,10 +6,18 @@
 
 mod args;
 mod call;
+mod check;
+mod local;
+mod registry;
+mod words;
+pub mod controller;
+pub mod sh;
 pub mod xcat;
 
-pub use args::{ArgKind, ArgSpec, Args, ModuleSpec};
-pub use call::{Call, LocalFiles, Target};
+pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
+pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target};
+pub use check::{ArgIssue, Completeness};
+pub use registry::{controller_spec, find, modules, names, short_name, spec};
 
 use std::path::PathBuf;
 
