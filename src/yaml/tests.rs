@@ -231,7 +231,16 @@ fn duplicate_keys_warn_with_both_places() {
     let (sources, parsed) = load("a: 1\nb: 2\na: 3\n");
     let parsed = parsed.expect("valid");
     assert_eq!(parsed.documents[0].to_value().repr(), "{'a': 3, 'b': 2}");
-    insta::assert_snapshot!(render(&sources, &parsed.warnings[0], Style::Plain), @"");
+    insta::assert_snapshot!(render(&sources, &parsed.warnings[0], Style::Plain), @r#"
+    warning[XP0103]: key `a` is given twice, the last one wins
+     --> t.yml:3:1
+      |
+    1 | a: 1
+      | - this one is ignored
+    2 | b: 2
+    3 | a: 3
+      | ^ this value is used
+    "#);
     // A key that overrides a merged one is what merging is for.
     let (_, parsed) = load("a: &x {k: 1}\nb: {<<: *x, k: 2}\n");
     assert!(parsed.expect("valid").warnings.is_empty());
