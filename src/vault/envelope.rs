@@ -128,7 +128,7 @@ impl Keys {
 fn unpad(mut plain: Vec<u8>) -> Result<Vec<u8>, VaultError> {
     let padding = plain.last().copied().map_or(0, usize::from);
     let valid = (1..=BLOCK).contains(&padding)
-        && plain.len() % BLOCK == 0
+        && plain.len().is_multiple_of(BLOCK)
         && plain[plain.len() - padding..].iter().all(|b| usize::from(*b) == padding);
     if !valid {
         return Err(VaultError::Damaged);

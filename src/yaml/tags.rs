@@ -59,7 +59,10 @@ pub(super) fn scalar(mut scalar: Scalar, tag: Option<&Written>, span: Span) -> R
                 return Err(unknown(name, tag.map_or(span, |t| t.span)));
             };
             scalar.value = value;
-            if !matches!(name.strip_prefix(CORE), Some("str" | "int" | "float" | "bool" | "null")) {
+            // With a tag, `<<` is no merge key.
+            let shown_by_value =
+                matches!(name.strip_prefix(CORE), Some("str" | "int" | "float" | "bool" | "null"));
+            if !shown_by_value || &*scalar.text == "<<" {
                 kept = Some(Tag::Other(name.into()));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! `tests/conformance/record_yaml.py` makes the recordings.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -193,6 +194,7 @@ fn standard_tags_without_a_type_of_ours() {
     check("!!binary aGFsbG8=", "'hallo'");
     check("!unsafe 5", "5");
     check("!unsafe '5'", "'5'");
+    check("!!str <<: a", "{'<<': 'a'}");
 }
 
 #[test]
@@ -212,18 +214,32 @@ fn hostile_files_end_with_an_error() {
     };
     let mut laughs = "a0: &a0 [x]\n".to_owned();
     for i in 1..40 {
-        laughs += &format!("a{i}: &a{i} [*a{p}, *a{p}, *a{p}, *a{p}]\n", p = i - 1);
+        let _ = writeln!(laughs, "a{i}: &a{i} [*a{p}, *a{p}, *a{p}, *a{p}]", p = i - 1);
     }
     check(&laughs, "XP0104");
     check(&"[".repeat(100_000), "XP0104");
     check(&"- ".repeat(100_000), "XP0104");
     let mut tower = "- &a0 x\n".to_owned();
     for i in 1..600 {
-        tower += &format!("- &a{i} [*a{}]\n", i - 1);
+        let _ = writeln!(tower, "- &a{i} [*a{}]", i - 1);
     }
     check(&tower, "XP0104");
     check("a: &x [*x]\n", "XP0104");
     check("a: \u{1b}[31m\n", "XP0110");
+}
+
+#[test]
+fn the_deepest_value_that_is_accepted_can_be_used() {
+    // Flow nesting is limited to 255 levels by the parser; an alias doubles that.
+    let text =
+        format!("- &a {}x{}\n- {}*a{}\n", "[".repeat(250), "]".repeat(250), "[".repeat(250), "]".repeat(250));
+    let node = first(&text);
+    let value = node.to_value();
+    let repr = value.repr();
+    assert_eq!(repr.matches('[').count(), 1 + 250 + 500);
+    let written =
+        to_yaml(&value, &EmitOptions { default_flow_style: FlowStyle::Never, ..EmitOptions::default() });
+    assert!(written.lines().count() > 0);
 }
 
 #[test]
