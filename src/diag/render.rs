@@ -75,9 +75,9 @@ fn snippet<'a>(
         ranges.iter().map(|r| r.start).min().map_or(0, |at| text[..at].rfind('\n').map_or(0, |i| i + 1));
     let last = ranges.iter().map(|r| r.end).max().unwrap_or(0);
     let to = text[last..].find('\n').map_or(text.len(), |i| last + i);
-    let excerpt = text.get(from..to).unwrap_or_default();
+    let excerpt = text.get(from..to).unwrap_or_default().trim_end_matches('\r');
     // The excerpt is escaped, so that offsets in it are those of the escaped text before them.
-    let offset = |at: usize| sanitize(&excerpt[..at - from]).len();
+    let offset = |at: usize| sanitize(&excerpt[..floor_char_boundary(excerpt, at - from)]).len();
     let annotations = labels.iter().zip(ranges).map(|((label, kind), range)| {
         let annotation = kind.span(offset(range.start)..offset(range.end));
         if label.text.is_empty() { annotation } else { annotation.label(sanitize(&label.text).into_owned()) }
@@ -95,7 +95,7 @@ fn first_line(text: &str, start: u32, end: u32) -> Range<usize> {
     let start = floor_char_boundary(text, start as usize);
     let end = floor_char_boundary(text, end as usize).max(start);
     let line = text[start..end].find('\n').map_or(end, |i| start + i);
-    start..start + text[start..line].trim_end().len()
+    start..start + text[start..line].trim_end_matches('\r').len()
 }
 
 /// Shows control characters and those that reorder text as escapes; line breaks and tabs stay.
@@ -147,7 +147,16 @@ mod tests {
                 .note("modules are listed by `xplay modules`")
                 .suggest("copi", ["copy"])
         });
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        error[XP0301]: no module named `copi`
+         --> roles/web/tasks/main.yml:2:3
+          |
+        2 |   copi:
+          |   ^^^^ not known
+          |
+          = note: modules are listed by `xplay modules`
+          = help: did you mean `copy`?
+        "#);
     }
 
     #[test]
@@ -158,7 +167,16 @@ mod tests {
                 .at(span(f, 30, 31), "used")
                 .at(span(f, 0, 1), "ignored")
         });
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        warning[XP0103]: key `a` is given twice
+         --> roles/web/tasks/main.yml:7:1
+          |
+        1 | a: 1
+          | - ignored
+        ...
+        7 | a: 7
+          | ^ used
+        "#);
     }
 
     #[test]
@@ -169,13 +187,24 @@ mod tests {
         let diagnostic = Diagnostic::error("XP0401", "`prot` is undefined")
             .at(span(vars, 10, 14), "undefined")
             .at(span(task, 22, 26), "used by this task");
-        insta::assert_snapshot!(render(&sources, &diagnostic, Style::Plain), @"");
+        insta::assert_snapshot!(render(&sources, &diagnostic, Style::Plain), @r#"
+        error[XP0401]: `prot` is undefined
+         --> group_vars/all.yml:1:11
+          |
+        1 | port: "{{ prot }}"
+          |           ^^^^ undefined
+          |
+         ::: site.yml:2:14
+          |
+        2 |     msg: "{{ port }}"
+          |              ---- used by this task
+        "#);
     }
 
     #[test]
     fn no_label() {
         let out = plain("", |_| Diagnostic::error("XP0108", "cannot read `x.yml`: no such file"));
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"error[XP0108]: cannot read `x.yml`: no such file"#);
     }
 
     #[test]
@@ -183,20 +212,38 @@ mod tests {
         let out = plain("- a: |\n    x\n    y\n", |f| {
             Diagnostic::error("XP0001", "bad").at(span(f, 2, 19), "this")
         });
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        error[XP0001]: bad
+         --> roles/web/tasks/main.yml:1:3
+          |
+        1 | - a: |
+          |   ^^^^ this
+        "#);
     }
 
     #[test]
     fn the_end_of_the_file_can_be_shown() {
         let out = plain("a: [\n", |f| Diagnostic::error("XP0001", "file ends here").at(span(f, 5, 5), "end"));
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        error[XP0001]: file ends here
+         --> roles/web/tasks/main.yml:2:1
+          |
+        2 |
+          | ^ end
+        "#);
     }
 
     #[test]
     fn tabs_and_wide_characters_keep_the_column() {
         let out =
             plain("ä:\t日本 x\r\n", |f| Diagnostic::error("XP0001", "bad").at(span(f, 11, 12), "this"));
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        error[XP0001]: bad
+         --> roles/web/tasks/main.yml:1:7
+          |
+        1 | ä:    日本 x
+          |            ^ this
+        "#);
     }
 
     #[test]
@@ -204,7 +251,13 @@ mod tests {
         let text = format!("a: {} HERE {}\n", "x ".repeat(300), "y ".repeat(300));
         let at = text.find("HERE").expect("it is there") as u32;
         let out = plain(&text, |f| Diagnostic::error("XP0001", "bad").at(span(f, at, at + 4), "this"));
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        error[XP0001]: bad
+         --> roles/web/tasks/main.yml:1:605
+          |
+        1 | ... x x x x x x x x x x x x x x x x x x x x x x x x  HERE y y y y y y y y y y y y y y y y y y y y y y y y y y y y...
+          |                                                      ^^^^ this
+        "#);
     }
 
     #[test]
@@ -215,7 +268,15 @@ mod tests {
                 .at(span(f, 3, 4), "is \u{1b}")
                 .help("remove \u{8}it")
         });
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @r#"
+        error[XP0001]: bad \u{1b}]0;title\u{7}
+         --> roles/web/tasks/main.yml:1:4
+          |
+        1 | a: \u{1b}[31mred\u{9b}1m \u{202e}x\rEND
+          |    ^^^^^^ is \u{1b}
+          |
+          = help: remove \u{8}it
+        "#);
     }
 
     #[test]
@@ -224,7 +285,13 @@ mod tests {
         let file = sources.add("x\u{1b}[0m.yml", "a: b\n");
         let diagnostic = Diagnostic::error("XP0001", "bad").at(span(file, 3, 4), "this");
         let out = render(&sources, &diagnostic, Style::Color);
-        insta::assert_snapshot!(out.replace('\u{1b}', "ESC"), @"");
+        insta::assert_snapshot!(out.replace('\u{1b}', "ESC"), @r#"
+        ESC[1mESC[91merror[XP0001]ESC[0mESC[1m: badESC[0m
+         ESC[1mESC[94m--> ESC[0mx\u{1b}[0m.yml:1:4
+          ESC[1mESC[94m|ESC[0m
+        ESC[1mESC[94m1ESC[0m ESC[1mESC[94m|ESC[0m a: b
+          ESC[1mESC[94m|ESC[0m    ESC[1mESC[91m^ESC[0m ESC[1mESC[91mthisESC[0m
+        "#);
     }
 
     #[test]

@@ -94,6 +94,9 @@ pub(super) fn syntax_error(text: &str, file: FileId, error: &ScanError) -> Diagn
         ErrorKind::UnclosedFlowCollection { open } => {
             view.error(format!("`{open}` is never closed"), at, "opened here")
         }
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+            view.error(format!("`{open}` is closed by `{close}`"), at, "opened here")
+        }
         ErrorKind::MisplacedFlowCollectionEnd => view
             .error("this bracket closes nothing", at, "no matching opening bracket")
             .help("if this is meant as text, quote the whole value"),
@@ -228,8 +231,8 @@ impl<'a> View<'a> {
                 return self
                     .spanned(
                         "this line is indented too far",
-                        line.start,
-                        line.indent(),
+                        line.start + line.indent(),
+                        line.text.trim().len(),
                         "deeper than the line above, which already has a value",
                     )
                     .at(
@@ -316,7 +319,8 @@ impl<'a> View<'a> {
         }
         let text = line.text.trim();
         if at <= line.start + indent && !open.iter().any(|(level, _)| *level == indent) {
-            let mut diagnostic = self.spanned("wrong indentation", line.start, indent, "fits no line above");
+            let mut diagnostic =
+                self.spanned("wrong indentation", line.start + indent, text.len(), "fits no line above");
             // The two levels around the one that was typed are what can be meant.
             let deeper = open.iter().rev().find(|(level, _)| *level > indent);
             let outer = open.iter().find(|(level, _)| *level < indent);

@@ -2,6 +2,7 @@
 //!
 //! `tests/conformance/record_yaml.py` makes the recordings.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -193,6 +194,7 @@ fn standard_tags_without_a_type_of_ours() {
     check("!!binary aGFsbG8=", "'hallo'");
     check("!unsafe 5", "5");
     check("!unsafe '5'", "'5'");
+    check("!!str <<: a", "{'<<': 'a'}");
 }
 
 #[test]
@@ -212,14 +214,14 @@ fn hostile_files_end_with_an_error() {
     };
     let mut laughs = "a0: &a0 [x]\n".to_owned();
     for i in 1..40 {
-        laughs += &format!("a{i}: &a{i} [*a{p}, *a{p}, *a{p}, *a{p}]\n", p = i - 1);
+        let _ = writeln!(laughs, "a{i}: &a{i} [*a{p}, *a{p}, *a{p}, *a{p}]", p = i - 1);
     }
     check(&laughs, "XP0104");
     check(&"[".repeat(100_000), "XP0104");
     check(&"- ".repeat(100_000), "XP0104");
     let mut tower = "- &a0 x\n".to_owned();
     for i in 1..600 {
-        tower += &format!("- &a{i} [*a{}]\n", i - 1);
+        let _ = writeln!(tower, "- &a{i} [*a{}]", i - 1);
     }
     check(&tower, "XP0104");
     check("a: &x [*x]\n", "XP0104");
@@ -227,11 +229,34 @@ fn hostile_files_end_with_an_error() {
 }
 
 #[test]
+fn the_deepest_value_that_is_accepted_can_be_used() {
+    // Flow nesting is limited to 255 levels by the parser; an alias doubles that.
+    let text =
+        format!("- &a {}x{}\n- {}*a{}\n", "[".repeat(250), "]".repeat(250), "[".repeat(250), "]".repeat(250));
+    let node = first(&text);
+    let value = node.to_value();
+    let repr = value.repr();
+    assert_eq!(repr.matches('[').count(), 1 + 250 + 500);
+    let written =
+        to_yaml(&value, &EmitOptions { default_flow_style: FlowStyle::Never, ..EmitOptions::default() });
+    assert!(written.lines().count() > 0);
+}
+
+#[test]
 fn duplicate_keys_warn_with_both_places() {
     let (sources, parsed) = load("a: 1\nb: 2\na: 3\n");
     let parsed = parsed.expect("valid");
     assert_eq!(parsed.documents[0].to_value().repr(), "{'a': 3, 'b': 2}");
-    insta::assert_snapshot!(render(&sources, &parsed.warnings[0], Style::Plain), @"");
+    insta::assert_snapshot!(render(&sources, &parsed.warnings[0], Style::Plain), @r#"
+    warning[XP0103]: key `a` is given twice, the last one wins
+     --> t.yml:3:1
+      |
+    1 | a: 1
+      | - this one is ignored
+    2 | b: 2
+    3 | a: 3
+      | ^ this value is used
+    "#);
     // A key that overrides a merged one is what merging is for.
     let (_, parsed) = load("a: &x {k: 1}\nb: {<<: *x, k: 2}\n");
     assert!(parsed.expect("valid").warnings.is_empty());
