@@ -66,6 +66,12 @@ impl SourceMap {
         self.with(file, |s| s.path.clone()).unwrap_or_else(|| Path::new("<unknown>").to_owned())
     }
 
+    /// Returns the span of the whole text.
+    pub fn whole(&self, file: FileId) -> Span {
+        let end = self.with(file, |s| s.text.len()).unwrap_or(0);
+        Span { file, start: 0, end: u32::try_from(end).unwrap_or(u32::MAX) }
+    }
+
     pub fn place(&self, span: Span) -> Place {
         let text = self.text(span.file);
         let mut start = (span.start as usize).min(text.len());
