@@ -5,9 +5,8 @@
 
 use super::common::{self, NAMESPACES};
 use super::parse::{self, Medium};
-use super::sh::{Sections, quote, script};
+use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-use super::sh::add;
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
 };
 use crate::transport::Output;
@@ -101,22 +100,20 @@ impl Module for Copycds {
         let wanted = Wanted::of(call)?;
         let mut body = String::new();
         for iso in &wanted.isos {
-            add(&mut body, format_args!(
-                "xc_cap {} xcat copycds -i {}\n",
-                quote(&format!("medium {iso}")),
-                quote(iso)
-            ));
+            add(
+                &mut body,
+                format_args!("xc_cap {} xcat copycds -i {}\n", quote(&format!("medium {iso}")), quote(iso)),
+            );
             body.push_str("m=${m:-$xc_out}\n");
         }
         let given = |value: &Option<String>, key: &str| match value {
             Some(v) => quote(v),
             None => format!("$(printf '%s\\n' \"$m\" | sed -n 's/^[[:space:]]*{key}://p' | sed -n 1p)"),
         };
-        add(&mut body, format_args!(
-            "n={}\na={}\n",
-            given(&wanted.osvers, "DISTNAME"),
-            given(&wanted.osarch, "ARCH")
-        ));
+        add(
+            &mut body,
+            format_args!("n={}\na={}\n", given(&wanted.osvers, "DISTNAME"), given(&wanted.osarch, "ARCH")),
+        );
         body.push_str(&wanted.look());
         Ok(Some(script(&body)))
     }
@@ -268,13 +265,16 @@ fn change_script(wanted: &Wanted, osvers: &str, osarch: &str) -> String {
     );
     for iso in &wanted.isos {
         let name = iso.rsplit('/').next().unwrap_or(iso);
-        add(&mut body, format_args!(
-            "printf '\\036%s\\n' {}\nxc_copy {} xcat copycds {options} {}\nprintf '\\036=%s\\n\\036\\n' \"$xc_rc\"\n\
+        add(
+            &mut body,
+            format_args!(
+                "printf '\\036%s\\n' {}\nxc_copy {} xcat copycds {options} {}\nprintf '\\036=%s\\n\\036\\n' \"$xc_rc\"\n\
              [ \"$xc_rc\" = 0 ] || exit 0\n",
-            quote(&format!("copycds {iso}")),
-            quote(&format!("copycds {name}")),
-            quote(iso),
-        ));
+                quote(&format!("copycds {iso}")),
+                quote(&format!("copycds {name}")),
+                quote(iso),
+            ),
+        );
     }
     add(&mut body, format_args!("n={}\na={}\n{}", quote(osvers), quote(osarch), wanted.look()));
     script(&body)

@@ -1,7 +1,6 @@
 //! Package lists and exclusion lists as text: which entries they hold with their includes, and edits line by line.
 
 use std::collections::BTreeMap;
-use super::sh::add;
 
 /// What a list is for; it decides what an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

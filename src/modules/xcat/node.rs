@@ -1,11 +1,10 @@
 //! `xcat_node`: attributes of nodes, compared with `lsdef -z` before and after.
 
 use std::collections::BTreeMap;
-use super::sh::add;
 
 use super::common::{self, NAMESPACES};
 use super::parse::{self, Attrs};
-use super::sh::{Sections, quote, script};
+use super::sh::{Sections, add, quote, script};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen,
 };
@@ -75,12 +74,15 @@ impl Module for Node {
         let mut body = String::new();
         for (pairs, names) in &changes {
             let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            add(&mut body, format_args!(
-                "xc_run {} xcat chdef -t node -o {} {}\n",
-                quote(&format!("chdef {}", names.join(","))),
-                quote(&names.join(",")),
-                common::words(&pairs)
-            ));
+            add(
+                &mut body,
+                format_args!(
+                    "xc_run {} xcat chdef -t node -o {} {}\n",
+                    quote(&format!("chdef {}", names.join(","))),
+                    quote(&names.join(",")),
+                    common::words(&pairs)
+                ),
+            );
         }
         body.push_str(&look(&common::noderange(call, "nodes")?));
         Ok(Prediction::change(result, vec![Action::run(script(&body))])

@@ -4,10 +4,9 @@
 //! not stay behind. What was unpacked is remembered by the tarballs' digests in `.xplay-otherpkgs`.
 
 use std::collections::BTreeMap;
-use super::sh::add;
 
 use super::common::{self, NAMESPACES};
-use super::sh::{Sections, quote, script};
+use super::sh::{Sections, add, quote, script};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Run, Seen,
 };
@@ -152,26 +151,35 @@ impl Wanted {
             quote(&self.path)
         );
         for tarball in &self.tarballs {
-            add(&mut body, format_args!(
-                "f={}\nif [ -f \"$f\" ]; then xc_say \"tarball $f\" \"$(xc_sum \"$f\")\"; fi\n",
-                quote(tarball)
-            ));
+            add(
+                &mut body,
+                format_args!(
+                    "f={}\nif [ -f \"$f\" ]; then xc_say \"tarball $f\" \"$(xc_sum \"$f\")\"; fi\n",
+                    quote(tarball)
+                ),
+            );
         }
         if let Some(src) = &self.src {
             // Sums of the source's files, and of the same files here; a repository's own data is made here.
-            add(&mut body, format_args!(
-                "s={}\nx_sums() {{ cd \"$1\" 2>/dev/null || return 1; find . -type f ! -path '*/repodata/*' ! -name '.xplay-*' \
+            add(
+                &mut body,
+                format_args!(
+                    "s={}\nx_sums() {{ cd \"$1\" 2>/dev/null || return 1; find . -type f ! -path '*/repodata/*' ! -name '.xplay-*' \
                  -exec cksum {{}} + | sort -k 3; }}\nxc_run source x_sums \"$s\"\nxc_run copy x_sums \"$p\"\n",
-                quote(src)
-            ));
+                    quote(src)
+                ),
+            );
         }
         for repository in &self.repositories {
-            add(&mut body, format_args!(
-                "r={repo}\nif [ -d \"$p/$r\" ]; then\n  xc_say \"packages $r\" \"$(find \"$p/$r\" -name '*.rpm' | wc -l)\"\n  \
+            add(
+                &mut body,
+                format_args!(
+                    "r={repo}\nif [ -d \"$p/$r\" ]; then\n  xc_say \"packages $r\" \"$(find \"$p/$r\" -name '*.rpm' | wc -l)\"\n  \
                  m=$p/$r/repodata/repomd.xml\n  if [ -s \"$m\" ]; then xc_say \"repomd $r\" \"$(xc_sum \"$m\")\"\n    \
                  xc_say \"newer $r\" \"$(find \"$p/$r\" -name '*.rpm' -newer \"$m\" | sed -n 1p)\"; fi\nfi\n",
-                repo = quote(repository)
-            ));
+                    repo = quote(repository)
+                ),
+            );
         }
         body
     }
@@ -181,39 +189,51 @@ impl Wanted {
         body.push_str("x_step() { xc_run \"$@\"; [ \"$xc_rc\" = 0 ] || exit 0; }\n");
         if state.fill {
             if let Some(src) = &self.src {
-                add(&mut body, format_args!(
-                    "x_copy() {{ cp -Rp \"$1/.\" \"$p/\"; }}\nxc_progress copying {src}\nx_step 'step copy the packages' x_copy {src}\n",
-                    src = quote(src)
-                ));
+                add(
+                    &mut body,
+                    format_args!(
+                        "x_copy() {{ cp -Rp \"$1/.\" \"$p/\"; }}\nxc_progress copying {src}\nx_step 'step copy the packages' x_copy {src}\n",
+                        src = quote(src)
+                    ),
+                );
             }
             if !self.tarballs.is_empty() {
                 // Each tarball's top directories take the place of what was there under the same name.
-                add(&mut body, format_args!(
-                    "x_unpack() {{\n  n=$p/.xplay-new\n  rm -rf \"$n\" && mkdir -m 755 \"$n\" && tar -xf \"$1\" -C \"$n\" || {{ rm -rf \"$n\"; return 1; }}\n  \
+                add(
+                    &mut body,
+                    format_args!(
+                        "x_unpack() {{\n  n=$p/.xplay-new\n  rm -rf \"$n\" && mkdir -m 755 \"$n\" && tar -xf \"$1\" -C \"$n\" || {{ rm -rf \"$n\"; return 1; }}\n  \
                      for e in \"$n\"/*; do\n    [ -e \"$e\" ] || {{ echo \"$1 is empty\" >&2; rm -rf \"$n\"; return 1; }}\n    \
                      t=$p/${{e##*/}}\n    rm -rf \"$p/.xplay-old\"\n    if [ -e \"$t\" ]; then mv \"$t\" \"$p/.xplay-old\" || return; fi\n    \
                      mv \"$e\" \"$t\" || {{ mv \"$p/.xplay-old\" \"$t\"; return 1; }}\n    rm -rf \"$p/.xplay-old\"\n  done\n  rm -rf \"$n\"\n}}\n\
                      rm -f \"$p/{STAMP}\"\nx_stamp=\n"
-                ));
+                    ),
+                );
                 for tarball in &self.tarballs {
                     let name = tarball.rsplit('/').next().unwrap_or(tarball);
-                    add(&mut body, format_args!(
-                        "f={}\nxc_progress unpacking {}\nh=$(xc_sum \"$f\")\nx_step {} x_unpack \"$f\"\nx_stamp=\"$x_stamp$h $f$xc_nl\"\n",
-                        quote(tarball),
-                        quote(name),
-                        quote(&format!("step unpack {name}")),
-                    ));
+                    add(
+                        &mut body,
+                        format_args!(
+                            "f={}\nxc_progress unpacking {}\nh=$(xc_sum \"$f\")\nx_step {} x_unpack \"$f\"\nx_stamp=\"$x_stamp$h $f$xc_nl\"\n",
+                            quote(tarball),
+                            quote(name),
+                            quote(&format!("step unpack {name}")),
+                        ),
+                    );
                 }
             }
         }
         for repository in &self.repositories {
-            add(&mut body, format_args!(
-                "r={repo}\nm=$p/$r/repodata/repomd.xml\nif [ -d \"$p/$r\" ] && {{ [ ! -s \"$m\" ] || [ -n \"$(find \"$p/$r\" -name '*.rpm' -newer \"$m\" | sed -n 1p)\" ]; }}; then\n  \
+            add(
+                &mut body,
+                format_args!(
+                    "r={repo}\nm=$p/$r/repodata/repomd.xml\nif [ -d \"$p/$r\" ] && {{ [ ! -s \"$m\" ] || [ -n \"$(find \"$p/$r\" -name '*.rpm' -newer \"$m\" | sed -n 1p)\" ]; }}; then\n  \
                  c=$(command -v createrepo_c || command -v createrepo)\n  xc_progress \"making repodata of $r\"\n  \
                  if [ -n \"$c\" ]; then x_step \"step make repodata of $r\" \"$c\" -q \"$p/$r\"\n  else x_step \"step make repodata of $r\" sh -c \
                  'echo \"neither createrepo_c nor createrepo is installed\" >&2; exit 127'; fi\nfi\n",
-                repo = quote(repository)
-            ));
+                    repo = quote(repository)
+                ),
+            );
         }
         if state.fill && !self.tarballs.is_empty() {
             add(&mut body, format_args!("printf '%s' \"$x_stamp\" >\"$p/{STAMP}\"\n"));
