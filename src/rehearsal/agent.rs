@@ -123,15 +123,12 @@ fn start(
 /// for a child whose exec failed, and must not find it collected.
 fn reap(shared: &Shared, link: &Link) {
     loop {
-        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-            Err(Errno::CHILD) => {
-                let table = shared.lock();
-                if table.by_pid.is_empty() {
-                    drop(shared.started.wait(table));
-                }
-                continue;
+        if let Err(Errno::CHILD) = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            let table = shared.lock();
+            if table.by_pid.is_empty() {
+                drop(shared.started.wait(table));
             }
-            Err(_) | Ok(_) => {}
+            continue;
         }
         let mut table = shared.lock();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {

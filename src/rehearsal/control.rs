@@ -114,7 +114,14 @@ impl Control {
     }
 
     fn ask(&self, question: &Question) -> Result<Answer, ControlError> {
-        let mut stream = UnixStream::connect(&self.socket)?;
+        // The plain path inside a host without /proc, the short one for a deep state directory.
+        let mut stream = match UnixStream::connect(&self.socket) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                let (_dir, short) = short_path(&self.socket)?;
+                UnixStream::connect(short)?
+            }
+            other => other?,
+        };
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut line = serde_json::to_vec(question).map_err(io::Error::from)?;
         line.push(b'\n');
@@ -148,11 +155,17 @@ pub(super) fn listen(root: &Path) -> Result<UnixListener, RehearsalError> {
     if path.symlink_metadata().is_ok() {
         std::fs::remove_file(&path).map_err(failed)?;
     }
-    // A socket's path may have 107 bytes only; a state directory may be deeper, a descriptor's path never is.
-    let dir = std::fs::File::open(dir).map_err(failed)?;
+    let (_dir, short) = short_path(&path).map_err(failed)?;
+    UnixListener::bind(short).map_err(RehearsalError::file("listen at", &path))
+}
+
+/// A second path of a file in an existing directory, and what keeps it valid: a socket's path may have 107 bytes
+/// only; a state directory may be deeper, a descriptor's path never is.
+fn short_path(path: &Path) -> io::Result<(std::fs::File, PathBuf)> {
+    let dir = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let short = Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string());
     let name = path.file_name().unwrap_or_default();
-    UnixListener::bind(Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(name))
-        .map_err(failed)
+    Ok((dir, short.join(name)))
 }
 
 /// Answers until dropped.

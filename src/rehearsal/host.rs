@@ -40,6 +40,8 @@ pub(super) struct Host {
     saved: Mutex<Saved>,
     machine: Mutex<Option<Arc<Machine>>>,
     boot: Mutex<Option<JoinHandle<()>>>,
+    /// Counts the boots; a boot that has been overtaken must leave no trace.
+    turn: Mutex<u64>,
 }
 
 /// All hosts and what they share.
@@ -83,6 +85,7 @@ impl Host {
             saved: Mutex::new(saved),
             machine: Mutex::default(),
             boot: Mutex::default(),
+            turn: Mutex::default(),
         })
     }
 
@@ -118,11 +121,26 @@ impl Host {
         text.and_then(|text| write_file(&file, 0o644, &text)).map_err(RehearsalError::file("write", &file))
     }
 
+    /// Does one step of a boot, unless the host has been switched off or reset since it began.
+    fn step<T>(
+        &self,
+        turn: u64,
+        step: impl FnOnce() -> Result<T, RehearsalError>,
+    ) -> Result<T, RehearsalError> {
+        let current = lock(&self.turn);
+        if *current != turn {
+            return Err(RehearsalError::NotRunning(self.plan.name.into()));
+        }
+        step()
+    }
+
     /// Ends the running system and any boot under way. Blocks.
     fn halt(&self) {
         if let Some(task) = lock(&self.boot).take() {
             task.abort();
         }
+        // Aborting does not stop a boot between two of its waits.
+        *lock(&self.turn) += 1;
         self.door.close();
         let machine = lock(&self.machine).take();
         if let Some(machine) = machine {
@@ -277,10 +295,10 @@ impl Hosts {
         let host = self.find(name)?;
         host.halt();
         host.save(|saved| *saved = Saved { is_on: true, boot_id: None })?;
-        let (hosts, name) = (Arc::clone(self), name.to_string());
+        let (hosts, name, turn) = (Arc::clone(self), name.to_string(), *lock(&host.turn));
         let task = tokio::spawn(async move {
             let Ok(host) = hosts.find(&name) else { return };
-            if let Err(error) = hosts.boot(host).await {
+            if let Err(error) = hosts.boot(host, turn).await {
                 hosts.console(host, &format!("boot failed: {error}"));
             }
         });
@@ -300,7 +318,7 @@ impl Hosts {
             .and_then(|mut file| file.write_all(text.as_bytes()));
     }
 
-    async fn boot(self: &Arc<Self>, host: &Host) -> Result<(), RehearsalError> {
+    async fn boot(self: &Arc<Self>, host: &Host, turn: u64) -> Result<(), RehearsalError> {
         let name = host.plan.name;
         self.console(host, &format!("xplay rehearsal: {name} powered on, network boot"));
         tokio::time::sleep(self.pace).await;
@@ -315,7 +333,7 @@ impl Hosts {
             self.console(host, "Kernel panic - not syncing: rehearsal fault node-never-boots");
             return Ok(());
         }
-        self.report(host, "netbooting")?;
+        host.step(turn, || self.report(host, "netbooting"))?;
         tokio::time::sleep(self.pace).await;
         let boot_id = new_boot_id()?;
         let machine = {
@@ -333,13 +351,15 @@ impl Hosts {
             // An image without the file has no id at all, which is as wrong.
             let _ = machine.run(script, b"").await;
         }
-        self.report(host, "postbooting")?;
+        host.step(turn, || self.report(host, "postbooting"))?;
         tokio::time::sleep(self.pace).await;
-        self.open_door(host, &machine)?;
+        host.step(turn, || self.open_door(host, &machine))?;
         self.console(host, &format!("{name} login: "));
         tokio::time::sleep(self.pace).await;
-        host.save(|saved| saved.boot_id = Some(boot_id))?;
-        self.report(host, "booted")
+        host.step(turn, || {
+            host.save(|saved| saved.boot_id = Some(boot_id))?;
+            self.report(host, "booted")
+        })
     }
 
     /// Copies the image out of the way of the next packimage and starts the host from it. Blocks.
@@ -396,7 +416,10 @@ impl Hosts {
 async fn suspend(host: &Host, machine: &Machine) -> Result<(), RehearsalError> {
     let target = host.suspended();
     let failed = RehearsalError::file("write", &target);
-    let output = match machine.run(b"cd / && exec tar --one-file-system -cf - .", b"").await {
+    // Whatever is mounted there comes back by itself; tar's own --one-file-system does not see mounted files.
+    let script = b"cd / && awk '$2 != \"/\" { print \".\" $2 }' /proc/mounts >/dev/shm/mounted &&
+        exec tar -X /dev/shm/mounted -cf - .";
+    let output = match machine.run(script, b"").await {
         Ok(output) => output,
         Err(error) => return Err(failed(error)),
     };
