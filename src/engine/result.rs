@@ -101,6 +101,15 @@ impl Trouble {
     }
 }
 
+/// Makes a failure of mistakes found while loading something.
+pub fn explain(diagnostics: Vec<Diagnostic>) -> Trouble {
+    let msg = diagnostics.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; ");
+    Trouble::Failed {
+        failure: Box::new(Failure::new(msg)),
+        explanation: diagnostics.into_iter().next().map(Box::new),
+    }
+}
+
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Trouble::Failed { failure: Box::new(failure), explanation: None }

@@ -8,6 +8,7 @@ use super::event::Event;
 use super::options::RunOptions;
 use super::pool::Pool;
 use crate::diag::SourceMap;
+use crate::playbook::Loader;
 use crate::template::Templar;
 use crate::vars::RunVars;
 
@@ -16,6 +17,7 @@ pub struct Shared {
     pub options: RunOptions,
     pub templar: Arc<Templar>,
     pub sources: SourceMap,
+    pub loader: Loader,
     pub pool: Pool,
     pub events: mpsc::Sender<Event>,
     pub vars: Arc<RunVars>,

@@ -3,7 +3,18 @@
 use super::{Module, ModuleSpec, controller, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
-static GENERAL: &[&dyn Module] = &[];
+static GENERAL: &[&dyn Module] = &[
+    &super::blockinfile::Blockinfile,
+    &super::command::Command,
+    &super::copy::Copy,
+    &super::file::File,
+    &super::lineinfile::Lineinfile,
+    &super::command::Raw,
+    &super::replace::Replace,
+    &super::script::Script,
+    &super::command::Shell,
+    &super::template::Template,
+];
 
 /// Finds a module that works on targets.
 pub fn find(name: &str) -> Option<&'static dyn Module> {

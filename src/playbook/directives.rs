@@ -30,6 +30,8 @@ pub struct Directives {
     /// The part of `vars` that came with an include, import or role statement: Ansible ranks it above
     /// `set_fact` and registered variables. Outer first.
     pub include_params: Vec<VarMap>,
+    /// What a block notifies for its tasks; already in [`super::Task::notify`] where the task has none of its own.
+    pub notify: Option<Vec<Tree>>,
     pub no_log: Option<Tree>,
     pub ignore_errors: Option<Tree>,
     pub ignore_unreachable: Option<Tree>,
@@ -70,6 +72,7 @@ impl Directives {
             tags: union_tags(&self.tags, &inner.tags),
             vars: both(&self.vars, &inner.vars),
             include_params: both(&self.include_params, &inner.include_params),
+            notify: inner.notify.as_ref().or(self.notify.as_ref()).cloned(),
             no_log: last(&self.no_log, &inner.no_log),
             ignore_errors: last(&self.ignore_errors, &inner.ignore_errors),
             ignore_unreachable: last(&self.ignore_unreachable, &inner.ignore_unreachable),

@@ -45,7 +45,8 @@ pub struct Play {
     pub role_uses: Vec<Arc<Role>>,
     pub max_fail_percentage: Option<Tree>,
     pub force_handlers: Option<Tree>,
-    /// The play's own inheritable keywords; already merged into every task. `vars` are in [`Play::vars`].
+    /// The play's own inheritable keywords; already merged into every task. `vars` are in [`Play::vars`]; `when` can
+    /// only come from `import_playbook` and also decides about fact gathering.
     pub directives: Arc<Directives>,
     /// Where the play starts.
     pub span: Span,

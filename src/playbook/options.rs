@@ -15,6 +15,8 @@ pub struct LoadOptions {
     pub sources: SourceMap,
     /// Configured role directories, searched after the playbook's `roles/`.
     pub roles_path: Vec<PathBuf>,
+    /// Configured collection directories, for roles named `namespace.collection.role`.
+    pub collections_path: Vec<PathBuf>,
     pub catalog: Arc<dyn ModuleCatalog>,
     /// `-e`: names of imported files may use them.
     pub extra_vars: VarMap,
@@ -26,6 +28,9 @@ pub trait ModuleCatalog: Send + Sync {
 
     /// All names, for suggestions.
     fn names(&self) -> Vec<String>;
+
+    /// Names of a module's arguments, to tell an argument that stands too far left from an unknown keyword.
+    fn arguments(&self, name: &str) -> Vec<String>;
 
     /// Checks literal arguments: unknown names, wrong literal types. `complete` is false where more arguments may come
     /// from a template or from `module_defaults`, so that missing ones cannot be told.
@@ -58,16 +63,18 @@ pub enum ModuleKnown {
 /// Where a dynamic include stands.
 #[derive(Clone)]
 pub struct IncludeContext {
-    /// [`super::IncludeTasks::inherited`] or [`super::IncludeRole::inherited`], plus a layer for loop variables if the
-    /// engine wants one.
+    /// [`super::IncludeTasks::inherited`] or [`super::IncludeRole::inherited`].
     pub inherited: Arc<Directives>,
+    /// Loop variables of the include, as one more layer for everything inside; empty for none. Includes without
+    /// them are cached.
+    pub vars: VarMap,
     /// The role of the including task.
     pub role: Option<Arc<Role>>,
     /// The directory of the including file.
     pub dir: PathBuf,
     /// The directory of the playbook.
     pub playbook_dir: PathBuf,
-    /// [`super::Play::id_path`].
+    /// The path in the id of the including task.
     pub id_path: Arc<str>,
     /// Whether the tasks are handlers.
     pub handlers: bool,
@@ -90,6 +97,18 @@ pub struct RoleOptions {
     pub validate: bool,
 }
 
+/// Tasks that were loaded by a dynamic include.
+#[derive(Debug)]
+pub struct LoadedTasks {
+    pub path: PathBuf,
+    pub entries: Vec<Entry>,
+    /// Role uses that came along by `import_role`, dependencies first.
+    pub uses: Vec<Arc<Role>>,
+    /// Handlers of those, to add to the play.
+    pub handlers: Vec<Arc<Task>>,
+    pub warnings: Vec<Diagnostic>,
+}
+
 /// A role that was loaded by a dynamic include.
 #[derive(Debug)]
 pub struct LoadedRole {
@@ -101,4 +120,5 @@ pub struct LoadedRole {
     pub uses: Vec<Arc<Role>>,
     /// Handlers to add to the play.
     pub handlers: Vec<Arc<Task>>,
+    pub warnings: Vec<Diagnostic>,
 }

@@ -7,8 +7,6 @@ use indexmap::IndexMap;
 
 use crate::template::{Tree, VarMap};
 
-use super::Task;
-
 /// What was read from a role's directory for one combination of `*_from` names; shared by all its uses.
 #[derive(Debug)]
 pub struct RoleFiles {
@@ -32,7 +30,8 @@ pub struct Role {
     pub params: VarMap,
     /// `vars:` of the role statement.
     pub vars: VarMap,
-    /// The roles that pulled this one in as a dependency, outermost first.
+    /// The roles that pulled this one in (as a dependency, or by importing it), outermost first; their own
+    /// `dependencies` are left out here.
     pub parents: Vec<Arc<Role>>,
     /// Roles that run before it, direct ones only; each has its own `dependencies`.
     pub dependencies: Vec<Arc<Role>>,
@@ -42,11 +41,24 @@ pub struct Role {
     /// run again on a host where the first one ran, unless `allow_duplicates`.
     pub identity: Arc<str>,
     pub allow_duplicates: bool,
-    /// Handlers with the directives of this use; also listed in [`super::Play::handlers`].
-    pub handlers: Vec<Arc<Task>>,
 }
 
 impl Role {
+    /// The same use as its dependencies see it.
+    pub(super) fn clone_without_dependencies(&self) -> Role {
+        Role {
+            name: self.name.clone(),
+            files: self.files.clone(),
+            params: self.params.clone(),
+            vars: self.vars.clone(),
+            parents: self.parents.clone(),
+            dependencies: Vec::new(),
+            public: self.public,
+            identity: self.identity.clone(),
+            allow_duplicates: self.allow_duplicates,
+        }
+    }
+
     /// Default variables as seen by this role's tasks, weakest first: dependencies, parents, its own.
     pub fn default_layers(&self) -> Vec<VarMap> {
         let mut layers = Vec::new();

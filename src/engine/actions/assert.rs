@@ -3,7 +3,7 @@
 use super::raw_arg;
 use crate::engine::item::ItemRun;
 use crate::engine::login::truth;
-use crate::engine::result::{TaskResult, Trouble};
+use crate::engine::result::{TaskResult, Trouble, explain};
 use crate::modules::Failure;
 use crate::template::{Tree, TreeKind, Truth};
 use crate::value::{Map, Value};
@@ -73,11 +73,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
         };
         return Ok((value, holds));
     };
-    let explain = |d: crate::diag::Diagnostic| Trouble::Failed {
-        failure: Box::new(Failure::new(d.message.clone())),
-        explanation: Some(Box::new(d)),
-    };
-    let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(explain)?;
+    let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(|d| explain(vec![d]))?;
     let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| {
         Trouble::render(
             &format!("The conditional check '{text}' failed."),

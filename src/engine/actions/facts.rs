@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::files;
 use crate::engine::item::ItemRun;
 use crate::engine::login::truth;
-use crate::engine::result::{Stats, TaskResult, Trouble};
-use crate::modules::Failure;
+use crate::engine::result::{Stats, TaskResult, Trouble, explain};
 use crate::template::{TreeKind, VarMap};
 use crate::value::{Map, Value};
 
@@ -113,9 +112,6 @@ fn in_dir(dir: &Path, given: &Map) -> Result<Vec<PathBuf>, Trouble> {
 }
 
 /// Reads one variable file: a YAML or JSON map.
-pub fn read_vars(item: &ItemRun, path: &Path) -> Result<VarMap, Trouble> {
-    crate::inventory::load_vars_file(path, &item.shared.templar, &item.shared.sources).map_err(|d| Trouble::Failed {
-        failure: Box::new(Failure::new(d.message.clone())),
-        explanation: Some(Box::new(d)),
-    })
+fn read_vars(item: &ItemRun, path: &Path) -> Result<VarMap, Trouble> {
+    item.shared.loader.load_vars(path).map_err(explain)
 }

@@ -2,7 +2,7 @@
 
 use super::raw_arg;
 use crate::engine::item::ItemRun;
-use crate::engine::result::{TaskResult, Trouble};
+use crate::engine::result::{TaskResult, Trouble, explain};
 use crate::modules::{self, Failure};
 use crate::playbook::Action;
 use crate::value::{Map, Value};
@@ -55,7 +55,7 @@ fn variable(item: &ItemRun, tree: &crate::template::Tree) -> Result<(String, Val
         .shared
         .templar
         .compile_expr(text, tree.span)
-        .map_err(|d| Trouble::Failed { failure: Box::new(Failure::new(d.message.clone())), explanation: Some(Box::new(d)) })?;
+        .map_err(|d| explain(vec![d]))?;
     match item.shared.templar.eval(&expr, &item.vars) {
         Ok(value) => Ok((text.to_string(), value)),
         Err(e) if e.is_undefined() => Ok((text.to_string(), "VARIABLE IS NOT DEFINED!".into())),
