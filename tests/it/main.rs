@@ -5,4 +5,7 @@
     reason = "tests fail by panicking and say why they skip"
 )]
 
+mod playbooks;
 mod rehearsal;
+mod service_node;
+mod support;
