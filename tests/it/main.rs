@@ -1,0 +1,9 @@
+//! All integration tests in one binary: linking is what costs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics when it cannot go on, and says so"
+)]
+
+mod support;
+mod transport;
