@@ -140,11 +140,11 @@ impl Ran {
 fn can(mode: Mode) -> bool {
     let root = rustix::process::geteuid().is_root();
     match mode {
-        Mode::Chroot if !root => skip("chroot rehearsal needs root"),
-        Mode::Unprivileged if !root => skip("only root can become another user for this test"),
-        Mode::Unprivileged if Command::new("setpriv").arg("--version").output().is_err() => skip("setpriv is missing"),
-        Mode::Unprivileged if !unprivileged_namespaces() => skip("this kernel lets ordinary users make no namespaces"),
-        Mode::Namespaces if root && !namespaces(&["unshare", "-mpf", "true"]) => skip("namespaces are forbidden here"),
+        Mode::Chroot if !root => skip("service_node", "chroot rehearsal needs root"),
+        Mode::Unprivileged if !root => skip("service_node", "only root can become another user for this test"),
+        Mode::Unprivileged if Command::new("setpriv").arg("--version").output().is_err() => skip("service_node", "setpriv is missing"),
+        Mode::Unprivileged if !unprivileged_namespaces() => skip("service_node", "this kernel lets ordinary users make no namespaces"),
+        Mode::Namespaces if root && !namespaces(&["unshare", "-mpf", "true"]) => skip("service_node", "namespaces are forbidden here"),
         _ => return true,
     }
     false
