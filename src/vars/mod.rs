@@ -23,7 +23,7 @@ pub trait HostSource: Send + Sync {
     /// Tells whether `hostvars[name]` exists.
     fn contains(&self, host: &str) -> bool;
     /// The host's variables from inventory sources and `host_vars`/`group_vars`, strongest first.
-    fn layers(&self, host: &str) -> Vec<VarMap>;
+    fn layers(&self, host: &str) -> Arc<Vec<VarMap>>;
     /// The magic variable `groups`.
     fn groups(&self) -> Value;
     /// The magic variable `group_names`.

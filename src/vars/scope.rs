@@ -58,7 +58,7 @@ pub struct TaskScope {
 
 impl TaskScope {
     pub fn new(run: Arc<RunVars>, play: Arc<PlayVars>, task: Arc<TaskLayers>, host: Arc<str>) -> Self {
-        let inventory = Arc::new(run.hosts.layers(&host));
+        let inventory = run.hosts.layers(&host);
         TaskScope { run, play, task, host, inventory, locals: Arc::default(), without_facts: false }
     }
 
