@@ -65,7 +65,8 @@ impl LiveInventory {
             None => Order::Inventory,
             Some(text) => Order::parse(text).ok_or_else(|| {
                 let words = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"];
-                at(Diagnostic::error("XP0504", format!("\"{text}\" is no order of hosts")).suggest(text, words))
+                at(Diagnostic::error("XP0504", format!("\"{text}\" is no order of hosts"))
+                    .suggest(text, words))
             })?,
         };
         let ids = inventory.ordered(matched.hosts, order);
@@ -108,13 +109,6 @@ impl LiveInventory {
         read(&self.inventory).sources.iter().map(names).collect()
     }
 
-    /// Where a host was first named: `inventory_file`.
-    pub fn file_of(&self, host: &str) -> Option<PathBuf> {
-        let inventory = read(&self.inventory);
-        let id = inventory.find_host(host)?;
-        inventory.host(id).source.as_deref().map(Path::to_owned)
-    }
-
     fn forget(&self) {
         write(&self.layers).clear();
         *write(&self.groups) = None;
@@ -148,6 +142,12 @@ impl HostSource for LiveInventory {
         inventory.find_host(host).and_then(|id| self.find_layers(&inventory, id).ok()).unwrap_or_default()
     }
 
+    fn file(&self, host: &str) -> Option<PathBuf> {
+        let inventory = read(&self.inventory);
+        let id = inventory.find_host(host)?;
+        inventory.host(id).source.as_deref().map(Path::to_owned)
+    }
+
     fn groups(&self) -> Value {
         if let Some(known) = &*read(&self.groups) {
             return known.clone();
@@ -157,7 +157,8 @@ impl HostSource for LiveInventory {
             .groups()
             .map(|(id, group)| {
                 let hosts = inventory.group_hosts(id);
-                let names: Vec<Value> = hosts.iter().map(|h| Value::Str(inventory.host(*h).name.clone())).collect();
+                let names: Vec<Value> =
+                    hosts.iter().map(|h| Value::Str(inventory.host(*h).name.clone())).collect();
                 (group.name.clone(), Value::list(names))
             })
             .collect();

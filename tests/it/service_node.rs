@@ -76,7 +76,8 @@ impl Rehearsal {
         let report = self.dir.path().join("report.html");
         let output = self.command(args).arg("--json").arg("--report").arg(&report).output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
-        let events = stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+        let events =
+            stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
         Ran {
             code: output.status.code().unwrap_or(-1),
             events,
@@ -105,7 +106,11 @@ impl Ran {
     }
 
     fn recap(&self) -> BTreeMap<String, Value> {
-        let end = self.events.iter().find(|e| e["event"] == "run_ended").unwrap_or_else(|| panic!("{}", self.stderr));
+        let end = self
+            .events
+            .iter()
+            .find(|e| e["event"] == "run_ended")
+            .unwrap_or_else(|| panic!("{}", self.stderr));
         end["hosts"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
@@ -126,7 +131,13 @@ impl Ran {
     fn failures(&self) -> Vec<String> {
         self.results()
             .filter(|r| matches!(r["status"].as_str(), Some("failed" | "unreachable" | "lost")))
-            .map(|r| format!("{}: {}", r["name"].as_str().unwrap_or_default(), r["result"]["msg"].as_str().unwrap_or_default()))
+            .map(|r| {
+                format!(
+                    "{}: {}",
+                    r["name"].as_str().unwrap_or_default(),
+                    r["result"]["msg"].as_str().unwrap_or_default()
+                )
+            })
             .collect()
     }
 
@@ -141,10 +152,18 @@ fn can(mode: Mode) -> bool {
     let root = rustix::process::geteuid().is_root();
     match mode {
         Mode::Chroot if !root => skip("service_node", "chroot rehearsal needs root"),
-        Mode::Unprivileged if !root => skip("service_node", "only root can become another user for this test"),
-        Mode::Unprivileged if Command::new("setpriv").arg("--version").output().is_err() => skip("service_node", "setpriv is missing"),
-        Mode::Unprivileged if !unprivileged_namespaces() => skip("service_node", "this kernel lets ordinary users make no namespaces"),
-        Mode::Namespaces if root && !namespaces(&["unshare", "-mpf", "true"]) => skip("service_node", "namespaces are forbidden here"),
+        Mode::Unprivileged if !root => {
+            skip("service_node", "only root can become another user for this test")
+        }
+        Mode::Unprivileged if Command::new("setpriv").arg("--version").output().is_err() => {
+            skip("service_node", "setpriv is missing")
+        }
+        Mode::Unprivileged if !unprivileged_namespaces() => {
+            skip("service_node", "this kernel lets ordinary users make no namespaces")
+        }
+        Mode::Namespaces if root && !namespaces(&["unshare", "-mpf", "true"]) => {
+            skip("service_node", "namespaces are forbidden here")
+        }
         _ => return true,
     }
     false
@@ -191,7 +210,10 @@ fn look_at_booted_node(rehearsal: &Rehearsal) {
     assert!(seen.contains("/install"), "{seen}");
     assert!(seen.contains("IMAGEUUID="), "{seen}");
     assert!(seen.contains("strace-"), "the additional package is missing: {seen}");
-    assert!(!seen.contains("dhcpd.service") && !seen.lines().any(|l| l.starts_with('S') && l.ends_with("dhcpd")), "{seen}");
+    assert!(
+        !seen.contains("dhcpd.service") && !seen.lines().any(|l| l.starts_with('S') && l.ends_with("dhcpd")),
+        "{seen}"
+    );
     let packed = rehearsal.shell("mn1", "cat /install/netboot/*/*/*/rootimg/opt/xcat/xcatinfo");
     let uuid = seen.lines().find(|l| l.starts_with("IMAGEUUID=")).unwrap();
     assert!(packed.contains(uuid), "the node runs {uuid}, packed is {packed}");
@@ -330,7 +352,9 @@ fn connection_cut_during_genimage() {
     let cut = rehearsal.run(&[PLAYBOOK, "--fault", "connection-cut-during-genimage"]);
     cut.assert_success();
     assert!(
-        cut.events.iter().any(|e| e["event"] == "warning" && e["text"].as_str().is_some_and(|t| t.contains("lost"))),
+        cut.events
+            .iter()
+            .any(|e| e["event"] == "warning" && e["text"].as_str().is_some_and(|t| t.contains("lost"))),
         "the connection was not cut"
     );
 }
