@@ -10,7 +10,9 @@ use super::login::Reach;
 use super::pool::Lease;
 use super::result::Trouble;
 use super::shared::Shared;
-use crate::modules::{Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target};
+use crate::modules::{
+    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
+};
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError};
 use crate::value::Value;
 
@@ -173,7 +175,12 @@ impl Execution<'_> {
         Ok(ran)
     }
 
-    async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, index: usize) -> Result<Output, Trouble> {
+    async fn run_action(
+        &self,
+        lease: &mut Option<Lease>,
+        run: &Run,
+        index: usize,
+    ) -> Result<Output, Trouble> {
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {
@@ -193,11 +200,15 @@ impl Execution<'_> {
                     if !running || tries > REATTACH_TRIES {
                         return Err(e.into());
                     }
-                    let text = format!("connection to {} lost while a long command runs there; looking for it again", self.host);
+                    let text = format!(
+                        "connection to {} lost while a long command runs there; looking for it again",
+                        self.host
+                    );
                     self.shared.emit(Event::Warning(text)).await;
                     self.shared.pool.forget(&self.reach.spec).await;
                     *lease = None;
-                    tokio::time::sleep(if tries == 1 { Duration::from_millis(200) } else { REATTACH_WAIT }).await;
+                    tokio::time::sleep(if tries == 1 { Duration::from_millis(200) } else { REATTACH_WAIT })
+                        .await;
                 }
                 other => return Ok(other?),
             }
@@ -209,7 +220,8 @@ impl Execution<'_> {
 fn save(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), Failure> {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
-    let fail = |what: &str, e: std::io::Error| Failure::new(format!("cannot {what} \"{}\": {e}", path.display()));
+    let fail =
+        |what: &str, e: std::io::Error| Failure::new(format!("cannot {what} \"{}\": {e}", path.display()));
     let dir = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir).map_err(|e| fail("make the folder of", e))?;
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| fail("create", e))?;
@@ -249,7 +261,10 @@ impl ProgressSink {
         };
         if !shown.is_empty() {
             // A full queue loses a line for people, never holds up the host.
-            let _ = self.shared.events.try_send(Event::Progress { host: self.host.clone(), line: shown.to_string() });
+            let _ = self
+                .shared
+                .events
+                .try_send(Event::Progress { host: self.host.clone(), line: shown.to_string() });
         }
         self.partial.clear();
     }

@@ -72,7 +72,9 @@ fn is_called(task: &Task, name: &str, templar: &Templar, scope: &Arc<dyn Scope>)
     if own == name {
         return true;
     }
-    task.role.as_ref().is_some_and(|role| name.strip_prefix(&*role.name).and_then(|r| r.strip_prefix(" : ")) == Some(&own))
+    task.role
+        .as_ref()
+        .is_some_and(|role| name.strip_prefix(&*role.name).and_then(|r| r.strip_prefix(" : ")) == Some(&own))
 }
 
 impl PlayRun<'_> {
@@ -85,7 +87,9 @@ impl PlayRun<'_> {
             let hosts: Vec<Host> = self
                 .hosts
                 .iter()
-                .filter(|(h, alive)| pending.contains(*h) && (**alive || (forced && self.failed.contains(*h))))
+                .filter(|(h, alive)| {
+                    pending.contains(*h) && (**alive || (forced && self.failed.contains(*h)))
+                })
                 .map(|(h, _)| h.clone())
                 .collect();
             if hosts.is_empty() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::event::{Event, TaskHeader};
+use super::login;
 use super::play::{Flow, Host, Place, PlayRun};
 use super::result::{Include, TaskResult, Trouble, explain};
 use super::worker::host_result;
-use super::login;
 use crate::playbook::{Action, Directives, Entry, IncludeContext, LoadedTasks, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value, to_json_text};
@@ -91,8 +91,11 @@ impl PlayRun<'_> {
         };
         match &task.action {
             Action::IncludeTasks(i) => {
-                let loaded =
-                    self.shared.loader.load_tasks(&include.target, &context(&i.inherited)).map_err(explain)?;
+                let loaded = self
+                    .shared
+                    .loader
+                    .load_tasks(&include.target, &context(&i.inherited))
+                    .map_err(explain)?;
                 self.handlers.add(&loaded.handlers);
                 for role in &loaded.uses {
                     self.export_role(role);
@@ -103,7 +106,8 @@ impl PlayRun<'_> {
             Action::IncludeRole(i) => {
                 let options = role_options(&include.options);
                 let context = context(&i.inherited);
-                let loaded = self.shared.loader.load_role(&include.target, &options, &context).map_err(explain)?;
+                let loaded =
+                    self.shared.loader.load_role(&include.target, &options, &context).map_err(explain)?;
                 self.handlers.add(&loaded.handlers);
                 if options.public {
                     self.export_role(&loaded.role);
@@ -116,7 +120,8 @@ impl PlayRun<'_> {
 
     /// Shows a role's variables to the rest of the play.
     pub fn export_role(&self, role: &crate::playbook::Role) {
-        let write = |list: &std::sync::RwLock<Vec<crate::template::VarMap>>, layers: Vec<crate::template::VarMap>| {
+        let write = |list: &std::sync::RwLock<Vec<crate::template::VarMap>>,
+                     layers: Vec<crate::template::VarMap>| {
             let mut list = list.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             for layer in layers {
                 list.retain(|known| !Arc::ptr_eq(known, &layer));

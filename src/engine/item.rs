@@ -103,7 +103,9 @@ impl ItemRun {
         loop {
             let mut result = match self.attempt(attempt).await {
                 Ok(result) => result,
-                Err(trouble @ Trouble::Failed { .. }) if !self.task.until.is_empty() || attempt <= retries => {
+                Err(trouble @ Trouble::Failed { .. })
+                    if !self.task.until.is_empty() || attempt <= retries =>
+                {
                     TaskResult::from_trouble(trouble)
                 }
                 Err(trouble) => return Err(trouble),
@@ -261,7 +263,10 @@ impl ItemRun {
             environment: self.environment()?,
             check: self.check()?,
             diff: self.diff()?,
-            timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(Duration::from_secs_f64),
+            timeout: self
+                .number(&self.task.directives.timeout)?
+                .filter(|t| *t > 0.0)
+                .map(Duration::from_secs_f64),
             job: self.job_name(attempt),
         };
         let mut result = TaskResult::from_outcome(Box::pin(execution.run()).await?);
@@ -294,7 +299,8 @@ impl ItemRun {
         for defaults in &self.task.directives.module_defaults {
             if let Value::Map(map) = self.render(defaults)? {
                 for (key, value) in map.iter() {
-                    let fits = key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
+                    let fits =
+                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
                     if let (true, Some(value)) = (fits, value.as_map()) {
                         all.extend(value.clone());
                     }
@@ -364,11 +370,15 @@ impl ItemRun {
             LoginError::Bad(msg) => Trouble::msg(msg),
         })?;
         // An unlisted localhost means this machine, as in Ansible.
-        let implicit = matches!(&*target, "localhost" | "127.0.0.1" | "::1") && !self.shared.vars.hosts.contains(&target);
+        let implicit = matches!(&*target, "localhost" | "127.0.0.1" | "::1")
+            && !self.shared.vars.hosts.contains(&target);
         if implicit {
             reach.spec.kind = crate::transport::Kind::Local;
         }
-        for secret in [&reach.spec.password, &reach.r#become.as_ref().and_then(|b| b.password.clone())].into_iter().flatten() {
+        for secret in [&reach.spec.password, &reach.r#become.as_ref().and_then(|b| b.password.clone())]
+            .into_iter()
+            .flatten()
+        {
             (self.shared.secrets)(secret.expose());
         }
         let delegated = delegate.map(|to| {
@@ -387,7 +397,10 @@ impl ItemRun {
                 Value::List(items) => items.iter().filter_map(Value::as_map).collect(),
                 Value::Null | Value::Omit => Vec::new(),
                 other => {
-                    return Err(Trouble::msg(format!("environment must be a map, not {}", other.type_name())));
+                    return Err(Trouble::msg(format!(
+                        "environment must be a map, not {}",
+                        other.type_name()
+                    )));
                 }
             };
             for (key, value) in maps.into_iter().flatten() {
@@ -395,10 +408,15 @@ impl ItemRun {
                 let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                     && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
                 if !valid {
-                    return Err(Trouble::msg(format!("\"{name}\" cannot be the name of an environment variable")));
+                    return Err(Trouble::msg(format!(
+                        "\"{name}\" cannot be the name of an environment variable"
+                    )));
                 }
                 if let Some(u) = value.find_unknown() {
-                    return Err(Trouble::msg(format!("environment variable {name} is not known yet: {}", u.cause)));
+                    return Err(Trouble::msg(format!(
+                        "environment variable {name} is not known yet: {}",
+                        u.cause
+                    )));
                 }
                 all.insert(name, value.to_text());
             }

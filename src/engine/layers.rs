@@ -43,7 +43,9 @@ fn role_magic(role: &Role) -> Map {
 
 fn search(task: &Task, play: &Play) -> SearchPath {
     let mut dirs = Vec::new();
-    let roles = task.role.iter().flat_map(|r| [r.files.path.clone()].into_iter().chain(r.parents.iter().rev().map(|p| p.files.path.clone())));
+    let roles = task.role.iter().flat_map(|r| {
+        [r.files.path.clone()].into_iter().chain(r.parents.iter().rev().map(|p| p.files.path.clone()))
+    });
     for dir in roles.chain([task.dir.clone()]) {
         if !dirs.contains(&dir) {
             dirs.push(dir);

@@ -64,7 +64,8 @@ impl<'a> LoginReader<'a> {
             Some(c) => Some(c),
             None => self.keyword(&self.directives.connection)?.map(|v| v.to_text()),
         };
-        let connection = connection.or_else(|| self.defaults.connection.clone()).unwrap_or_else(|| "ssh".into());
+        let connection =
+            connection.or_else(|| self.defaults.connection.clone()).unwrap_or_else(|| "ssh".into());
         let kind = match connection.rsplit('.').next().unwrap_or_default() {
             "local" => Kind::Local,
             "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ssh-binary" => Kind::Ssh,
@@ -96,11 +97,13 @@ impl<'a> LoginReader<'a> {
             None => self.keyword(&self.directives.port)?,
         };
         if let Some(port) = port {
-            spec.port = port
-                .to_text()
-                .trim()
-                .parse()
-                .map_err(|_| LoginError::Bad(format!("port \"{}\" of host {} is no port number", port.to_text(), spec.host)))?;
+            spec.port = port.to_text().trim().parse().map_err(|_| {
+                LoginError::Bad(format!(
+                    "port \"{}\" of host {} is no port number",
+                    port.to_text(),
+                    spec.host
+                ))
+            })?;
         } else if let Some(port) = self.defaults.port {
             spec.port = port;
         }
@@ -109,10 +112,15 @@ impl<'a> LoginReader<'a> {
             None => self.keyword(&self.directives.remote_user)?.map(|v| v.to_text()),
         }
         .or_else(|| self.defaults.user.clone());
-        spec.password =
-            self.var(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(secret).or_else(|| self.defaults.password.clone());
+        spec.password = self
+            .var(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
+            .map(secret)
+            .or_else(|| self.defaults.password.clone());
         spec.connect_timeout = match self.var(&["ansible_ssh_timeout", "ansible_timeout"])? {
-            Some(secs) => secs.number().or_else(|| secs.to_text().parse().ok()).map_or(self.defaults.timeout, Duration::from_secs_f64),
+            Some(secs) => secs
+                .number()
+                .or_else(|| secs.to_text().parse().ok())
+                .map_or(self.defaults.timeout, Duration::from_secs_f64),
             None => self.defaults.timeout,
         };
         match self.var_text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])? {
@@ -182,7 +190,8 @@ impl<'a> LoginReader<'a> {
         };
         // These flags only restate what is done anyway.
         let usual = |f: &str| matches!(f, "-H" | "-S" | "-n" | "-i");
-        spec.flags = flags.unwrap_or_default().split_whitespace().filter(|f| !usual(f)).map(str::to_string).collect();
+        spec.flags =
+            flags.unwrap_or_default().split_whitespace().filter(|f| !usual(f)).map(str::to_string).collect();
         Ok(Some(spec))
     }
 
@@ -223,7 +232,9 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
         if value.is_empty() && matches!(flag, "-o" | "-i" | "-p" | "-l" | "-J") {
             value = words.next().unwrap_or_default().to_string();
         }
-        let bad = || LoginError::Bad(format!("ssh argument \"{flag} {value}\" of host {} is not supported", spec.host));
+        let bad = || {
+            LoginError::Bad(format!("ssh argument \"{flag} {value}\" of host {} is not supported", spec.host))
+        };
         match flag {
             "-i" => spec.keys.push(expand_home(&value)),
             "-p" => spec.port = value.parse().map_err(|_| bad())?,
@@ -239,7 +250,9 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
                             _ => HostKeyPolicy::Strict,
                         }
                     }
-                    "userknownhostsfile" if setting == "/dev/null" => spec.known_hosts = vec![PathBuf::from("/dev/null")],
+                    "userknownhostsfile" if setting == "/dev/null" => {
+                        spec.known_hosts = vec![PathBuf::from("/dev/null")]
+                    }
                     "userknownhostsfile" => spec.known_hosts = setting.split(',').map(expand_home).collect(),
                     "identityfile" => spec.keys.push(expand_home(setting)),
                     "port" => spec.port = setting.parse().map_err(|_| bad())?,
@@ -249,8 +262,16 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
                         spec.connect_timeout = Duration::from_secs(setting.parse().map_err(|_| bad())?);
                     }
                     // Connections are shared and kept alive anyway.
-                    "controlmaster" | "controlpersist" | "controlpath" | "serveraliveinterval" | "serveralivecountmax"
-                    | "preferredauthentications" | "identitiesonly" | "loglevel" | "batchmode" | "forwardagent" => {}
+                    "controlmaster"
+                    | "controlpersist"
+                    | "controlpath"
+                    | "serveraliveinterval"
+                    | "serveralivecountmax"
+                    | "preferredauthentications"
+                    | "identitiesonly"
+                    | "loglevel"
+                    | "batchmode"
+                    | "forwardagent" => {}
                     _ => return Err(bad()),
                 }
             }

@@ -120,7 +120,12 @@ impl<'a> PlayRun<'a> {
         self.entries(entries, hosts, Place { rescued: false, handlers: false }).await;
     }
 
-    pub fn entries<'b>(&'b mut self, entries: &'b [Entry], hosts: Vec<Host>, place: Place) -> BoxFuture<'b, Flow> {
+    pub fn entries<'b>(
+        &'b mut self,
+        entries: &'b [Entry],
+        hosts: Vec<Host>,
+        place: Place,
+    ) -> BoxFuture<'b, Flow> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
             for entry in entries {
@@ -168,9 +173,9 @@ impl<'a> PlayRun<'a> {
     /// A role that ran on a host with the same parameters is not run again, unless it allows that.
     fn split_by_role(&self, role: Option<&Role>, hosts: Vec<Host>) -> (Vec<Host>, Vec<Host>) {
         match role {
-            Some(role) if !role.allow_duplicates => {
-                hosts.into_iter().partition(|h| !self.roles_done.contains(&(h.clone(), role.identity.clone())))
-            }
+            Some(role) if !role.allow_duplicates => hosts
+                .into_iter()
+                .partition(|h| !self.roles_done.contains(&(h.clone(), role.identity.clone()))),
             _ => (hosts, Vec::new()),
         }
     }
@@ -181,7 +186,10 @@ impl<'a> PlayRun<'a> {
         for f in failed {
             self.failed.shift_remove(&f.host);
             self.set_alive(&f.host, true);
-            let task = Map::from_iter([("name", Value::str(&*f.task.name)), ("action", Value::str(&*f.task.module))]);
+            let task = Map::from_iter([
+                ("name", Value::str(&*f.task.name)),
+                ("action", Value::str(&*f.task.module)),
+            ]);
             self.shared.vars.store.write(&f.host, |vars| {
                 vars.set("ansible_failed_task", Value::map(task));
                 vars.set("ansible_failed_result", f.result.clone());
@@ -205,7 +213,8 @@ impl<'a> PlayRun<'a> {
     pub fn scope(&mut self, task: &Arc<Task>, host: &Host) -> TaskScope {
         let key = Arc::as_ptr(task) as usize;
         let play = &self.play;
-        let entry = self.layers.entry(key).or_insert_with(|| (task.clone(), Arc::new(layers::of_task(task, play))));
+        let entry =
+            self.layers.entry(key).or_insert_with(|| (task.clone(), Arc::new(layers::of_task(task, play))));
         let layers = entry.1.clone();
         TaskScope::new(self.shared.vars.clone(), self.vars.clone(), layers, host.clone())
     }
@@ -235,7 +244,12 @@ impl<'a> PlayRun<'a> {
     }
 
     /// Runs the task on the hosts, a limited number at a time, and handles each result as it comes.
-    async fn spread(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, hosts: &[Host]) -> Vec<(Host, TaskResult)> {
+    async fn spread(
+        &mut self,
+        task: &Arc<Task>,
+        header: &Arc<TaskHeader>,
+        hosts: &[Host],
+    ) -> Vec<(Host, TaskResult)> {
         let forks = self.shared.options.forks.max(1);
         let throttle = hosts.first().and_then(|h| {
             let scope = self.scope(task, h);
@@ -266,7 +280,8 @@ impl<'a> PlayRun<'a> {
         // A worker that panicked brought nothing back: its host's outcome is not known.
         for host in hosts {
             if !results.iter().any(|(h, _)| h == host) {
-                let result = TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
+                let result =
+                    TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
                 self.report(task, header, host, &result).await;
                 results.push((host.clone(), result));
             }
@@ -328,12 +343,17 @@ impl<'a> PlayRun<'a> {
         if fatal {
             for host in &hosts {
                 if out.insert(host.clone()) {
-                    let result = TaskResult::from_trouble(Trouble::msg("another host failed, and any_errors_fatal is set"));
+                    let result = TaskResult::from_trouble(Trouble::msg(
+                        "another host failed, and any_errors_fatal is set",
+                    ));
                     flow.failed.push(self.fail(host, header, &result));
                 }
             }
         }
-        flow.ok = hosts.into_iter().filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false)).collect();
+        flow.ok = hosts
+            .into_iter()
+            .filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false))
+            .collect();
         self.check_budget();
         if self.stop.is_none() && results.iter().any(|(_, r)| !r.effects.includes.is_empty()) {
             let included = self.includes(task, header, &results, &flow.ok, place).await;
@@ -377,7 +397,10 @@ impl<'a> PlayRun<'a> {
             self.inventory.add_host(&added.name, &added.groups, &added.vars);
         }
         for (group, parents) in &effects.groups {
-            self.inventory.add_group(group, parents, once.unwrap_or(std::slice::from_ref(host)));
+            let hosts = once.unwrap_or(std::slice::from_ref(host));
+            if let Err(diagnostic) = self.inventory.add_group(group, parents, hosts) {
+                self.stop = Some(Stop::Error(diagnostic.message));
+            }
         }
         for stats in &effects.stats {
             for (key, value) in &stats.data {
@@ -394,7 +417,12 @@ impl<'a> PlayRun<'a> {
         }
         let scope = self.scope(task, host).boxed();
         for name in &effects.notify {
-            let found = self.handlers.notify(name, once.unwrap_or(std::slice::from_ref(host)), &self.shared.templar, &scope);
+            let found = self.handlers.notify(
+                name,
+                once.unwrap_or(std::slice::from_ref(host)),
+                &self.shared.templar,
+                &scope,
+            );
             if !found {
                 self.stop = Some(Stop::Error(format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
@@ -424,7 +452,14 @@ impl<'a> PlayRun<'a> {
         TaskScope::new(self.shared.vars.clone(), self.vars.clone(), layers, host.clone())
     }
 
-    async fn meta(&mut self, kind: MetaKind, task: &Arc<Task>, header: Arc<TaskHeader>, hosts: Vec<Host>, place: Place) -> Flow {
+    async fn meta(
+        &mut self,
+        kind: MetaKind,
+        task: &Arc<Task>,
+        header: Arc<TaskHeader>,
+        hosts: Vec<Host>,
+        place: Place,
+    ) -> Flow {
         // Conditions of meta tasks that act on the play are asked on the first host only, as in Ansible.
         let mut acting = Vec::new();
         let mut idle = Vec::new();
@@ -460,7 +495,12 @@ impl<'a> PlayRun<'a> {
                 MetaKind::ResetConnection => {
                     for host in &acting {
                         let scope = self.scope(task, host);
-                        let item = super::item::ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
+                        let item = super::item::ItemRun::new(
+                            self.shared.clone(),
+                            task.clone(),
+                            header.clone(),
+                            scope,
+                        );
                         if let Ok((reach, _)) = item.reach() {
                             self.shared.pool.forget(&reach.spec).await;
                         }

@@ -36,7 +36,11 @@ impl Pool {
     }
 
     /// Returns a shell on the host, as the given user.
-    pub async fn session(&self, spec: &ConnectionSpec, r#become: Option<&BecomeSpec>) -> Result<Lease, TransportError> {
+    pub async fn session(
+        &self,
+        spec: &ConnectionSpec,
+        r#become: Option<&BecomeSpec>,
+    ) -> Result<Lease, TransportError> {
         let slot = self.slot(spec);
         let Ok(permit) = slot.permits.clone().acquire_owned().await else {
             return Err(TransportError::Protocol { reason: "the run is ending".into() });
@@ -101,7 +105,11 @@ impl Pool {
         slot.clone()
     }
 
-    async fn connection(&self, slot: &HostSlot, spec: &ConnectionSpec) -> Result<Arc<dyn Connection>, TransportError> {
+    async fn connection(
+        &self,
+        slot: &HostSlot,
+        spec: &ConnectionSpec,
+    ) -> Result<Arc<dyn Connection>, TransportError> {
         let mut known = slot.connection.lock().await;
         if let Some(connection) = &*known {
             return Ok(connection.clone());

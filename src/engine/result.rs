@@ -73,7 +73,10 @@ pub struct Include {
 /// Why a task did not come to an end that a module would report.
 #[derive(Debug)]
 pub enum Trouble {
-    Failed { failure: Box<Failure>, explanation: Option<Box<Diagnostic>> },
+    Failed {
+        failure: Box<Failure>,
+        explanation: Option<Box<Diagnostic>>,
+    },
     /// Nothing ran.
     Unreachable(String),
     /// Something may have run.
@@ -88,16 +91,16 @@ impl Trouble {
     /// A template of the task could not be rendered.
     pub fn render(context: &str, error: &RenderError) -> Self {
         let msg = if error.is_undefined() && context.is_empty() {
-            format!("The task includes an option with an undefined variable. The error was: {}", error.message())
+            format!(
+                "The task includes an option with an undefined variable. The error was: {}",
+                error.message()
+            )
         } else if context.is_empty() {
             error.message().to_string()
         } else {
             format!("{context} The error was: {}", error.message())
         };
-        Trouble::Failed {
-            failure: Box::new(Failure::new(msg)),
-            explanation: Some(error.diagnostic.clone()),
-        }
+        Trouble::Failed { failure: Box::new(Failure::new(msg)), explanation: Some(error.diagnostic.clone()) }
     }
 }
 
@@ -127,9 +130,9 @@ impl From<TransportError> for Trouble {
         let text = describe(&error);
         match error {
             TransportError::Lost { .. } => Trouble::Lost(text),
-            TransportError::Timeout { .. } | TransportError::Protocol { .. } | TransportError::Local { .. } => {
-                Trouble::msg(text)
-            }
+            TransportError::Timeout { .. }
+            | TransportError::Protocol { .. }
+            | TransportError::Local { .. } => Trouble::msg(text),
             _ => Trouble::Unreachable(text),
         }
     }
@@ -206,7 +209,11 @@ impl TaskResult {
             ),
             Trouble::Lost(msg) => Self::new(
                 Status::Lost,
-                Map::from_iter([("msg", Value::str(msg)), ("unreachable", true.into()), ("lost", true.into())]),
+                Map::from_iter([
+                    ("msg", Value::str(msg)),
+                    ("unreachable", true.into()),
+                    ("lost", true.into()),
+                ]),
             ),
         }
     }

@@ -51,7 +51,11 @@ pub struct RunEnd {
 /// Runs the playbooks. Failed hosts are in the recap; they are no error of the run.
 pub async fn run(request: RunRequest) -> RunEnd {
     let started = Instant::now();
-    let inventory = Arc::new(LiveInventory::new(request.inventory));
+    let inventory = Arc::new(LiveInventory::new(
+        request.inventory,
+        Templar::clone(&request.templar),
+        request.sources.clone(),
+    ));
     let vars = Arc::new(RunVars {
         extra: request.extra_vars,
         store: Store::new(),
@@ -88,6 +92,9 @@ pub async fn run(request: RunRequest) -> RunEnd {
     };
     let mut error = None;
     'all: for playbook in &request.playbooks {
+        if let Some(dir) = playbook.path.parent() {
+            whole.inventory.set_playbook_dir(dir);
+        }
         for play in &playbook.plays {
             match whole.play(play).await {
                 Ok(true) => {}
@@ -110,7 +117,9 @@ pub async fn run(request: RunRequest) -> RunEnd {
 fn run_id() -> String {
     let mut random = [0u8; 6];
     if getrandom::fill(&mut random).is_err() {
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
+        let nanos = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.subsec_nanos());
         random[..4].copy_from_slice(&nanos.to_be_bytes());
     }
     let hex: String = random.iter().map(|b| format!("{b:02x}")).collect();
@@ -140,10 +149,6 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
     if let Some(limit) = &options.limit {
         magic.insert("ansible_limit", limit.as_str());
     }
-    if let Some(file) = inventory.first_file() {
-        magic.insert("inventory_file", file.display().to_string());
-        magic.insert("inventory_dir", file.parent().map(|p| p.display().to_string()).unwrap_or_default());
-    }
     magic
 }
 
@@ -165,7 +170,11 @@ struct Whole {
 impl Whole {
     /// Runs one play; false ends the run.
     async fn play(&mut self, play: &Arc<Play>) -> Result<bool, Wrong> {
-        let vars = Arc::new(PlayVars { vars: play.vars.clone(), prompts: self.prompts(play), ..PlayVars::default() });
+        let vars = Arc::new(PlayVars {
+            vars: play.vars.clone(),
+            prompts: self.prompts(play),
+            ..PlayVars::default()
+        });
         let anyone: Host = "localhost".into();
         let scope: Arc<dyn Scope> = crate::vars::TaskScope::new(
             self.shared.vars.clone(),
@@ -186,7 +195,14 @@ impl Whole {
             None => pattern.clone(),
         };
         let order = play.order.as_ref().map(&text).transpose()?.map(|v| v.to_text());
-        let hosts = self.inventory.hosts(&pattern, self.shared.options.limit.as_deref(), order.as_deref(), play.hosts_span)?;
+        let selected = self
+            .inventory
+            .select(&pattern, self.shared.options.limit.as_deref(), order.as_deref(), play.hosts_span)
+            .map_err(first)?;
+        for warning in selected.warnings {
+            self.shared.emit(Event::Warning(warning.message)).await;
+        }
+        let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
         self.shared.emit(Event::PlayStarted { name, hosts: hosts.clone() }).await;
         if hosts.is_empty() {
@@ -199,7 +215,9 @@ impl Whole {
             return Ok(false);
         }
         let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
-        for batch in batches(&hosts, &sizes).map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))? {
+        for batch in batches(&hosts, &sizes)
+            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?
+        {
             if !self.batch(play, &vars, &batch).await? {
                 return Ok(false);
             }
@@ -284,7 +302,10 @@ impl Whole {
     }
 
     fn prompts(&self, play: &Play) -> VarMap {
-        let wanted = play.vars_prompt.iter().filter_map(|p| Some((p.name.clone(), self.answers.get(&p.name)?.clone())));
+        let wanted = play
+            .vars_prompt
+            .iter()
+            .filter_map(|p| Some((p.name.clone(), self.answers.get(&p.name)?.clone())));
         Arc::new(wanted.collect::<IndexMap<_, _>>())
     }
 
@@ -313,7 +334,9 @@ impl Whole {
     fn wants_facts(&self, play: &Play, vars: &Arc<PlayVars>, batch: &[Host]) -> Vec<Host> {
         let Some(first) = batch.first() else { return Vec::new() };
         let layers = Arc::new(super::layers::of_play(play));
-        let scope = crate::vars::TaskScope::new(self.shared.vars.clone(), vars.clone(), layers, first.clone()).boxed();
+        let scope =
+            crate::vars::TaskScope::new(self.shared.vars.clone(), vars.clone(), layers, first.clone())
+                .boxed();
         let asked = play
             .gather_facts
             .as_ref()
@@ -332,13 +355,25 @@ impl Whole {
 
     /// Resolves the play's `vars_files` for each host. Names may need facts: before these are there an undefined
     /// variable or a missing file is no mistake.
-    fn load_vars_files(&mut self, play: &Play, vars: &Arc<PlayVars>, hosts: &[Host], missing: Missing) -> Result<(), Wrong> {
+    fn load_vars_files(
+        &mut self,
+        play: &Play,
+        vars: &Arc<PlayVars>,
+        hosts: &[Host],
+        missing: Missing,
+    ) -> Result<(), Wrong> {
         if play.vars_files.is_empty() {
             return Ok(());
         }
         let layers = Arc::new(super::layers::of_play(play));
         for host in hosts {
-            let scope = crate::vars::TaskScope::new(self.shared.vars.clone(), vars.clone(), layers.clone(), host.clone()).boxed();
+            let scope = crate::vars::TaskScope::new(
+                self.shared.vars.clone(),
+                vars.clone(),
+                layers.clone(),
+                host.clone(),
+            )
+            .boxed();
             let mut found = Vec::new();
             for entry in &play.vars_files {
                 match self.vars_file(entry, &scope) {
@@ -410,7 +445,11 @@ enum Missing {
 /// The task that gathers facts at the start of a play.
 fn gather_task(play: &Play) -> Task {
     let mut args: Vec<(Tree, Tree)> = Vec::new();
-    for (name, tree) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout), ("fact_path", &play.fact_path)] {
+    for (name, tree) in [
+        ("gather_subset", &play.gather_subset),
+        ("gather_timeout", &play.gather_timeout),
+        ("fact_path", &play.fact_path),
+    ] {
         if let Some(tree) = tree {
             args.push((Tree::value(name), tree.clone()));
         }

@@ -70,7 +70,12 @@ impl Job {
             let started = Instant::now();
             let mut result = self.item(&scope).run().await;
             result.elapsed = started.elapsed();
-            result.result.extend(item.locals.iter().filter(|(k, _)| k.as_str() != Some("ansible_loop")).map(|(k, v)| (k.clone(), v.clone())));
+            result.result.extend(
+                item.locals
+                    .iter()
+                    .filter(|(k, _)| k.as_str() != Some("ansible_loop"))
+                    .map(|(k, v)| (k.clone(), v.clone())),
+            );
             result.result.insert("ansible_loop_var", control.variable.as_str());
             self.report_item(&result, &item.label).await;
             // The next item sees what this one set, as in Ansible.
@@ -117,7 +122,10 @@ impl Job {
         let control = Control::read(&l.control, |tree| templar.render(tree, &scope).map_err(Trouble::from))?;
         let rendered = templar.render(&l.expr, &scope)?;
         if let Some(unknown) = rendered.find_unknown().filter(|_| rendered.is_unknown()) {
-            return Err(Trouble::msg(format!("the loop depends on something that is not known yet: {}", unknown.cause)));
+            return Err(Trouble::msg(format!(
+                "the loop depends on something that is not known yet: {}",
+                unknown.cause
+            )));
         }
         let values: Vec<Value> = match &l.kind {
             LoopKind::Loop => match &rendered {
@@ -157,7 +165,10 @@ struct Control {
 }
 
 impl Control {
-    fn read(control: &LoopControl, render: impl Fn(&Tree) -> Result<Value, Trouble>) -> Result<Self, Trouble> {
+    fn read(
+        control: &LoopControl,
+        render: impl Fn(&Tree) -> Result<Value, Trouble>,
+    ) -> Result<Self, Trouble> {
         let get = |tree: &Option<Tree>| tree.as_ref().map(&render).transpose();
         let pause = get(&control.pause)?.and_then(|v| v.number().or_else(|| v.to_text().parse().ok()));
         Ok(Control {
@@ -317,7 +328,9 @@ pub fn host_result(
 fn censored(result: &Map) -> Map {
     let mut shown = Map::from_iter([(
         "censored",
-        Value::str("the output has been hidden due to the fact that 'no_log: true' was specified for this result"),
+        Value::str(
+            "the output has been hidden due to the fact that 'no_log: true' was specified for this result",
+        ),
     )]);
     for key in ["changed", "unreachable", "skipped"] {
         if let Some(value) = result.get(key) {

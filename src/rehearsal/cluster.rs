@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::cut::CutFault;
-use super::emulation;
+use super::emulation::{self, NO_DELAYS};
 use super::error::RehearsalError;
 use super::faults::{self, FAULTS_FILE, Fault};
 use super::host::{Host, Hosts};
@@ -68,6 +68,9 @@ struct Label {
 
 const FORMAT: u32 = 1;
 
+/// Boot steps below this are a test's.
+const SHORTEST_REAL_PACE: Duration = Duration::from_millis(100);
+
 /// A running cluster. Dropping it ends its hosts and removes its directory unless that is kept.
 pub struct Cluster {
     hosts: Arc<Hosts>,
@@ -104,6 +107,7 @@ fn start_blocking(options: ClusterOptions) -> Result<Cluster, RehearsalError> {
     match started {
         Ok(cluster) => {
             cluster.inject(&options.faults)?;
+            cluster.set_command_delays(options.pace)?;
             Ok(cluster)
         }
         Err(error) => {
@@ -238,6 +242,20 @@ impl Cluster {
             self.hosts.cut.arm();
         }
         Ok(())
+    }
+
+    /// Emulated commands take their time only when boots do.
+    fn set_command_delays(&self, pace: Duration) -> Result<(), RehearsalError> {
+        let file = self.hosts.management_root.join(NO_DELAYS);
+        if pace < SHORTEST_REAL_PACE {
+            return write_file(&file, 0o644, b"").map_err(RehearsalError::file("write", &file));
+        }
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(RehearsalError::file("remove", &file)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs a script on a running host, past SSH.

@@ -8,11 +8,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
     mount_remount, unmount,
@@ -22,20 +21,18 @@ use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_boundin
 
 use super::agent;
 use super::emulation;
+use super::furnish;
 use super::image;
 use super::link::{Bind, BindWhen, EnterSpec, Fill, Link, Report, RootMode};
 use super::os::enter_new_namespaces;
-use super::site::MANAGEMENT_NODE;
-use super::tree::write_file;
+use super::tree::{link_tree, write_file};
+use super::xcat::NodeFile;
 
 /// The name of the hidden subcommand; `enter_main` takes the arguments after it.
-pub const ENTER_COMMAND: &str = "rehearsal-enter";
+pub(super) const ENTER_COMMAND: &str = "rehearsal-enter";
 
 /// Where a host finds its own boot id.
 pub(super) const BOOT_ID_FILE: &str = "run/boot_id";
-
-const DEVICES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// A step of the setup that failed, in words for the user.
 struct Failed {
@@ -52,7 +49,7 @@ fn step<E: std::fmt::Display>(name: impl Into<String>) -> impl FnOnce(E) -> Fail
 ///
 /// Must be called before the process has a second thread, because a process with threads may not enter a user
 /// namespace.
-pub fn enter_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub(super) fn enter_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let (Some(stage), Some(spec)) = (args.next(), args.next()) else {
         return ExitCode::from(250);
@@ -139,18 +136,19 @@ fn enter_with_mounts(spec: &EnterSpec) -> Result<(), Failed> {
                 .map_err(step("mount a tmpfs as its root"))?;
         }
     }
-    fill(spec)?;
+    let files = fill(spec)?;
     for bind in wanted_binds(spec) {
         mount_one(root, bind)?;
     }
-    mount_proc(root)?;
-    mount_dev(root)?;
+    furnish::mount_proc(root).map_err(step("mount /proc"))?;
+    furnish::mount_dev(root).map_err(step("mount /dev"))?;
     rustix::system::sethostname(spec.hostname.as_bytes()).map_err(step("set its host name"))?;
     std::env::set_current_dir(root).map_err(step("enter its root"))?;
     // The old root is stacked on the new one and then taken away, so that nothing of this machine stays reachable.
     pivot_root(".", ".").map_err(step("change to its root"))?;
     unmount(".", UnmountFlags::DETACH).map_err(step("leave this machine's root"))?;
     std::env::set_current_dir("/").map_err(step("enter its root"))?;
+    start_up(spec, &files)?;
     protect_kernel_settings();
     // Where the kernel refuses, programs see this machine's boot id in /proc and the host's own under /run.
     let _ = mount_bind(Path::new("/").join(BOOT_ID_FILE), "/proc/sys/kernel/random/boot_id");
@@ -158,42 +156,53 @@ fn enter_with_mounts(spec: &EnterSpec) -> Result<(), Failed> {
 }
 
 fn enter_plain(spec: &EnterSpec) -> Result<(), Failed> {
-    fill(spec)?;
+    let files = fill(spec)?;
+    let mut mounted = Vec::new();
     for bind in wanted_binds(spec) {
         copy_one(&spec.root, bind)?;
+        if bind.when == BindWhen::Fstab {
+            mounted.push(bind.target.as_path());
+        }
     }
-    make_dev(&spec.root).map_err(step("make /dev"))?;
-    make_proc(spec).map_err(step("make /proc"))?;
+    furnish::make_dev(&spec.root).map_err(step("make /dev"))?;
+    furnish::make_proc(spec, &mounted).map_err(step("make /proc"))?;
     chroot(&spec.root).map_err(step("chroot into its root"))?;
     std::env::set_current_dir("/").map_err(step("enter its root"))?;
-    Ok(())
+    start_up(spec, &files)
 }
 
-fn fill(spec: &EnterSpec) -> Result<(), Failed> {
+/// Fills the root; returns what a booting node fetches beside its image.
+fn fill(spec: &EnterSpec) -> Result<Vec<NodeFile>, Failed> {
     match &spec.fill {
-        Fill::Directory => {}
+        Fill::Directory => Ok(Vec::new()),
         Fill::Image(archive) => {
             emulation::unpack(archive, &spec.root).map_err(step(format!("unpack {}", archive.display())))?;
-            emulation::settle(&spec.management_root, &spec.hostname, &spec.root)
-                .map_err(step("prepare its root after the boot"))?;
-            write_file(&spec.root.join("etc/hostname"), 0o644, format!("{}\n", spec.hostname).as_bytes())
-                .map_err(step("write its host name"))?;
+            emulation::startup_files(&spec.management_root, &spec.hostname)
+                .map_err(step("fetch its files from the management node"))
         }
         Fill::Suspended(archive) => {
             image::resume(archive, &spec.root).map_err(step(format!("resume from {}", archive.display())))?;
+            Ok(Vec::new())
         }
     }
-    let boot_id = spec.root.join(BOOT_ID_FILE);
-    boot_id
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&boot_id, format!("{}\n", spec.boot_id)))
-        .map_err(step("write its boot id"))
+}
+
+/// Writes what makes the root this host's own. Done inside it, where links cannot lead out.
+fn start_up(spec: &EnterSpec, files: &[NodeFile]) -> Result<(), Failed> {
+    write_file(&Path::new("/").join(BOOT_ID_FILE), 0o644, format!("{}\n", spec.boot_id).as_bytes())
+        .map_err(step("write its boot id"))?;
+    if !matches!(spec.fill, Fill::Image(_)) {
+        return Ok(());
+    }
+    write_file(Path::new("/etc/hostname"), 0o644, format!("{}\n", spec.hostname).as_bytes())
+        .map_err(step("write its host name"))?;
+    emulation::start_up(files).map_err(step("write its files and start its services"))
 }
 
 /// The binds that apply to this root: what a node mounts from the management node, its own fstab says.
 fn wanted_binds(spec: &EnterSpec) -> impl Iterator<Item = &Bind> {
-    let fstab = fs::read_to_string(spec.root.join("etc/fstab")).unwrap_or_default();
+    let fstab = emulation::place(&spec.root, Path::new("etc/fstab")).and_then(fs::read_to_string);
+    let fstab = fstab.unwrap_or_default();
     spec.binds.iter().filter(move |bind| {
         bind.when == BindWhen::Always || fstab_mounts(&fstab, &Path::new("/").join(&bind.target))
     })
@@ -210,20 +219,17 @@ fn fstab_mounts(fstab: &str, target: &Path) -> bool {
     })
 }
 
-/// Resolves a path of the root without following an absolute link out of it.
+/// Makes the place where a bind appears.
 fn target_in(root: &Path, bind: &Bind) -> Result<PathBuf, Failed> {
-    let target = root.join(&bind.target);
-    let is_directory = bind.source.is_dir();
-    let prepared = if is_directory {
-        fs::create_dir_all(&target)
-    } else {
-        target
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| if target.exists() { Ok(()) } else { fs::File::create(&target).map(drop) })
-    };
-    prepared.map_err(step(format!("make /{}", bind.target.display())))?;
-    Ok(target)
+    let prepared = emulation::place(root, &bind.target).and_then(|target| {
+        if bind.source.is_dir() {
+            fs::create_dir_all(&target)?;
+        } else if !target.exists() {
+            write_file(&target, 0o644, b"")?;
+        }
+        Ok(target)
+    });
+    prepared.map_err(step(format!("make /{}", bind.target.display())))
 }
 
 fn mount_one(root: &Path, bind: &Bind) -> Result<(), Failed> {
@@ -238,108 +244,11 @@ fn mount_one(root: &Path, bind: &Bind) -> Result<(), Failed> {
 
 /// What a mount is without mounts: the same files under a second name.
 fn copy_one(root: &Path, bind: &Bind) -> Result<(), Failed> {
-    let target = root.join(&bind.target);
-    if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent).map_err(step(format!("make {}", parent.display())))?;
-    }
-    super::tree::link_tree(&bind.source, &target).map_err(step(format!("provide /{}", bind.target.display())))
-}
-
-fn mount_proc(root: &Path) -> Result<(), Failed> {
-    let target = root.join("proc");
-    fs::create_dir_all(&target).map_err(step("make /proc"))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    if mount("proc", &target, "proc", flags, c"").is_ok() {
-        return Ok(());
-    }
-    // A container whose own /proc is masked may not mount a fresh one; this machine's is better than none.
-    mount_bind_recursive("/proc", &target).map_err(step("mount /proc"))
-}
-
-fn mount_dev(root: &Path) -> Result<(), Failed> {
-    let dev = root.join("dev");
-    fs::create_dir_all(&dev).map_err(step("make /dev"))?;
-    mount("dev", &dev, "tmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, c"mode=755,size=1m")
-        .map_err(step("mount /dev"))?;
-    for (name, _, _) in DEVICES {
-        let target = dev.join(name);
-        fs::File::create(&target).map_err(step(format!("make /dev/{name}")))?;
-        mount_bind(Path::new("/dev").join(name), &target).map_err(step(format!("mount /dev/{name}")))?;
-    }
-    dev_links(&dev).map_err(step("make /dev"))
-}
-
-fn dev_links(dev: &Path) -> io::Result<()> {
-    for (name, target) in [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-    ] {
-        let link = dev.join(name);
-        if link.symlink_metadata().is_err() {
-            symlink(target, link)?;
-        }
-    }
-    for name in ["shm", "pts"] {
-        fs::create_dir_all(dev.join(name))?;
-    }
-    fs::set_permissions(dev.join("shm"), fs::Permissions::from_mode(0o1777))
-}
-
-/// Device files for a root without mounts; a plain file stands in for `null` where nodes cannot be made or used.
-fn make_dev(root: &Path) -> io::Result<()> {
-    let dev = root.join("dev");
-    fs::create_dir_all(&dev)?;
-    for (name, major, minor) in DEVICES {
-        let path = dev.join(name);
-        if path.exists() {
-            continue;
-        }
-        let made = mknodat(
-            CWD,
-            &path,
-            FileType::CharacterDevice,
-            Mode::from_raw_mode(0o666),
-            rustix::fs::makedev(major, minor),
-        );
-        if made.is_ok() {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
-        }
-        if name == "null" && fs::File::open(&path).is_err() {
-            // No device could be made, or the file system forbids using one.
-            let _ = fs::remove_file(&path);
-            fs::File::create(&path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
-        }
-    }
-    dev_links(&dev)
-}
-
-/// The files of /proc that programs and checks read, for a root without mounts. They say what the rehearsal
-/// pretends: a host booted from an image has its root "on" a tmpfs although it is a directory.
-fn make_proc(spec: &EnterSpec) -> io::Result<()> {
-    let proc = spec.root.join("proc");
-    fs::create_dir_all(proc.join("sys/kernel/random"))?;
-    for name in ["cpuinfo", "meminfo", "uptime", "loadavg", "version", "filesystems", "stat"] {
-        if let Ok(content) = fs::read(Path::new("/proc").join(name)) {
-            fs::write(proc.join(name), content)?;
-        }
-    }
-    fs::write(proc.join("sys/kernel/hostname"), format!("{}\n", spec.hostname))?;
-    fs::write(proc.join("sys/kernel/random/boot_id"), format!("{}\n", spec.boot_id))?;
-    let mut mounts = String::from(if spec.diskless {
-        "rootfs / tmpfs rw,relatime,mode=755 0 0\n"
-    } else {
-        "/dev/sda1 / ext4 rw,relatime 0 0\n"
+    let provided = emulation::place(root, &bind.target).and_then(|target| {
+        target.parent().map_or(Ok(()), fs::create_dir_all)?;
+        link_tree(&bind.source, &target)
     });
-    for bind in wanted_binds(spec).filter(|bind| bind.when == BindWhen::Fstab) {
-        let target = format!("/{}", bind.target.display());
-        mounts.push_str(&[MANAGEMENT_NODE, ":", &target, " ", &target, " nfs rw,relatime 0 0\n"].concat());
-    }
-    fs::write(proc.join("mounts"), &mounts)?;
-    fs::create_dir_all(proc.join("self"))?;
-    fs::write(proc.join("self/mounts"), mounts)
+    provided.map_err(step(format!("provide /{}", bind.target.display())))
 }
 
 /// /proc/sys of real root reaches this machine's kernel: make it read-only.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use super::tree::{make_dir, remove_tree, write_file};
 
 /// Where the supervisor's program lies in every root, for the emulated commands.
 pub const PROGRAM: &str = "usr/libexec/xplay-rehearsal/xplay";
+
+/// A node asks again for an image that is being packed; a real one every 27 seconds.
+const IMAGE_RETRY: Duration = Duration::from_millis(500);
 
 /// What is remembered of a host between two runs of a kept cluster.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -329,6 +333,12 @@ impl Hosts {
             return Ok(());
         };
         self.console(host, &format!("loading {}", self.inside(&image)));
+        if !is_served(&image) {
+            self.console(host, "the image is not served (yet), trying again");
+            while !is_served(&image) {
+                tokio::time::sleep(IMAGE_RETRY).await;
+            }
+        }
         if self.is_victim(host) && self.faults().contains(&Fault::NodeNeverBoots) {
             self.console(host, "Kernel panic - not syncing: rehearsal fault node-never-boots");
             return Ok(());
@@ -410,6 +420,11 @@ impl Hosts {
     pub(super) fn halt_all(&self) {
         self.list.iter().for_each(Host::halt);
     }
+}
+
+/// Whether the management node's web server would hand out this file: packimage hides it until it is whole.
+fn is_served(image: &Path) -> bool {
+    fs::metadata(image).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o004 != 0)
 }
 
 /// Writes a running node's memory file system to disk.

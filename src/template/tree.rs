@@ -67,10 +67,24 @@ impl Expr {
 }
 
 /// Compiles and renders.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Templar;
 
+#[derive(Default)]
+pub struct TemplarSettings {
+    pub vault: Option<Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>>,
+}
+
 impl Templar {
+    pub fn new(_: crate::diag::SourceMap, _: TemplarSettings) -> Self {
+        Templar
+    }
+
+    pub fn settings(&self) -> &TemplarSettings {
+        const NONE: TemplarSettings = TemplarSettings { vault: None };
+        &NONE
+    }
+
     pub fn compile_node(&self, node: &crate::yaml::Node) -> Result<Tree, crate::diag::Diagnostic> {
         use crate::yaml::NodeValue;
         Ok(match &node.value {
@@ -106,6 +120,17 @@ impl Templar {
                 Tree { kind, span: Some(node.span) }
             }
         })
+    }
+
+    pub fn compile_expr_node(&self, node: &crate::yaml::Node) -> Result<Expr, crate::diag::Diagnostic> {
+        self.compile_expr(node.scalar().map_or("", |s| &s.text), Some(node.span))
+    }
+
+    pub fn compile_value(&self, value: &Value, span: Option<Span>) -> Result<Tree, crate::diag::Diagnostic> {
+        match value {
+            Value::Str(text) => self.compile_str(text, span),
+            other => Ok(Tree { kind: TreeKind::Value(other.clone()), span }),
+        }
     }
 
     pub fn compile_str(&self, text: &str, span: Option<Span>) -> Result<Tree, crate::diag::Diagnostic> {

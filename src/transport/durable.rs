@@ -23,6 +23,10 @@ const FASTEST_POLL: Duration = Duration::from_millis(15);
 /// How long a job may have no process before it counts as died.
 const START_GRACE: Duration = Duration::from_secs(10);
 
+/// Pauses before a lost connection is made again to look after a job.
+const RECONNECTS: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
 /// How long one poll may take.
 const POLL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -39,10 +43,11 @@ pub enum JobState {
     Rebooted,
 }
 
-/// Sets `$_xp_v` to the start time of process `$1`, which tells it from a later one with the same number.
+/// Sets `$_xp_v` to the start time of process `$1`, which tells it from a later one with the same number and from
+/// a dead one that nobody has collected.
 const BORN: &str = r#"_xp_born() {
   _xp_v=
-  if read -r _xp_v <"/proc/$1/stat"; then set -- ${_xp_v##*\)}; [ $# -lt 20 ] || shift 19; _xp_v=$1; fi 2>/dev/null
+  if read -r _xp_v <"/proc/$1/stat"; then set -- ${_xp_v##*\)}; [ "$1" = Z ] || shift 19; _xp_v=$1; fi 2>/dev/null
 }"#;
 
 /// What runs around the job's script; `$1` is the directory, `$2` the shell. It outlives the TERM that stops the
@@ -179,10 +184,19 @@ impl FramedSession {
         let mut output = Output::default();
         let (mut seen_out, mut seen_err) = (0u64, 0u64);
         let mut pause = FASTEST_POLL;
+        let mut reconnects = RECONNECTS.into_iter();
         loop {
             let line = format!("_xp_poll {} {seen_out} {seen_err} {PIECE}", quote(id.as_str()));
-            let polled = self.job_frame(Exec::new(line).timeout(POLL_LIMIT)).await;
-            let polled = polled.map_err(|e| self.still_running(e))?;
+            let polled = match self.job_frame(Exec::new(line).timeout(POLL_LIMIT)).await {
+                Ok(polled) => polled,
+                Err(error) => {
+                    // Looking again is harmless, and the next look connects again.
+                    let Some(wait) = reconnects.next() else { return Err(self.still_running(error)) };
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+            };
+            reconnects = RECONNECTS.into_iter();
             let poll = Poll::parse(&polled.stdout).ok_or_else(|| no_sense(&polled))?;
             let out = polled.stdout.get(poll.header..).unwrap_or_default();
             seen_out += out.len() as u64;
@@ -233,7 +247,8 @@ if [ "$_xp_st" != none ]; then
   {{ read -r _xp_g; read -r _xp_v; read -r _xp_b; }} <"$_xp_d/intent"
   echo "found $_xp_g $(($(date +%s)-_xp_b))"; exit 0
 fi
-_xp_jobs_make || exit 1
+_xp_jobs_make && echo {end} >"$_xp_d/owner" || exit 1
+_xp_mine() {{ read -r _xp_v <"$_xp_d/owner" && [ "$_xp_v" = {end} ]; }}
 cat >"$_xp_d/cmd" <<'{end}' || exit 1
 XP_TMP=${{0%/*}}/tmp; XP_STDIN_SIZE={size}
 xp_tmp() {{ [ -d "$XP_TMP" ] || mkdir -m 700 "$XP_TMP"; }}
@@ -241,10 +256,10 @@ xp_tmp() {{ [ -d "$XP_TMP" ] || mkdir -m 700 "$XP_TMP"; }}
 {job}
 {end}
 cat >"$_xp_d/in" || exit 1
-[ $(($(wc -c <"$_xp_d/in"))) -eq {size} ] || {{ rm -rf "$_xp_d"; exit 1; }}
+[ $(($(wc -c <"$_xp_d/in"))) -eq {size} ] || {{ _xp_mine && rm -rf "$_xp_d"; exit 1; }}
 _xp_boot
 printf '%s\n' {digest} "$_xp_v" "$(date +%s)" >"$_xp_d/intent" || exit 1
-_xp_launch {shell} "$_xp_u" && echo started"#
+_xp_mine && _xp_launch {shell} "$_xp_u" && echo started"#
         );
         let mut start = Exec::new(script).timeout(req.timeout.unwrap_or(POLL_LIMIT).max(POLL_LIMIT));
         start.stdin.clone_from(&req.stdin);

@@ -276,6 +276,8 @@ impl FramedSession {
         let Some(mut open) = self.chan.take() else { return };
         let closing = async {
             if open.chan.stdin.shutdown().await.is_ok() {
+                // A pipe ends only when it is closed.
+                open.chan.stdin = Box::new(tokio::io::sink());
                 while !matches!(open.chan.events.recv().await, Some(Event::End(_)) | None) {}
             }
         };

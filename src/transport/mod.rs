@@ -21,7 +21,7 @@ mod spec;
 mod ssh;
 
 pub use connector::{HostConnector, Identity};
-pub use error::TransportError;
+pub use error::{ChangedKey, TransportError};
 pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, NullSink, Output, OutputSink, Stream};
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;

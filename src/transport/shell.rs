@@ -54,7 +54,7 @@ _xp_l() { _xp_s=; _xp_c=$1; while [ "$_xp_c" -gt 0 ]; do IFS= read -r _xp_r || e
 _xp_b() { _xp_s=$(_xp_t "$1" && printf x) || exit 126; _xp_s=${_xp_s%x}; }
 _xp_p() { eval "$_xp_s"; _xp_rc=$?; }
 _xp_x() { ( set --; eval "$_xp_s" ) </dev/null; _xp_rc=$?; }
-_xp_i() { { _xp_r=$( { { _xp_t "$1" 3>&- 4>&- && echo taken >&3; } | { ( set --; XP_STDIN_SIZE=$2; eval "$_xp_s" ) >&4 3>&- 4>&-; _xp_rc=$?; cat >/dev/null; echo "rc$_xp_rc" >&3; }; } 3>&1 ); } 4>&1; case $_xp_r in *taken*rc*|*rc*taken*) ;; *) exit 126 ;; esac; _xp_rc=${_xp_r#*rc}; _xp_rc=${_xp_rc%%[!0-9]*}; }
+_xp_i() { { _xp_r=$( { { _xp_t "$1" 3>&- 4>&- && echo taken >&3; } | { ( XP_STDIN_SIZE=$2; set --; eval "$_xp_s" ) >&4 3>&- 4>&-; _xp_rc=$?; cat >/dev/null; echo "rc$_xp_rc" >&3; }; } 3>&1 ); } 4>&1; case $_xp_r in *taken*rc*|*rc*taken*) ;; *) exit 126 ;; esac; _xp_rc=${_xp_r#*rc}; _xp_rc=${_xp_rc%%[!0-9]*}; }
 _xp_e() { printf '\036%s %s\n' "$1" "$_xp_rc"; printf '\036%s %s\n' "$1" "$_xp_rc" >&2; }
 "#;
 
@@ -110,12 +110,16 @@ fi
 /// Stops a session's process group from a second shell, on one line: TERM, two seconds to obey, KILL.
 ///
 /// The group is touched only while its shell is the one that this session started (its command line has the
-/// token), because numbers are used again.
+/// token), because numbers are used again. Dead processes that nobody has collected yet (usual in containers) do
+/// not count as members.
 pub(super) fn stop_group(shell_pid: u32, group: u32, ready: &str, tmp_token: &str) -> String {
     format!(
-        "if [ ! -r /proc/{shell_pid}/cmdline ] || grep -q {ready} /proc/{shell_pid}/cmdline; then \
-         kill -TERM -{group}; _xp_c=0; while [ \"$_xp_c\" -lt 20 ] && kill -0 -{group}; do sleep 0.1 || {{ sleep 1; \
-         _xp_c=$((_xp_c+9)); }}; _xp_c=$((_xp_c+1)); done; kill -KILL -{group}; fi 2>/dev/null; \
+        "_xp_a() {{ [ -r /proc/self/stat ] || {{ kill -0 -{group}; return; }}; for _xp_f in /proc/[0-9]*/stat; do \
+         read -r _xp_v <\"$_xp_f\" || continue; set -- ${{_xp_v##*\\)}}; [ \"$3\" != {group} ] || [ \"$1\" = Z ] || \
+         return 0; done; return 1; }}; \
+         if [ ! -r /proc/{shell_pid}/cmdline ] || grep -q {ready} /proc/{shell_pid}/cmdline; then \
+         kill -TERM -{group}; _xp_c=0; while [ \"$_xp_c\" -lt 40 ] && _xp_a; do sleep 0.05 || {{ sleep 1; \
+         _xp_c=$((_xp_c+19)); }}; _xp_c=$((_xp_c+1)); done; kill -KILL -{group}; fi 2>/dev/null; \
          rm -rf \"${{TMPDIR:-/tmp}}/xplay.{tmp_token}\"; exit 0\n"
     )
 }

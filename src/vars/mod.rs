@@ -12,6 +12,7 @@ pub use precedence::{LAYERS, Layer};
 pub use scope::{PlayVars, RunVars, TaskLayers, TaskScope, plain_layer};
 pub use store::{HostVars, Store};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::template::VarMap;
@@ -23,7 +24,9 @@ pub trait HostSource: Send + Sync {
     /// Tells whether `hostvars[name]` exists.
     fn contains(&self, host: &str) -> bool;
     /// The host's variables from inventory sources and `host_vars`/`group_vars`, strongest first.
-    fn layers(&self, host: &str) -> Vec<VarMap>;
+    fn layers(&self, host: &str) -> Arc<Vec<VarMap>>;
+    /// The inventory file that first named the host.
+    fn file(&self, host: &str) -> Option<PathBuf>;
     /// The magic variable `groups`.
     fn groups(&self) -> Value;
     /// The magic variable `group_names`.

@@ -58,7 +58,7 @@ pub struct TaskScope {
 
 impl TaskScope {
     pub fn new(run: Arc<RunVars>, play: Arc<PlayVars>, task: Arc<TaskLayers>, host: Arc<str>) -> Self {
-        let inventory = Arc::new(run.hosts.layers(&host));
+        let inventory = run.hosts.layers(&host);
         TaskScope { run, play, task, host, inventory, locals: Arc::default(), without_facts: false }
     }
 
@@ -137,10 +137,17 @@ impl TaskScope {
             "inventory_hostname_short" => Value::str(self.host.split('.').next().unwrap_or(&self.host)),
             "groups" => self.run.hosts.groups(),
             "group_names" => self.run.hosts.group_names(&self.host),
+            "inventory_file" => Value::str(self.run.hosts.file(&self.host)?.display().to_string()),
+            "inventory_dir" => Value::str(self.run.hosts.file(&self.host)?.parent()?.display().to_string()),
             "omit" => Value::Omit,
             _ => {
                 let play = self.play.magic.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-                self.task.magic.get(name).or_else(|| play.get(name)).or_else(|| self.run.magic.get(name))?.clone()
+                self.task
+                    .magic
+                    .get(name)
+                    .or_else(|| play.get(name))
+                    .or_else(|| self.run.magic.get(name))?
+                    .clone()
             }
         };
         Some(Var::Value(value))
@@ -188,7 +195,8 @@ impl Scope for TaskScope {
             }
         });
         names.extend(self.locals.keys().filter_map(|k| k.as_str().map(Arc::from)));
-        names.extend(MAGIC.iter().filter(|m| **m != "vars" && self.magic(m).is_some()).map(|m| Arc::from(*m)));
+        names
+            .extend(MAGIC.iter().filter(|m| **m != "vars" && self.magic(m).is_some()).map(|m| Arc::from(*m)));
         names.into_iter().collect()
     }
 
@@ -243,9 +251,6 @@ impl LazyMap for VarsView {
 /// Makes a layer of plain values.
 pub fn plain_layer(values: &Map) -> VarMap {
     Arc::new(
-        values
-            .iter()
-            .filter_map(|(k, v)| Some((Arc::from(k.as_str()?), Tree::value(v.clone()))))
-            .collect(),
+        values.iter().filter_map(|(k, v)| Some((Arc::from(k.as_str()?), Tree::value(v.clone())))).collect(),
     )
 }

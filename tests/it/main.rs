@@ -1,8 +1,12 @@
-//! Integration tests, all in one binary: each further one would link the whole library again.
+//! All integration tests in one binary: linking is what costs.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "tests fail by panicking and say why they skip"
+    reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod playbooks;
 mod rehearsal;
+mod service_node;
+mod support;
+mod transport;

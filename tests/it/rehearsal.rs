@@ -267,6 +267,67 @@ fn works_as_an_ordinary_user() {
     assert!(output.status.success(), "{text}");
 }
 
+/// The emulated xCAT's own way from the medium to a booted service node, as the shipped playbook goes it.
+async fn builds_and_boots_by_xcat(mode: RootMode) {
+    if !have("ssh") {
+        return;
+    }
+    let Some(cluster) = cluster(options(mode)).await else { return };
+    let build = r#"set -e
+        . /etc/profile
+        copycds /root/media/rhels9.4-x86_64.iso -n rhels9.4
+        mkdef -t osimage -o site --template rhels9.4-x86_64-netboot-compute profile=service provmethod=netboot \
+            rootimgdir=/install/netboot/site
+        mkdir -p /install/post/otherpkgs/rhels9.4/x86_64/xcat
+        tar -C /install/post/otherpkgs/rhels9.4/x86_64/xcat -xzf /root/media/xcat-core-*-linux.tar.gz
+        tar -C /install/post/otherpkgs/rhels9.4/x86_64/xcat -xzf /root/media/xcat-dep-*-linux.tar.gz
+        share=/opt/xcat/share/xcat/netboot/rh/service.rhels9.x86_64
+        chdef -t osimage site pkglist=$share.pkglist otherpkglist=$share.otherpkgs.pkglist exlist=$share.exlist \
+            postinstall=$share.postinstall otherpkgdir=/install/post/otherpkgs/rhels9.4/x86_64
+        genimage site
+        chroot /install/netboot/site/rootimg systemctl disable dhcpd
+        echo 'mn1:/install /install nfs rw 0 0' >>/install/netboot/site/rootimg/etc/fstab
+        packimage site
+        nodeset sn1 osimage=site
+        ls /root/media/update
+        rsetboot sn1 net; rpower sn1 boot"#;
+    let output = tokio::task::block_in_place(|| ssh_input(&cluster, "mn1", build, b""));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && stdout.ends_with("sn1: Network\nsn1: on\n"), "{stdout}\n{stderr}");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ssh_in(&cluster, "mn1", "/opt/xcat/bin/nodels sn1 nodelist.status").await != "sn1: booted\n" {
+        let console = fs::read_to_string(cluster.management_root().join("var/log/consoles/sn1"));
+        assert!(Instant::now() < deadline, "{console:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let facts = "uname -nm; awk '$2 == \"/\" {k = $3} END {print k}' /proc/mounts; grep -c NODE=sn1 /opt/xcat/xcatinfo
+        systemctl is-enabled dhcpd; /opt/xcat/bin/lsxcatd -t; /opt/xcat/sbin/tabdump site | grep -c master
+        getent hosts cn1 | cut -d' ' -f1; mountpoint -q /install && ls -d /install/netboot/site";
+    let expected =
+        "sn1 x86_64\ntmpfs\n1\ndisabled\nThis is a Service Node\n1\n10.20.0.21\n/install/netboot/site\n";
+    assert_eq!(ssh_in(&cluster, "sn1", facts).await, expected);
+    assert_eq!(
+        ssh_in(&cluster, "mn1", "/opt/xcat/bin/xdsh sn1 hostname; ssh root@sn1 hostname").await,
+        "sn1: sn1\nsn1\n"
+    );
+    assert_eq!(
+        ssh_in(&cluster, "mn1", "/opt/xcat/bin/rpower sn1,sn2 stat | sort").await,
+        "sn1: on\nsn2: off\n"
+    );
+    cluster.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds_and_boots_by_xcat_in_namespaces() {
+    builds_and_boots_by_xcat(RootMode::Namespaces).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds_and_boots_by_xcat_in_chroot() {
+    builds_and_boots_by_xcat(RootMode::Chroot).await;
+}
+
 /// Builds an image on the management node by its own tools and names it in a boot file.
 async fn make_image(cluster: &Cluster, mark: &str) {
     let script = format!(

@@ -12,14 +12,18 @@ use crate::value::{Map, Value};
 pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
     given.remove("cacheable");
     if given.is_empty() {
-        return Err(Trouble::msg("No key/value pairs provided, at least one is required for this action to succeed"));
+        return Err(Trouble::msg(
+            "No key/value pairs provided, at least one is required for this action to succeed",
+        ));
     }
     for key in given.keys() {
         let name = key.to_value().to_text();
         let valid = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_');
         if !valid {
-            return Err(Trouble::msg(format!("The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.")));
+            return Err(Trouble::msg(format!(
+                "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
+            )));
         }
     }
     let result = Map::from_iter([("ansible_facts", Value::map(given.clone()))]);
@@ -38,7 +42,11 @@ pub fn set_stats(given: &Map) -> Result<TaskResult, Trouble> {
         return Err(Trouble::msg("set_stats needs a map as data"));
     };
     let flag = |name: &str, default: bool| given.get(name).map_or(default, truth);
-    let stats = Stats { data: Map::clone(data), per_host: flag("per_host", false), aggregate: flag("aggregate", true) };
+    let stats = Stats {
+        data: Map::clone(data),
+        per_host: flag("per_host", false),
+        aggregate: flag("aggregate", true),
+    };
     let mut done = TaskResult::ok(Map::from_iter([(
         "ansible_stats",
         Value::map(Map::from_iter([
@@ -78,8 +86,10 @@ pub fn include_vars(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
         layers.push(vars);
     }
     let names: Vec<Value> = paths.iter().map(|p| Value::str(p.display().to_string())).collect();
-    let mut done =
-        TaskResult::ok(Map::from_iter([("ansible_facts", Value::map(shown.clone())), ("ansible_included_var_files", Value::list(names))]));
+    let mut done = TaskResult::ok(Map::from_iter([
+        ("ansible_facts", Value::map(shown.clone())),
+        ("ansible_included_var_files", Value::list(names)),
+    ]));
     match text("name") {
         Some(name) => done.effects.set.insert(name, Value::map(shown)).map(|_| ()).unwrap_or_default(),
         None => done.effects.include_vars = layers,
@@ -96,13 +106,18 @@ fn in_dir(dir: &Path, given: &Map) -> Result<Vec<PathBuf>, Trouble> {
     let mut found = Vec::new();
     let mut pending = vec![(dir.to_owned(), 1)];
     while let Some((dir, level)) = pending.pop() {
-        let entries = std::fs::read_dir(&dir).map_err(|e| Trouble::msg(format!("cannot read \"{}\": {e}", dir.display())))?;
+        let entries = std::fs::read_dir(&dir)
+            .map_err(|e| Trouble::msg(format!("cannot read \"{}\": {e}", dir.display())))?;
         for path in entries.flatten().map(|e| e.path()) {
             if path.is_dir() {
                 if depth == 0 || i128::from(level) < depth {
                     pending.push((path, level + 1));
                 }
-            } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| extensions.iter().any(|x| x == e)) {
+            } else if path
+                .extension()
+                .and_then(|e| e.to_str())
+                .is_some_and(|e| extensions.iter().any(|x| x == e))
+            {
                 found.push(path);
             }
         }

@@ -42,7 +42,12 @@ fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
     let mut locals = Map::new();
     let mut label = None;
     if let Some(l) = &item.task.loop_ {
-        let variable = l.control.loop_var.as_ref().and_then(|t| t.as_value()).map_or_else(|| "item".into(), Value::to_text);
+        let variable = l
+            .control
+            .loop_var
+            .as_ref()
+            .and_then(|t| t.as_value())
+            .map_or_else(|| "item".into(), Value::to_text);
         let index = l.control.index_var.as_ref().and_then(|t| t.as_value()).map(Value::to_text);
         for name in [Some(variable.clone()), index, Some("ansible_loop".into())].into_iter().flatten() {
             if let Some(Var::Value(value)) = item.vars.get(&name) {

@@ -19,7 +19,8 @@ pub fn debug(item: &ItemRun) -> Result<TaskResult, Trouble> {
     if let Some(verbosity) = raw_arg(item, "verbosity") {
         given.insert("verbosity", item.render(verbosity)?);
     }
-    let wanted = given.get("verbosity").and_then(|v| v.as_int().or_else(|| v.to_text().parse().ok())).unwrap_or(0);
+    let wanted =
+        given.get("verbosity").and_then(|v| v.as_int().or_else(|| v.to_text().parse().ok())).unwrap_or(0);
     if i128::from(item.shared.options.verbosity) < wanted {
         let mut skipped = TaskResult::skipped("Verbosity threshold not met.");
         skipped.result.remove("skip_reason");
@@ -51,11 +52,7 @@ fn variable(item: &ItemRun, tree: &crate::template::Tree) -> Result<(String, Val
         // `var: "{{ x }}"` names a variable by a template; only plain names are looked up, nothing is compiled.
         return Ok((given.type_name().to_string(), given));
     };
-    let expr = item
-        .shared
-        .templar
-        .compile_expr(text, tree.span)
-        .map_err(|d| explain(vec![d]))?;
+    let expr = item.shared.templar.compile_expr(text, tree.span).map_err(|d| explain(vec![d]))?;
     match item.shared.templar.eval(&expr, &item.vars) {
         Ok(value) => Ok((text.to_string(), value)),
         Err(e) if e.is_undefined() => Ok((text.to_string(), "VARIABLE IS NOT DEFINED!".into())),

@@ -53,7 +53,9 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
     }
     for (name, option) in spec {
         let Some(name) = name.as_str() else { continue };
-        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Null | Value::Omit)) else { continue };
+        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Null | Value::Omit)) else {
+            continue;
+        };
         if value.find_unknown().is_some() {
             continue;
         }
@@ -78,7 +80,11 @@ fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &
         };
         if given.iter().any(|v| !choices.iter().any(|c| c == *v || c.to_text() == v.to_text())) {
             let words: Vec<String> = choices.iter().map(Value::to_text).collect();
-            errors.push(format!("value of {name} must be one of: {}, got: {}", words.join(", "), value.to_text()));
+            errors.push(format!(
+                "value of {name} must be one of: {}, got: {}",
+                words.join(", "),
+                value.to_text()
+            ));
         }
     }
     let elements = option.get("elements").map(Value::to_text);
@@ -108,20 +114,46 @@ fn convert(value: &Value, kind: &str) -> Result<(), String> {
     let text = value.to_text();
     let fits = match kind {
         "str" | "path" | "raw" | "any" | "jsonarg" | "json" => true,
-        "int" => value.as_int().is_some() || matches!(value, Value::Str(_)) && text.trim().parse::<i64>().is_ok(),
+        "int" => {
+            value.as_int().is_some() || matches!(value, Value::Str(_)) && text.trim().parse::<i64>().is_ok()
+        }
         "float" => value.number().is_some() || text.trim().parse::<f64>().is_ok(),
         "bool" => {
             matches!(value, Value::Bool(_))
                 || matches!(
                     text.to_lowercase().as_str(),
-                    "yes" | "no" | "on" | "off" | "true" | "false" | "1" | "0" | "1.0" | "0.0" | "y" | "n" | "t" | "f"
+                    "yes"
+                        | "no"
+                        | "on"
+                        | "off"
+                        | "true"
+                        | "false"
+                        | "1"
+                        | "0"
+                        | "1.0"
+                        | "0.0"
+                        | "y"
+                        | "n"
+                        | "t"
+                        | "f"
                 )
         }
         "list" => matches!(value, Value::List(_) | Value::Str(_) | Value::Int(_) | Value::Float(_)),
-        "dict" => matches!(value, Value::Map(_)) || matches!(value, Value::Str(_)) && (text.starts_with('{') || text.contains('=')),
+        "dict" => {
+            matches!(value, Value::Map(_))
+                || matches!(value, Value::Str(_)) && (text.starts_with('{') || text.contains('='))
+        }
         other => return Err(format!("unknown type {other}")),
     };
-    if fits { Ok(()) } else { Err(format!("{} cannot be converted to a{} {kind}", value.repr(), if kind == "int" { "n" } else { "" })) }
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} cannot be converted to a{} {kind}",
+            value.repr(),
+            if kind == "int" { "n" } else { "" }
+        ))
+    }
 }
 
 #[cfg(test)]

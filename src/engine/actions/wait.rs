@@ -15,7 +15,9 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
             v.number()
                 .or_else(|| v.to_text().trim().parse().ok())
                 .filter(|n: &f64| n.is_finite() && *n >= 0.0)
-                .ok_or_else(|| Trouble::msg(format!("pause: {name} must be a number, not \"{}\"", v.to_text())))
+                .ok_or_else(|| {
+                    Trouble::msg(format!("pause: {name} must be a number, not \"{}\"", v.to_text()))
+                })
         })
     };
     let seconds = match (number("seconds"), number("minutes")) {
@@ -71,7 +73,11 @@ async fn read_line() -> Result<String, Trouble> {
 /// Tries to open a session until it works or the time is over.
 pub async fn wait_for_connection(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     let secs = |name: &str, default: f64| {
-        given.get(name).and_then(|v| v.number().or_else(|| v.to_text().parse().ok())).unwrap_or(default).max(0.0)
+        given
+            .get(name)
+            .and_then(|v| v.number().or_else(|| v.to_text().parse().ok()))
+            .unwrap_or(default)
+            .max(0.0)
     };
     if item.check()? {
         return Ok(TaskResult::skipped("not waited for in check mode"));

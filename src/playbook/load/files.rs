@@ -4,8 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Load, Place};
 use crate::diag::{Diagnostic, Span, did_you_mean};
+use crate::inventory::parse_yaml;
 use crate::playbook::LoadOptions;
-use crate::yaml::{self, Parsed};
+use crate::yaml::Parsed;
 
 /// Where the files of a role are looked for before those beside the including file, or after.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) fn shown(path: &Path) -> PathBuf {
 }
 
 pub(super) fn parse(options: &LoadOptions, path: &Path) -> Result<Parsed, Diagnostic> {
-    yaml::parse_file(&options.sources, &shown(path))
+    parse_yaml(&options.sources, &options.templar, &shown(path))
 }
 
 /// Joins what a user wrote to a directory; absolute names and `~` stand for themselves.
@@ -54,46 +55,6 @@ pub(super) fn join(dir: &Path, name: &str) -> PathBuf {
         return absolute(&Path::new(&home).join(rest));
     }
     absolute(&dir.join(name))
-}
-
-/// The variable files for a name in a directory: the directory of that name with everything in it, or the first of
-/// name plus extension.
-pub(super) fn vars_files(dir: &Path, name: &str, extensions: &[&str], allow_dir: bool) -> Vec<PathBuf> {
-    for extension in extensions {
-        let path = join(dir, &format!("{name}{extension}"));
-        if path.is_dir() {
-            if allow_dir {
-                return directory_files(&path, extensions);
-            }
-            continue;
-        }
-        if path.exists() {
-            return vec![path];
-        }
-    }
-    Vec::new()
-}
-
-fn directory_files(dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
-    let mut names: Vec<String> = std::fs::read_dir(dir)
-        .map(|entries| entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
-        .unwrap_or_default();
-    names.sort();
-    let mut found = Vec::new();
-    for name in names {
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
-        let path = dir.join(&name);
-        let extension = path.extension().map(|e| format!(".{}", e.to_string_lossy()));
-        match &extension {
-            None if path.is_dir() => found.extend(directory_files(&path, extensions)),
-            None if path.is_file() => found.push(path),
-            Some(e) if path.is_file() && extensions.contains(&e.as_str()) => found.push(path),
-            _ => {}
-        }
-    }
-    found
 }
 
 impl Load<'_> {

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::files::{self, shown};
 use super::{Load, lock};
 use crate::diag::{Diagnostic, Span, did_you_mean};
+use crate::inventory::find_vars_files;
 use crate::playbook::RoleFiles;
 use crate::template::{Tree, VarMap};
 use crate::yaml::Node;
@@ -145,7 +146,10 @@ impl Load<'_> {
             extensions.push("");
         }
         let found = if dir.is_dir() {
-            files::vars_files(&dir, from.unwrap_or("main"), &extensions, allow_dir)
+            find_vars_files(&dir, from.unwrap_or("main"), &extensions, allow_dir)
+                .into_iter()
+                .map(|f| files::absolute(&f))
+                .collect()
         } else {
             Vec::new()
         };

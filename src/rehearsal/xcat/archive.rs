@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Returns the path of `inside` below `root`, following links as if `root` were "/".
-pub(super) fn resolve_inside(root: &Path, inside: &Path) -> PathBuf {
+pub(in crate::rehearsal) fn resolve_inside(root: &Path, inside: &Path) -> PathBuf {
     const MOST_LINKS: usize = 40;
     let mut pending: Vec<std::ffi::OsString> = parts(inside);
     pending.reverse();

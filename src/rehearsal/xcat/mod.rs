@@ -22,6 +22,7 @@ mod synclist;
 mod tables;
 mod world;
 
+pub(super) use archive::resolve_inside;
 pub use archive::unpack;
 pub use boot::{BootTarget, NodeFile, boot_target, node_files, report_status, start_services};
 pub use cmd::{COMMANDS, run};

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::Link;
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::login::Live;
 use crate::transport::channel::{Feed, Opener, RawChannel};
 use crate::transport::{BoxFuture, Stream, TransportError};
@@ -16,21 +19,17 @@ const OPENING: Duration = Duration::from_secs(30);
 impl Opener for Link {
     fn open<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<RawChannel, TransportError>> {
         Box::pin(async move {
-            let live = self.live().await?;
             let unreachable =
                 |reason: String| TransportError::Unreachable { host: self.spec.host.clone(), reason };
-            let opening = async {
-                // sshd's MaxSessions refuses the eleventh channel; we stay below.
-                let permit = live.channels.clone().acquire_owned().await.map_err(|e| e.to_string())?;
-                let channel = live.handle.channel_open_session().await.map_err(|e| e.to_string())?;
-                channel.exec(true, command).await.map_err(|e| e.to_string())?;
-                Ok::<_, String>((permit, channel))
-            };
-            let (permit, channel) = match tokio::time::timeout(OPENING, opening).await {
-                Ok(Ok(opened)) => opened,
-                Ok(Err(reason)) => return Err(unreachable(format!("cannot open a channel: {reason}"))),
-                Err(_) => return Err(unreachable(format!("no channel within {} s", OPENING.as_secs()))),
-            };
+            let mut live = self.live().await?;
+            let mut opened = start(&live, command).await;
+            if opened.is_err() && live.ended().await {
+                // Only trying shows that a connection was lost a moment ago; nothing was started by it.
+                live = self.live().await?;
+                opened = start(&live, command).await;
+            }
+            let (permit, channel) =
+                opened.map_err(|reason| unreachable(format!("cannot open a channel: {reason}")))?;
             let (read, write) = channel.split();
             let (chan, feed) = RawChannel::new(Box::new(write.make_writer()));
             tokio::spawn(async move {
@@ -39,6 +38,20 @@ impl Opener for Link {
             });
             Ok(chan)
         })
+    }
+}
+
+async fn start(live: &Live, command: &str) -> Result<(OwnedSemaphorePermit, Channel<Msg>), String> {
+    let opening = async {
+        // sshd's MaxSessions refuses the eleventh channel; we stay below.
+        let permit = live.channels.clone().acquire_owned().await.map_err(|e| e.to_string())?;
+        let channel = live.handle.channel_open_session().await.map_err(|e| e.to_string())?;
+        channel.exec(true, command).await.map_err(|e| e.to_string())?;
+        Ok((permit, channel))
+    };
+    match tokio::time::timeout(OPENING, opening).await {
+        Ok(opened) => opened,
+        Err(_) => Err(format!("no answer within {} s", OPENING.as_secs())),
     }
 }
 

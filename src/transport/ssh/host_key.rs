@@ -8,7 +8,7 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use super::known_hosts::{HostKey, KnownHosts, Verdict, append, lookup_name, matches};
-use crate::transport::{HostKeyPolicy, TransportError};
+use crate::transport::{ChangedKey, HostKeyPolicy, TransportError};
 
 /// What decides about one server's key.
 pub(super) struct KeyCheck {
@@ -40,7 +40,7 @@ impl KeyCheck {
                 Err(TransportError::HostKeyRevoked { host, key_type, fingerprint, file, line })
             }
             _ if self.policy == HostKeyPolicy::Off => Ok(()),
-            Verdict::Changed { known, place } => Err(TransportError::HostKeyChanged {
+            Verdict::Changed { known, place } => Err(TransportError::HostKeyChanged(Box::new(ChangedKey {
                 host,
                 key_type,
                 fingerprint,
@@ -52,7 +52,7 @@ impl KeyCheck {
                 ),
                 file: place.file,
                 line: place.line,
-            }),
+            }))),
             Verdict::Unknown if self.policy == HostKeyPolicy::AcceptNew => {
                 let Some(file) = &self.file else { return Ok(()) };
                 append(file, &self.address, self.port, key)
@@ -65,13 +65,24 @@ impl KeyCheck {
                 } else {
                     format!(" (known for this host: {})", others.join(", "))
                 };
+                let skipped: Vec<String> = self
+                    .known
+                    .malformed()
+                    .take(3)
+                    .map(|p| format!("{}:{}", p.file.display(), p.line))
+                    .collect();
+                let skipped = if skipped.is_empty() {
+                    String::new()
+                } else {
+                    format!("; lines that make no sense were skipped: {}", skipped.join(", "))
+                };
                 Err(TransportError::HostKeyUnknown {
                     host,
                     key_type,
                     fingerprint,
                     help: format!(
                         "compare the fingerprint on the host's console, then add its key to known_hosts, or \
-                         accept new keys for this run{others}"
+                         accept new keys for this run{others}{skipped}"
                     ),
                 })
             }

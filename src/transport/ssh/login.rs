@@ -39,6 +39,17 @@ impl Live {
         self.handle.is_closed()
     }
 
+    /// Tells whether the connection is gone, after giving its task a moment to notice.
+    pub async fn ended(&self) -> bool {
+        for _ in 0..20 {
+            if self.is_closed() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
     /// Returns why the connection ended.
     pub fn end_reason(&self) -> String {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
