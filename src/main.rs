@@ -3,11 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
-    if let Some(first) = args.next()
-        && let Some(code) = xplay::rehearsal::hidden_command(&first, args)
-    {
-        return code;
-    }
-    ExitCode::SUCCESS
+    xplay::cli::main()
 }

@@ -229,12 +229,7 @@ pub struct VaultArgs {
     #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
     pub vault_password_file: Vec<PathBuf>,
     /// Ask for the vault password.
-    #[arg(
-        short = 'J',
-        long,
-        visible_alias = "ask-vault-password",
-        conflicts_with = "vault_password_file"
-    )]
+    #[arg(short = 'J', long, visible_alias = "ask-vault-password", conflicts_with = "vault_password_file")]
     pub ask_vault_pass: bool,
 }
 
@@ -312,9 +307,6 @@ pub struct InventoryArgs {
     /// With --graph: variables too.
     #[arg(long)]
     pub vars: bool,
-    /// YAML instead of JSON.
-    #[arg(short, long)]
-    pub yaml: bool,
     #[command(flatten)]
     pub hosts: HostArgs,
     #[command(flatten)]

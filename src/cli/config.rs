@@ -44,13 +44,16 @@ impl Env {
         while let Some(at) = rest.find('$') {
             out.push_str(&rest[..at]);
             let after = &rest[at + 1..];
-            let (name, len) = match after.strip_prefix('{').and_then(|a| a.find('}').map(|end| (&a[..end], end + 2))) {
-                Some(braced) => braced,
-                None => {
-                    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-                    (&after[..end], end)
-                }
-            };
+            let (name, len) =
+                match after.strip_prefix('{').and_then(|a| a.find('}').map(|end| (&a[..end], end + 2))) {
+                    Some(braced) => braced,
+                    None => {
+                        let end = after
+                            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                            .unwrap_or(after.len());
+                        (&after[..end], end)
+                    }
+                };
             match self.vars.get(name).filter(|_| len > 0) {
                 Some(value) => out.push_str(&value.to_string_lossy()),
                 None => out.push_str(&rest[at..=at + len]),
@@ -172,8 +175,11 @@ impl Config {
     pub fn load(env: Env) -> Result<Config, CliError> {
         let mut config = Config { env, ..Config::default() };
         if let Some(path) = config.find() {
-            let bytes = std::fs::read(&path)
-                .map_err(|source| CliError::File { action: "read", path: path.clone(), source })?;
+            let bytes = std::fs::read(&path).map_err(|source| CliError::File {
+                action: "read",
+                path: path.clone(),
+                source,
+            })?;
             config.ini = parse_ini(&String::from_utf8_lossy(&bytes))
                 .map_err(|(line, text)| CliError::option(format!("{}:{line}: {text}", path.display())))?;
             config.file = Some(path);
@@ -197,9 +203,10 @@ impl Config {
         places.extend(self.env.home().map(|home| home.join(".ansible.cfg")));
         places.push("/etc/ansible/ansible.cfg".into());
         let found = places.into_iter().find(|p| std::fs::File::open(p).is_ok());
-        let chosen = self.env.get("ANSIBLE_CONFIG").is_some_and(|given| {
-            found.as_ref().is_some_and(|f| f.starts_with(self.env.path(&given, None)))
-        });
+        let chosen = self
+            .env
+            .get("ANSIBLE_CONFIG")
+            .is_some_and(|given| found.as_ref().is_some_and(|f| f.starts_with(self.env.path(&given, None))));
         if public && !chosen && here.exists() {
             self.warnings.push(format!(
                 "xplay is being run in a world writable directory ({}), ignoring it as an ansible.cfg source",
@@ -227,9 +234,10 @@ impl Config {
     }
 
     fn first(&self, variables: &[&'static str], keys: &[(&str, &str)]) -> Option<Found> {
-        let variable = variables.iter().rev().find_map(|name| {
-            Some(Found { value: self.env.get(name)?, origin: Origin::Variable(name) })
-        });
+        let variable = variables
+            .iter()
+            .rev()
+            .find_map(|name| Some(Found { value: self.env.get(name)?, origin: Origin::Variable(name) }));
         variable.or_else(|| {
             keys.iter().rev().find_map(|(section, key)| {
                 let (value, line) = self.ini.get(&((*section).to_string(), (*key).to_string()))?;
@@ -253,9 +261,10 @@ impl Config {
         let Some(found) = self.get(setting) else { return Ok(None) };
         match found.value.trim().parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => {
-                Err(CliError::option(format!("{what} must be a number, not \"{}\" ({})", found.value, found.origin)))
-            }
+            Err(_) => Err(CliError::option(format!(
+                "{what} must be a number, not \"{}\" ({})",
+                found.value, found.origin
+            ))),
         }
     }
 
@@ -374,7 +383,10 @@ mod tests {
         assert_eq!(config.paths(&INVENTORY, ',').unwrap(), [at("hosts"), at("more")]);
         assert_eq!(config.text(&REMOTE_USER).unwrap(), "me");
         assert_eq!(config.text(&SSH_ARGS).unwrap(), "-o A=b;c");
-        assert_eq!(config.get(&FORKS).unwrap().origin.to_string(), format!("{}:3", at("ansible.cfg").display()));
+        assert_eq!(
+            config.get(&FORKS).unwrap().origin.to_string(),
+            format!("{}:3", at("ansible.cfg").display())
+        );
     }
 
     #[test]
@@ -429,7 +441,10 @@ mod tests {
         let file = dir.path().join("ansible.cfg");
         assert_eq!(
             config.warnings,
-            [format!("hash_behaviour = merge ({}:2) is not supported by xplay and has no effect", file.display())]
+            [format!(
+                "hash_behaviour = merge ({}:2) is not supported by xplay and has no effect",
+                file.display()
+            )]
         );
     }
 }

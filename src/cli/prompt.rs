@@ -77,3 +77,30 @@ impl TerminalGuard {
         }
     }
 }
+
+/// Asks for the value of a variable; a confirmed one must be typed twice alike.
+pub fn variable(what: &str, default: Option<&str>, private: bool, confirm: bool) -> Result<String, CliError> {
+    let prompt = match default {
+        Some(default) => format!("{what} [{default}]: "),
+        None if what.ends_with(':') => format!("{what} "),
+        None => format!("{what}: "),
+    };
+    loop {
+        let answer = if private { password(&prompt)?.expose().to_string() } else { line(&prompt)? };
+        if confirm && answer != password(&format!("confirm {prompt}"))?.expose() {
+            continue;
+        }
+        return Ok(match default {
+            Some(default) if answer.is_empty() => default.to_string(),
+            _ => answer,
+        });
+    }
+}
+
+/// Asks for a line on the terminal.
+fn line(prompt: &str) -> Result<String, CliError> {
+    let failed = |e: io::Error| CliError::cannot(format!("cannot ask for \"{}\": {e}", prompt.trim_end()));
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
+    (&terminal).write_all(prompt.as_bytes()).map_err(failed)?;
+    read_line(BufReader::new(&terminal)).map_err(failed)
+}

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{
-    Args, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs, VaultArgs,
+    Args, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs,
+    VaultArgs,
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
@@ -187,7 +188,8 @@ pub fn passwords(login: &LoginArgs, r#become: &BecomeArgs, config: &Config) -> P
         login_file: typed(&login.connection_password_file)
             .or_else(|| config.path(&key::CONNECTION_PASSWORD_FILE)),
         ask_become: r#become.ask_become_pass || config.bool(&key::BECOME_ASK_PASS).unwrap_or(false),
-        become_file: typed(&r#become.become_password_file).or_else(|| config.path(&key::BECOME_PASSWORD_FILE)),
+        become_file: typed(&r#become.become_password_file)
+            .or_else(|| config.path(&key::BECOME_PASSWORD_FILE)),
     }
 }
 
@@ -395,9 +397,15 @@ mod tests {
     #[test]
     fn the_default_inventory_is_ansibles() {
         let s = settings("", &[], &[]).unwrap();
-        assert_eq!((s.sources.inventory, s.sources.inventory_is_default), (vec![DEFAULT_INVENTORY.into()], true));
+        assert_eq!(
+            (s.sources.inventory, s.sources.inventory_is_default),
+            (vec![DEFAULT_INVENTORY.into()], true)
+        );
         let s = settings("", &[("ANSIBLE_INVENTORY", "/a,/b")], &[]).unwrap();
-        assert_eq!((s.sources.inventory, s.sources.inventory_is_default), (vec!["/a".into(), "/b".into()], false));
+        assert_eq!(
+            (s.sources.inventory, s.sources.inventory_is_default),
+            (vec!["/a".into(), "/b".into()], false)
+        );
         let s = settings("", &[], &["-i", "h1,h2"]).unwrap();
         assert_eq!(s.sources.inventory, ["h1,h2"]);
     }
