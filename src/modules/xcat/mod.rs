@@ -7,6 +7,8 @@ mod build_host;
 mod common;
 mod copycds;
 mod facts;
+mod genimage;
+mod genimage_inputs;
 mod image_list;
 mod list_file;
 mod node;
@@ -28,4 +30,5 @@ pub static MODULES: &[&dyn Module] = &[
     &image_list::ImageList,
     &postinstall::Postinstall,
     &otherpkgs::Otherpkgs,
+    &genimage::Genimage,
 ];
