@@ -10,10 +10,12 @@ mod facts;
 mod genimage;
 mod genimage_inputs;
 mod image_list;
+mod image_service;
 mod list_file;
 mod node;
 mod osimage;
 mod otherpkgs;
+mod packimage;
 mod parse;
 mod postinstall;
 mod sh;
@@ -31,4 +33,6 @@ pub static MODULES: &[&dyn Module] = &[
     &postinstall::Postinstall,
     &otherpkgs::Otherpkgs,
     &genimage::Genimage,
+    &image_service::ImageService,
+    &packimage::Packimage,
 ];
