@@ -5,7 +5,7 @@
 
 mod tree;
 
-pub use tree::{Template, Tree, TreeKind, VarMap};
+pub use tree::{Expr, RenderError, Templar, TemplarSettings, Template, Tree, TreeKind, VarMap};
 
 use std::path::PathBuf;
 use std::sync::Arc;
