@@ -127,7 +127,7 @@ pub fn load(
 fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> TemplarSettings {
     let masking = out.secrets.clone();
     let open = move |text: &str| {
-        let plain = vault::decrypt(text, &secrets).map_err(|e| e.to_string())?;
+        let plain = vault::decrypt(text.as_bytes(), &secrets).map_err(|e| e.to_string())?;
         let plain = String::from_utf8(plain).map_err(|_| "the decrypted text is not UTF-8".to_string())?;
         masking.add(&plain);
         Ok(plain)
