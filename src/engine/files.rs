@@ -23,13 +23,47 @@ impl LocalFiles for TaskFiles {
     }
 
     fn render(&self, path: &Path, options: &Value) -> Result<String, String> {
-        let options = TemplateFileOptions::from_args(options);
+        let options = template_options(options);
         self.templar.render_file(path, &self.scope, &options).map_err(|e| e.message().to_string())
     }
 
     fn base_dir(&self) -> PathBuf {
         self.scope.search().playbook_dir.clone()
     }
+}
+
+/// Reads the arguments of the `template` module that say how a file is rendered.
+fn template_options(args: &Value) -> TemplateFileOptions {
+    let mut options = TemplateFileOptions::default();
+    let text = |name: &str| args.get(name).filter(|v| !v.is_null()).map(Value::to_text);
+    let mut delimiter = |place: &mut String, name: &str| {
+        if let Some(given) = text(name) {
+            *place = given;
+        }
+    };
+    let syntax = &mut options.syntax;
+    delimiter(&mut syntax.block.0, "block_start_string");
+    delimiter(&mut syntax.block.1, "block_end_string");
+    delimiter(&mut syntax.variable.0, "variable_start_string");
+    delimiter(&mut syntax.variable.1, "variable_end_string");
+    delimiter(&mut syntax.comment.0, "comment_start_string");
+    delimiter(&mut syntax.comment.1, "comment_end_string");
+    if let Some(trim) = args.get("trim_blocks").and_then(Value::as_bool) {
+        syntax.trim_blocks = trim;
+    }
+    if let Some(strip) = args.get("lstrip_blocks").and_then(Value::as_bool) {
+        syntax.lstrip_blocks = strip;
+    }
+    if let Some(newline) = text("newline_sequence") {
+        options.newline_sequence = match newline.as_str() {
+            "\\r\\n" => "\r\n".into(),
+            "\\r" => "\r".into(),
+            "\\n" => "\n".into(),
+            _ => newline,
+        };
+    }
+    options.origin.destpath = text("dest").unwrap_or_default();
+    options
 }
 
 /// Finds a file the way Ansible does: in each directory its `kind` folder first, then the directory itself.

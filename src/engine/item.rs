@@ -51,7 +51,7 @@ impl ItemRun {
     /// Returns the skipped result when a condition does not hold.
     pub fn conditions(&self) -> Result<Option<TaskResult>, Trouble> {
         for condition in &self.task.directives.when {
-            let text = condition.text();
+            let text = &*condition.text;
             match self.shared.templar.test(condition, &self.vars) {
                 Ok(Truth::True) => {}
                 Ok(Truth::False) => {
@@ -66,10 +66,7 @@ impl ItemRun {
                     return Ok(Some(skipped));
                 }
                 Err(e) => {
-                    return Err(Trouble::render(
-                        &format!("The conditional check '{text}' failed."),
-                        &e.while_evaluating(&format!("error while evaluating conditional ({text})")),
-                    ));
+                    return Err(Trouble::condition(text, &e));
                 }
             }
         }

@@ -537,7 +537,7 @@ impl<'a> PlayRun<'a> {
         let own = match &task.name {
             Some(tree) => match self.shared.templar.render(tree, scope) {
                 Ok(name) => name.to_text(),
-                Err(_) => tree.source_text(),
+                Err(_) => tree.as_text().unwrap_or_default().to_string(),
             },
             None => task.action_name().to_string(),
         };

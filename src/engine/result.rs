@@ -88,18 +88,16 @@ impl Trouble {
         Failure::new(msg).into()
     }
 
-    /// A template of the task could not be rendered.
-    pub fn render(context: &str, error: &RenderError) -> Self {
-        let msg = if error.is_undefined() && context.is_empty() {
-            format!(
-                "The task includes an option with an undefined variable. The error was: {}",
-                error.message()
-            )
-        } else if context.is_empty() {
-            error.message().to_string()
-        } else {
-            format!("{context} The error was: {}", error.message())
-        };
+    /// A condition could not be evaluated.
+    pub fn condition(text: &str, error: &RenderError) -> Self {
+        let message = error.message();
+        let msg = format!(
+            "The conditional check '{text}' failed. The error was: error while evaluating conditional ({text}): {message}"
+        );
+        Self::rendering(msg, error)
+    }
+
+    fn rendering(msg: String, error: &RenderError) -> Self {
         Trouble::Failed { failure: Box::new(Failure::new(msg)), explanation: Some(error.diagnostic.clone()) }
     }
 }
@@ -120,8 +118,14 @@ impl From<Failure> for Trouble {
 }
 
 impl From<RenderError> for Trouble {
+    /// A template of the task could not be rendered.
     fn from(error: RenderError) -> Self {
-        Trouble::render("", &error)
+        let msg = if error.is_undefined() {
+            format!("The task includes an option with an undefined variable. The error was: {}", error.message())
+        } else {
+            error.message().to_string()
+        };
+        Trouble::rendering(msg, &error)
     }
 }
 

@@ -26,7 +26,15 @@ mod edit;
 #[cfg(test)]
 mod testing;
 
+mod assemble;
 mod blockinfile;
+mod fetch;
+mod find;
+mod getent;
+mod ping;
+mod slurp;
+mod stat;
+mod tempfile;
 mod command;
 mod copy;
 mod copy_tree;

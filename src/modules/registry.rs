@@ -4,15 +4,23 @@ use super::{Module, ModuleSpec, controller, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
+    &super::assemble::Assemble,
     &super::blockinfile::Blockinfile,
     &super::command::Command,
     &super::copy::Copy,
+    &super::fetch::Fetch,
     &super::file::File,
+    &super::find::Find,
+    &super::getent::Getent,
     &super::lineinfile::Lineinfile,
+    &super::ping::Ping,
     &super::command::Raw,
     &super::replace::Replace,
     &super::script::Script,
     &super::command::Shell,
+    &super::slurp::Slurp,
+    &super::stat::Stat,
+    &super::tempfile::Tempfile,
     &super::template::Template,
 ];
 

@@ -110,14 +110,26 @@ _xp_poll() {
   _xp_size "$_xp_d/out"; _xp_o=$_xp_v
   _xp_size "$_xp_d/err"; _xp_e1=$_xp_v
   echo "$_xp_st $_xp_o $_xp_e1"
-  [ "$_xp_o" -le "$2" ] || tail -c +$(($2+1)) "$_xp_d/out" | head -c "$4"
-  [ "$_xp_e1" -le "$3" ] || tail -c +$(($3+1)) "$_xp_d/err" | head -c "$4" >&2
+  [ "$_xp_o" -le "$2" ] || tail -c +$(($2+1)) "$_xp_d/out" | _xp_first "$4"
+  [ "$_xp_e1" -le "$3" ] || tail -c +$(($3+1)) "$_xp_d/err" | _xp_first "$4" >&2
+}
+_xp_first() { if command -v head >/dev/null 2>&1; then head -c "$1"; else cat; fi; }
+_xp_kids() {
+  for _xp_f in /proc/[0-9]*/stat; do
+    read -r _xp_v <"$_xp_f" || continue
+    set -- "$1" ${_xp_v##*\)}
+    [ "$3" != "$1" ] || echo "${_xp_v%% *}"
+  done
+}
+_xp_tree() {
+  _xp_k=$(_xp_kids "$2"); kill "-$1" "$2"
+  for _xp_v in $_xp_k; do ( _xp_tree "$1" "$_xp_v" ); done
 }
 _xp_stop() {
   _xp_jobs "$1"; _xp_state
   for _xp_g in TERM KILL; do
     [ "$_xp_st" = running ] || return 0
-    kill -$_xp_g -"$_xp_p1" || kill -$_xp_g "$_xp_p1"
+    kill -$_xp_g -"$_xp_p1" || _xp_tree "$_xp_g" "$_xp_p1"
     _xp_c=0
     while [ "$_xp_c" -lt 30 ] && [ "$_xp_st" = running ]; do
       sleep 0.1 || { sleep 1; _xp_c=$((_xp_c+9)); }
@@ -209,6 +221,9 @@ impl FramedSession {
                     output.rc = rc;
                     output.elapsed = age + begun.elapsed();
                     return Ok(output);
+                }
+                Found::Finished(_) if out.is_empty() && polled.stderr.is_empty() => {
+                    return Err(no_sense(&polled));
                 }
                 Found::Finished(_) => continue,
                 Found::Running => {}

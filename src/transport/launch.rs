@@ -72,10 +72,10 @@ impl Launch {
                 let command = format!("exec sudo -H -S -p {prompt}{flags} -u {user} -- {shell} -c {program}");
                 (command, Prompt::Exact(prompt))
             }
-            (BecomeMethod::Su, password) => {
+            (BecomeMethod::Su, _) => {
                 // Without `-s` a service account's /sbin/nologin would answer.
                 let command = format!("exec su{flags} -s {shell} {user} -c {program}");
-                (command, if password.is_some() { Prompt::Colon } else { Prompt::None })
+                (command, Prompt::Colon)
             }
             // doas reads passwords from a terminal only, so it must never ask.
             (BecomeMethod::Doas, _) => {
@@ -131,7 +131,9 @@ impl Launch {
                         continue;
                     };
                     heard.stderr.drain(..end);
-                    let Some(password) = r#become.and_then(|b| b.password.as_ref()) else { continue };
+                    let Some(password) = r#become.and_then(|b| b.password.as_ref()) else {
+                        return Err("a password is needed, and none was given".into());
+                    };
                     if answered {
                         return Err("the password was not accepted".into());
                     }
@@ -152,14 +154,13 @@ impl Launch {
     fn ended(&self, r#become: Option<&BecomeSpec>, heard: &Heard, reason: &str) -> String {
         let said = heard.last_words();
         if let Some(spec) = r#become {
-            let asks_for_one = said.contains("password is required")
-                || said.contains("Authentication failure")
-                || said.contains("Authorization required");
-            if spec.password.is_none() && asks_for_one {
-                return format!("a password is needed, and none was given ({said})");
-            }
-            if spec.method == BecomeMethod::Doas && spec.password.is_some() {
+            let words = ["password is required", "Authentication required", "Authorization required"];
+            let asks = words.iter().any(|w| said.contains(w));
+            if asks && spec.method == BecomeMethod::Doas && spec.password.is_some() {
                 return format!("doas takes passwords from a terminal only; permit it with nopass ({said})");
+            }
+            if asks && spec.password.is_none() {
+                return format!("a password is needed, and none was given ({said})");
             }
         }
         if said.is_empty() { format!("no shell was started: {reason}") } else { said }

@@ -90,6 +90,29 @@ fn ssh(cluster: &Cluster, host: &str, command: &str) -> String {
     text(&output.stdout)
 }
 
+fn terminals(cluster: &Cluster) {
+    let access = cluster.hosts().iter().find(|access| access.name == "mn1").unwrap();
+    let mut ssh = ssh_command(access, &cluster.known_hosts_path());
+    ssh.args(["-tt", "test -t 0 && test -t 1 && echo a terminal; stty -a | head -n 1; exit 5"]);
+    let output = ssh.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.starts_with("a terminal\r\nspeed "), "{output:?}");
+    assert_eq!(output.status.code(), Some(5));
+}
+
+async fn shells(cluster: &Cluster) {
+    let (input, mut keyboard) = std::io::pipe().unwrap();
+    let (mut screen, output) = std::io::pipe().unwrap();
+    keyboard.write_all(b"hostname; echo to stderr >&2; exit 6\n").unwrap();
+    drop(keyboard);
+    let status = cluster.shell("mn1", input.into(), output.into()).await.unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut screen, &mut text).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!((status, lines), (6, vec!["mn1", "to stderr"]));
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
@@ -107,9 +130,11 @@ async fn everyday_use(mode: RootMode) {
         streams(&cluster);
         isolation(&cluster, mode);
         speed(&cluster);
+        terminals(&cluster);
         cluster
     })
     .await;
+    shells(&cluster).await;
     let dir = cluster.state_dir().to_path_buf();
     cluster.shutdown().await.unwrap();
     assert!(!dir.exists());
@@ -267,6 +292,67 @@ fn works_as_an_ordinary_user() {
     assert!(output.status.success(), "{text}");
 }
 
+const EXPECTED_WAY: &str = "XPLAY_TEST_EXPECTED_WAY";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_is_chosen() {
+    let expected = std::env::var(EXPECTED_WAY);
+    let found = match start(ClusterOptions { mode: None, ..options(RootMode::Chroot) }).await {
+        Ok(cluster) => {
+            let way = format!("{:?}", cluster.mode());
+            cluster.shutdown().await.unwrap();
+            way
+        }
+        Err(RehearsalError::Impossible { missing }) => {
+            println!("{}", missing.join("\n"));
+            "Impossible".into()
+        }
+        Err(error) => panic!("{error}"),
+    };
+    println!("way: {found}");
+    assert!(expected.is_err() || expected.as_deref() == Ok(found.as_str()), "{found}");
+}
+
+/// Root in a container that forbids namespaces: root of a user namespace that may have no others below it.
+#[test]
+fn works_as_root_in_a_container() {
+    if !is_root() || !have("setpriv") || !have("unshare") {
+        println!("skipped: needs root, setpriv and unshare");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let inside = |without: &str, script: &str| {
+        let script = format!(
+            "echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set={without} sh -c '{script}'"
+        );
+        let output = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Ur", "sh", "-c", &script])
+            .env("TMPDIR", dir.path())
+            .env("IT", std::env::current_exe().unwrap())
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (possible, text) = inside("-sys_admin,-mknod", &format!("{} modules", env!("CARGO_BIN_EXE_xplay")));
+    if !possible {
+        println!("skipped: this machine cannot imitate such a container: {text}");
+        return;
+    }
+    let way = |way: &str| {
+        format!("{EXPECTED_WAY}={way} exec \"$IT\" --nocapture --exact rehearsal::a_way_is_chosen")
+    };
+    let (passed, text) = inside("-sys_admin,-mknod", &way("Chroot"));
+    assert!(passed, "{text}");
+    let (passed, text) = inside("-sys_admin,-mknod,-sys_chroot", &way("Impossible"));
+    assert!(passed && text.contains("user.max_user_namespaces is 0"), "{text}");
+    let (passed, text) = inside("-sys_admin,-mknod", "exec \"$IT\" --nocapture --test-threads=1 in_chroot");
+    println!("{text}");
+    assert!(passed && !text.contains("skipped"), "{text}");
+}
+
 /// The emulated xCAT's own way from the medium to a booted service node, as the shipped playbook goes it.
 async fn builds_and_boots_by_xcat(mode: RootMode) {
     if !have("ssh") {
@@ -398,6 +484,8 @@ async fn boots_an_image(mode: RootMode) {
         ssh_in(&again, "sn1", "cat /etc/synced; cat /run/boot_id").await,
         format!("synced\n{second_id}")
     );
+    let other_site = start(ClusterOptions { site: Site::Seed, ..kept.clone() }).await;
+    assert!(matches!(other_site, Err(RehearsalError::Kept { .. })), "another site's directory");
     let second = start(kept).await;
     assert!(matches!(second, Err(RehearsalError::Kept { .. })), "two supervisors in one directory");
     assert!(!power(&again, "sn1", Power::Off).await);

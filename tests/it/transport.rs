@@ -47,17 +47,11 @@ fn sha256(bytes: &[u8]) -> String {
 /// What every session does, whatever shell and connection carry it.
 async fn suite(name: &str, connection: &dyn Connection) {
     let mut session = connection.session(None).await.unwrap();
-    let t = Instant::now();
     results(name, &mut session).await;
-    eprintln!("TIME {name} results {:?}", t.elapsed());
     bytes(name, &mut session).await;
-    eprintln!("TIME {name} bytes {:?}", t.elapsed());
     batches(name, &mut session).await;
-    eprintln!("TIME {name} batches {:?}", t.elapsed());
     late_scripts(name, &mut session).await;
-    eprintln!("TIME {name} late_scripts {:?}", t.elapsed());
     jobs(name, &mut session).await;
-    eprintln!("TIME {name} jobs {:?}", t.elapsed());
     private_directory(name, session).await;
 }
 
@@ -143,12 +137,25 @@ async fn late_scripts(name: &str, session: &mut Box<dyn Session>) {
     let script = format!("sleep 77 & echo $! >{file}; sleep 88");
     let late = session.exec(Exec::new(script).timeout(Duration::from_millis(300)), &mut NullSink).await;
     assert!(matches!(late, Err(TransportError::Timeout { .. })), "{name}: {late:?}");
-    eprintln!("TIME {name} late1 {:?}", start.elapsed());
     let pid = std::fs::read_to_string(pids.path()).unwrap();
     assert!(!Path::new("/proc").join(pid.trim()).join("exe").exists(), "{name}: the group is gone");
     let output = exec(session, Exec::new("greet again")).await;
     assert_eq!(output.stdout_text(), "hello again\n", "{name}: usable after a timeout");
-    eprintln!("TIME {name} late2 {:?}", start.elapsed());
+    // An upload that is cut off: its rest is never taken for commands.
+    let harm = format!("echo harm >>{file}\n").repeat(100_000);
+    let upload = Exec::new("read -r x; sleep 77").stdin(Content::bytes(harm.as_bytes()));
+    let late = session.exec(upload.timeout(Duration::from_millis(200)), &mut NullSink).await;
+    assert!(matches!(late, Err(TransportError::Timeout { .. })), "{name}: {late:?}");
+    let murder = "me=$$; for p in /proc/[0-9]*; do read -r stat <$p/stat || continue; set -- ${stat##*)}; \
+                  case $stat in *'(head)'*|*'(dd)'*) [ $3 != \"$(ps -o pgid= -p $me | tr -d ' ')\" ] || \
+                  kill -9 ${p#/proc/} ;; esac; done 2>/dev/null; sleep 0.2; exit 0";
+    if !name.contains("busybox") {
+        let upload = Exec::new(murder).stdin(Content::bytes(harm.as_bytes()));
+        let lost = session.exec(upload, &mut NullSink).await;
+        assert!(matches!(lost, Err(TransportError::Lost { .. })), "{name}: {lost:?}");
+    }
+    assert_eq!(exec(session, Exec::new("echo still")).await.stdout, b"still\n", "{name}");
+    assert!(!std::fs::read_to_string(pids.path()).unwrap().contains("harm"), "{name}");
     // A call that was dropped in the middle.
     let mut sink = NullSink;
     let dropped = session.exec(Exec::new(format!("echo $$ >{file}; sleep 99")), &mut sink);
@@ -156,7 +163,6 @@ async fn late_scripts(name: &str, session: &mut Box<dyn Session>) {
     assert_eq!(exec(session, Exec::new("echo $$")).await.rc, 0, "{name}: usable after a dropped call");
     let shell = std::fs::read_to_string(pids.path()).unwrap();
     assert!(!Path::new("/proc").join(shell.trim()).join("exe").exists(), "{name}: its shell is gone");
-    eprintln!("TIME {name} late3 {:?}", start.elapsed());
     let batch = vec![
         Exec::new("echo 1"),
         Exec::new("sleep 66").timeout(Duration::from_millis(200)),
@@ -243,7 +249,9 @@ async fn every_shell_behaves_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sshd_behaves_like_a_local_shell() {
-    let Some(server) = Sshd::start("sshd_behaves_like_a_local_shell") else { return };
+    let test = "sshd_behaves_like_a_local_shell";
+    // New keys after every 8 MiB: the large upload goes through several exchanges.
+    let Some(server) = Sshd::start_with(test, "RekeyLimit 8M") else { return };
     let connection = server.connector(PRELUDE).connect(&server.spec()).await.unwrap();
     let start = Instant::now();
     suite("ssh", &*connection).await;
@@ -515,4 +523,99 @@ async fn login_shells_need_not_be_posix() {
         let mut session = connection.session(None).await.unwrap();
         assert_eq!(exec(&mut session, Exec::new("greet you; exit 4")).await.rc, 4, "{name}");
     }
+}
+
+/// Makes a shell whose `PATH` begins with a folder of our programs.
+fn shell_with(folder: &Path, programs: &[(&str, &str)], path: &str) -> ConnectionSpec {
+    use std::os::unix::fs::PermissionsExt;
+    let own = folder.join("own");
+    std::fs::create_dir_all(&own).unwrap();
+    let write = |file: &Path, text: &str| {
+        std::fs::write(file, text).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    for (name, text) in programs {
+        write(&own.join(name), text);
+    }
+    let shell = folder.join("sh");
+    write(&shell, &format!("#!/bin/sh\nPATH={}:{path}; export PATH\nexec /bin/sh \"$@\"\n", own.display()));
+    local(&shell)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_with_few_tools_is_enough() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let posix =
+        ["cat", "date", "id", "mkdir", "mv", "rm", "rmdir", "sleep", "tail", "uname", "wc", "grep", "ps"];
+    for name in posix {
+        match find_program(name) {
+            Some(path) => symlink(path, bin.join(name)).unwrap(),
+            None => return skip("a_target_with_few_tools_is_enough", &format!("there is no {name}")),
+        }
+    }
+    let spec = shell_with(folder.path(), &[], &bin.display().to_string());
+    let connection = connector().connect(&spec).await.unwrap();
+    let mut session = connection.session(None).await.unwrap();
+    assert_eq!(session.capabilities().has, xplay::transport::Tools::default());
+    let data = noise(100_000);
+    let back = exec(&mut session, Exec::new("cat; exit 3").stdin(Content::bytes(data.clone()))).await;
+    assert!(back.stdout == data && back.rc == 3);
+    let unread = Exec::new("exit 5").stdin(Content::bytes("echo harm\n".repeat(9000).as_bytes()));
+    let unread = exec(&mut session, unread).await;
+    assert_eq!((unread.rc, &*unread.stdout), (5, &b""[..]));
+    let long = format!("printf %s {}", quote(&"x%\\'\n".repeat(2000)));
+    assert_eq!(exec(&mut session, Exec::new(long)).await.stdout_text(), "x%\\'\n".repeat(2000));
+    jobs("few-tools", &mut session).await;
+    session.close().await;
+}
+
+/// A sudo that asks as the real one does, and wants `sesame`.
+const SUDO: &str = r#"#!/bin/sh
+prompt=
+while :; do
+  case $1 in -p) prompt=$2; shift 2 ;; -u) shift 2 ;; --) shift; break ;; -n) n=1; shift ;; *) shift ;; esac
+done
+[ -z "$n" ] || { echo 'sudo: a password is required' >&2; exit 1; }
+printf 'We trust you have received the usual lecture.\n\n' >&2
+for i in 1 2 3; do
+  printf %s "$prompt" >&2
+  IFS= read -r word || exit 1
+  [ "$word" != sesame ] || exec "$@"
+  echo 'Sorry, try again.' >&2
+done
+echo 'sudo: 3 incorrect password attempts' >&2
+exit 1
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sudo_gets_the_password_when_it_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = shell_with(folder.path(), &[("sudo", SUDO)], &std::env::var("PATH").unwrap());
+    let connection = connector().connect(&spec).await.unwrap();
+    let mut other = BecomeSpec::new(BecomeMethod::Sudo, "operator");
+    let refused = |error: Option<TransportError>| error.map(|e| e.to_string()).unwrap_or_default();
+
+    let error = refused(connection.session(Some(&other)).await.err());
+    let expect = "cannot become operator on here by sudo: a password is needed, and none was given (sudo: a \
+                  password is required)";
+    assert_eq!(error, expect);
+    other.password = Some(xplay::value::Secret::new("wrong"));
+    let error = refused(connection.session(Some(&other)).await.err());
+    assert_eq!(error, "cannot become operator on here by sudo: the password was not accepted");
+    other.password = Some(xplay::value::Secret::new("sesame"));
+    let mut session = connection.session(Some(&other)).await.unwrap();
+    assert_eq!(exec(&mut session, Exec::new("greet you")).await.stdout, b"hello you\n");
+    session.close().await;
+    // A sudo that does not ask gets no password, and the shell does not run it as a command.
+    std::fs::write(
+        folder.path().join("own/sudo"),
+        SUDO.replace("for i in 1 2 3; do", "exec \"$@\"\nwhile :; do"),
+    )
+    .unwrap();
+    let mut session = connection.session(Some(&other)).await.unwrap();
+    let output = exec(&mut session, Exec::new("greet you")).await;
+    assert_eq!((&*output.stdout, &*output.stderr), (&b"hello you\n"[..], &b""[..]));
 }

@@ -74,12 +74,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
         return Ok((value, holds));
     };
     let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(|d| explain(vec![d]))?;
-    let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| {
-        Trouble::render(
-            &format!("The conditional check '{text}' failed."),
-            &e.while_evaluating(&format!("error while evaluating conditional ({text})")),
-        )
-    })?;
+    let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
     Ok((Value::Str(text), holds))
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::sh::add;
+
 /// What a list is for; it decides what an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

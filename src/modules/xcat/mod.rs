@@ -7,11 +7,15 @@ mod build_host;
 mod common;
 mod copycds;
 mod facts;
+mod genimage;
+mod genimage_inputs;
 mod image_list;
+mod image_service;
 mod list_file;
 mod node;
 mod osimage;
 mod otherpkgs;
+mod packimage;
 mod parse;
 mod postinstall;
 mod sh;
@@ -28,4 +32,7 @@ pub static MODULES: &[&dyn Module] = &[
     &image_list::ImageList,
     &postinstall::Postinstall,
     &otherpkgs::Otherpkgs,
+    &genimage::Genimage,
+    &image_service::ImageService,
+    &packimage::Packimage,
 ];
