@@ -121,7 +121,7 @@ impl Fail {
             match source.span_of(sources, *at) {
                 Some(span) => diagnostic = diagnostic.at(span, "here"),
                 None if !source.text.is_empty() => {
-                    diagnostic = diagnostic.note(format!("in the template `{}`", clip(&source.text)));
+                    diagnostic = diagnostic.note(format!("in the template `{}`", source.clip()));
                 }
                 None => {}
             }
@@ -137,9 +137,4 @@ impl Fail {
         }
         RenderError { kind: self.kind, diagnostic: Box::new(diagnostic) }
     }
-}
-
-fn clip(text: &str) -> String {
-    let line: String = text.chars().take(80).collect();
-    if line.len() < text.len() { line + "..." } else { line }
 }

@@ -10,7 +10,8 @@ use minijinja::syntax::SyntaxConfig;
 
 use super::filters;
 use super::ir::{
-    Arg, CompareOp, FilterCall, ForLoop, Formula, Kind, MacroDef, MathOp, Node, Program, Stmt, Target, TestCall,
+    Arg, CompareOp, FilterCall, ForLoop, Formula, Kind, MacroDef, MathOp, Node, Program, Stmt, Target,
+    TestCall,
 };
 use super::source::{At, Source};
 use super::tests;
@@ -120,8 +121,19 @@ fn at_of(span: minijinja::machinery::Span) -> At {
 }
 
 /// Methods that change their receiver.
-const MUTATORS: &[&str] =
-    &["append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "update", "setdefault", "popitem"];
+const MUTATORS: &[&str] = &[
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "clear",
+    "sort",
+    "reverse",
+    "update",
+    "setdefault",
+    "popitem",
+];
 
 /// Filters whose first argument may name another filter or test.
 const TAKES_FILTER: &[&str] = &["map"];
@@ -298,27 +310,26 @@ impl Lower {
 
     fn binary(&mut self, b: &ast::BinOp<'_>) -> L<Kind> {
         let left = self.boxed(&b.left)?;
-        let compare = |op, lower: &mut Self| -> L<Kind> { Ok(Kind::Compare(left, vec![(op, lower.expr(&b.right)?)])) };
-        let op = match b.op {
-            ast::BinOpKind::Eq => return compare(CompareOp::Eq, self),
-            ast::BinOpKind::Ne => return compare(CompareOp::Ne, self),
-            ast::BinOpKind::Lt => return compare(CompareOp::Lt, self),
-            ast::BinOpKind::Lte => return compare(CompareOp::Le, self),
-            ast::BinOpKind::Gt => return compare(CompareOp::Gt, self),
-            ast::BinOpKind::Gte => return compare(CompareOp::Ge, self),
-            ast::BinOpKind::In => return compare(CompareOp::In, self),
-            ast::BinOpKind::ScAnd => return Ok(Kind::And(left, self.boxed(&b.right)?)),
-            ast::BinOpKind::ScOr => return Ok(Kind::Or(left, self.boxed(&b.right)?)),
-            ast::BinOpKind::Add => MathOp::Add,
-            ast::BinOpKind::Sub => MathOp::Sub,
-            ast::BinOpKind::Mul => MathOp::Mul,
-            ast::BinOpKind::Div => MathOp::Div,
-            ast::BinOpKind::FloorDiv => MathOp::FloorDiv,
-            ast::BinOpKind::Rem => MathOp::Rem,
-            ast::BinOpKind::Pow => MathOp::Pow,
-            ast::BinOpKind::Concat => MathOp::Concat,
-        };
-        Ok(Kind::Math(op, left, self.boxed(&b.right)?))
+        let right = self.boxed(&b.right)?;
+        Ok(match b.op {
+            ast::BinOpKind::Eq => Kind::Compare(left, vec![(CompareOp::Eq, *right)]),
+            ast::BinOpKind::Ne => Kind::Compare(left, vec![(CompareOp::Ne, *right)]),
+            ast::BinOpKind::Lt => Kind::Compare(left, vec![(CompareOp::Lt, *right)]),
+            ast::BinOpKind::Lte => Kind::Compare(left, vec![(CompareOp::Le, *right)]),
+            ast::BinOpKind::Gt => Kind::Compare(left, vec![(CompareOp::Gt, *right)]),
+            ast::BinOpKind::Gte => Kind::Compare(left, vec![(CompareOp::Ge, *right)]),
+            ast::BinOpKind::In => Kind::Compare(left, vec![(CompareOp::In, *right)]),
+            ast::BinOpKind::ScAnd => Kind::And(left, right),
+            ast::BinOpKind::ScOr => Kind::Or(left, right),
+            ast::BinOpKind::Add => Kind::Math(MathOp::Add, left, right),
+            ast::BinOpKind::Sub => Kind::Math(MathOp::Sub, left, right),
+            ast::BinOpKind::Mul => Kind::Math(MathOp::Mul, left, right),
+            ast::BinOpKind::Div => Kind::Math(MathOp::Div, left, right),
+            ast::BinOpKind::FloorDiv => Kind::Math(MathOp::FloorDiv, left, right),
+            ast::BinOpKind::Rem => Kind::Math(MathOp::Rem, left, right),
+            ast::BinOpKind::Pow => Kind::Math(MathOp::Pow, left, right),
+            ast::BinOpKind::Concat => Kind::Math(MathOp::Concat, left, right),
+        })
     }
 
     fn call(&mut self, call: &ast::Spanned<ast::Call<'_>>) -> L<Node> {

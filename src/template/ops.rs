@@ -157,7 +157,11 @@ fn int_math(op: MathOp, a: i128, b: i128) -> R<Value> {
         MathOp::Sub => a.checked_sub(b),
         MathOp::Mul => a.checked_mul(b),
         MathOp::Div => {
-            return if b == 0 { Err(by_zero("division by zero")) } else { Ok(Value::Float(a as f64 / b as f64)) };
+            return if b == 0 {
+                Err(by_zero("division by zero"))
+            } else {
+                Ok(Value::Float(a as f64 / b as f64))
+            };
         }
         MathOp::FloorDiv | MathOp::Rem if b == 0 => {
             return Err(by_zero("integer division or modulo by zero"));

@@ -244,9 +244,7 @@ pub(super) fn make_secret(value: Value) -> Value {
 pub(super) fn expose(value: Value) -> Value {
     match value {
         Value::Secret(s) => Value::str(s.expose()),
-        Value::List(l) if l.iter().any(holds_secret) => {
-            Value::list(l.iter().cloned().map(expose).collect())
-        }
+        Value::List(l) if l.iter().any(holds_secret) => Value::list(l.iter().cloned().map(expose).collect()),
         Value::Map(m) if m.values().any(holds_secret) => {
             Value::map(m.iter().map(|(k, v)| (k.clone(), expose(v.clone()))).collect())
         }

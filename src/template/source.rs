@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::diag::{SourceMap, Span};
+use crate::yaml::Node;
 
 /// A byte range in a template's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,14 +18,19 @@ pub(super) struct Source {
     pub text: Arc<str>,
     /// The file range that holds the text, quotes and indentation included.
     pub span: Option<Span>,
+    /// The YAML scalar that it is, which knows where each of its characters stands.
+    pub node: Option<Node>,
 }
 
 impl Source {
     /// Returns the file span of a range in the text; the whole text's span where the file shows it differently.
     pub fn span_of(&self, sources: &SourceMap, at: At) -> Option<Span> {
+        if let Some(node) = &self.node {
+            return Some(node.content_span(at.start as usize..at.end as usize));
+        }
         let whole = self.span?;
         let file = sources.text(whole.file);
-        let raw = file.get(whole.start as usize..whole.end as usize)?;
+        let raw = file.get(whole.start as usize..whole.end as usize).unwrap_or_default();
         let skip = if raw == &*self.text {
             0
         } else if raw.len() == self.text.len() + 2 && raw.get(1..raw.len() - 1) == Some(&*self.text) {
@@ -34,5 +40,11 @@ impl Source {
         };
         let start = (whole.start + skip + at.start).min(whole.end);
         Some(Span { start, end: (whole.start + skip + at.end).clamp(start, whole.end), ..whole })
+    }
+
+    /// Returns the beginning of the text for messages.
+    pub fn clip(&self) -> String {
+        let line: String = self.text.chars().take(80).collect();
+        if line.len() < self.text.len() { line + "..." } else { line }
     }
 }

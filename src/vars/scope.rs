@@ -140,7 +140,12 @@ impl TaskScope {
             "omit" => Value::Omit,
             _ => {
                 let play = self.play.magic.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-                self.task.magic.get(name).or_else(|| play.get(name)).or_else(|| self.run.magic.get(name))?.clone()
+                self.task
+                    .magic
+                    .get(name)
+                    .or_else(|| play.get(name))
+                    .or_else(|| self.run.magic.get(name))?
+                    .clone()
             }
         };
         Some(Var::Value(value))
@@ -188,7 +193,8 @@ impl Scope for TaskScope {
             }
         });
         names.extend(self.locals.keys().filter_map(|k| k.as_str().map(Arc::from)));
-        names.extend(MAGIC.iter().filter(|m| **m != "vars" && self.magic(m).is_some()).map(|m| Arc::from(*m)));
+        names
+            .extend(MAGIC.iter().filter(|m| **m != "vars" && self.magic(m).is_some()).map(|m| Arc::from(*m)));
         names.into_iter().collect()
     }
 
@@ -243,9 +249,6 @@ impl LazyMap for VarsView {
 /// Makes a layer of plain values.
 pub fn plain_layer(values: &Map) -> VarMap {
     Arc::new(
-        values
-            .iter()
-            .filter_map(|(k, v)| Some((Arc::from(k.as_str()?), Tree::value(v.clone()))))
-            .collect(),
+        values.iter().filter_map(|(k, v)| Some((Arc::from(k.as_str()?), Tree::value(v.clone())))).collect(),
     )
 }

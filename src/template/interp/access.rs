@@ -75,9 +75,7 @@ impl Interp<'_> {
                 ops::position(index, items.len()).map(|i| items[i].clone())
             }
             V::Tuple(items) => ops::position(index, items.len()).map(|i| items[i].clone()),
-            V::Val(Value::List(items)) => {
-                ops::position(index, items.len()).map(|i| V::Val(items[i].clone()))
-            }
+            V::Val(Value::List(items)) => ops::position(index, items.len()).map(|i| V::Val(items[i].clone())),
             _ => match v.as_text() {
                 Some(text) => {
                     let count = text.chars().count();
@@ -88,6 +86,14 @@ impl Interp<'_> {
             },
         };
         Ok(found.unwrap_or_else(|| missing_item(v, &key)))
+    }
+
+    /// Returns a member, or else an attribute, as Jinja2's filters look things up.
+    pub(in crate::template) fn item_or_attr(&mut self, v: &V, name: &str) -> R<V> {
+        match v {
+            V::Obj(_) => self.attr(v, &name.into()),
+            _ => self.item(v, &V::str(name)),
+        }
     }
 
     /// Returns the member of a dict.

@@ -117,8 +117,8 @@ impl Interp<'_> {
     fn plain_test(&mut self, f: tests::PlainTest, input: V, args: VArgs) -> R<V> {
         let value = self.value(&input)?;
         let args = self.value_args(args)?;
-        let mut all = [&value].into_iter().chain(&args.pos).chain(args.named.iter().map(|(_, v)| v));
-        if let Some(u) = all.find_map(Value::find_unknown) {
+        let all = || [&value].into_iter().chain(&args.pos).chain(args.named.iter().map(|(_, v)| v));
+        if let Some(u) = all().find_map(Value::find_unknown) {
             return Ok(V::unknown(u));
         }
         let args = Args {
@@ -165,14 +165,14 @@ impl Interp<'_> {
             V::Undef(_) => Ok(callee.clone()),
             V::Val(Value::Unknown(u)) => Ok(V::unknown(u)),
             V::Obj(o) => match &**o {
-                Obj::Function(name) => functions::call(self, name, args).map_err(|f| describe(f, "function", name)),
+                Obj::Function(name) => {
+                    functions::call(self, name, args).map_err(|f| describe(f, "function", name))
+                }
                 Obj::Method(object, name) => methods::call(self, object, name, args),
                 Obj::Macro(m) => self.call_macro(m, args, None),
                 Obj::Loop(state) => self.loop_again(state, args),
                 Obj::Super(name, level) => self.block_text(name, *level),
-                Obj::Joiner(text, used) => {
-                    Ok(if used.replace(true) { text.clone() } else { V::str("") })
-                }
+                Obj::Joiner(text, used) => Ok(if used.replace(true) { text.clone() } else { V::str("") }),
                 _ => Err(Fail::failed(format!("'{}' object is not callable", callee.type_name()))),
             },
             _ => Err(Fail::failed(format!("'{}' object is not callable", callee.type_name()))),
@@ -191,7 +191,8 @@ impl Interp<'_> {
     pub(super) fn call_macro(&mut self, m: &Macro, mut args: VArgs, caller: Option<V>) -> R<V> {
         let def = &m.def;
         let frame = Frame::child(&m.home);
-        let extra_pos = if args.pos.len() > def.params.len() { args.pos.split_off(def.params.len()) } else { Vec::new() };
+        let extra_pos =
+            if args.pos.len() > def.params.len() { args.pos.split_off(def.params.len()) } else { Vec::new() };
         if !extra_pos.is_empty() && !def.takes_varargs {
             return Err(Fail::failed(format!(
                 "macro '{}' takes not more than {} argument(s)",
@@ -208,14 +209,20 @@ impl Interp<'_> {
         for (name, value) in args.named {
             match def.params.iter().position(|p| *p == name) {
                 Some(i) if i < given => {
-                    return Err(Fail::failed(format!("macro '{}' got multiple values for argument '{name}'", def.name)));
+                    return Err(Fail::failed(format!(
+                        "macro '{}' got multiple values for argument '{name}'",
+                        def.name
+                    )));
                 }
                 Some(_) => frame.set(name, value),
                 None if def.takes_kwargs => {
                     extra_named.insert(Key::Str(name), value);
                 }
                 None => {
-                    return Err(Fail::failed(format!("macro '{}' takes no keyword argument '{name}'", def.name)));
+                    return Err(Fail::failed(format!(
+                        "macro '{}' takes no keyword argument '{name}'",
+                        def.name
+                    )));
                 }
             }
         }

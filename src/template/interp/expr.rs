@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Interp;
 use crate::template::Truth;
-use crate::template::error::{Fail, R, RenderErrorKind};
+use crate::template::error::{Fail, R};
 use crate::template::ir::{CompareOp, Kind, MathOp, Node};
 use crate::template::ops;
 use crate::template::runtime::{Dict, Undef, V};
@@ -237,7 +237,8 @@ impl Interp<'_> {
         if let (V::Val(Value::Str(a)), V::Val(Value::Str(b))) = (left, right) {
             return Ok(Truth::from(a == b));
         }
-        if matches!(left, V::Tuple(_)) != matches!(right, V::Tuple(_)) && (left.is_list() || right.is_list()) {
+        if matches!(left, V::Tuple(_)) != matches!(right, V::Tuple(_)) && (left.is_list() || right.is_list())
+        {
             return Ok(Truth::False);
         }
         if let (V::Obj(a), V::Obj(b)) = (left, right) {
@@ -361,7 +362,11 @@ impl Interp<'_> {
             || all.iter().any(|v| crate::template::runtime::holds_secret(v));
         let format = format.as_text().unwrap_or_default();
         let text = crate::template::python_format::percent(format, many.as_deref(), &value)?;
-        Ok(V::Val(if secret { crate::template::runtime::make_secret(Value::str(text)) } else { Value::str(text) }))
+        Ok(V::Val(if secret {
+            crate::template::runtime::make_secret(Value::str(text))
+        } else {
+            Value::str(text)
+        }))
     }
 }
 
@@ -371,9 +376,4 @@ pub(in crate::template) fn truth_value(truth: Truth) -> V {
         Truth::False => V::bool(false),
         Truth::Unknown(u) => V::unknown(&u),
     }
-}
-
-/// Returns nothing for a failure that only says "undefined".
-pub(in crate::template) fn undefined_only(fail: &Fail) -> bool {
-    matches!(fail.kind, RenderErrorKind::Undefined { .. })
 }

@@ -52,7 +52,14 @@ impl Interp<'_> {
         result
     }
 
-    fn iterate(&mut self, node: &ForLoop, items: &[V], state: &Rc<Obj>, home: &Rc<Frame>, sink: &mut Sink) -> R<()> {
+    fn iterate(
+        &mut self,
+        node: &ForLoop,
+        items: &[V],
+        state: &Rc<Obj>,
+        home: &Rc<Frame>,
+        sink: &mut Sink,
+    ) -> R<()> {
         for (i, item) in items.iter().enumerate() {
             if let Obj::Loop(state) = &**state {
                 state.index.set(i);
@@ -113,7 +120,11 @@ impl Interp<'_> {
                     parent = Some(self.load(&name).map_err(|f| f.locate(&self.source, node.at))?);
                 }
                 // Definitions count, text does not: it is outside every block.
-                Stmt::Set(..) | Stmt::SetBlock(..) | Stmt::Macro(_) | Stmt::Import(..) | Stmt::FromImport(..) => {
+                Stmt::Set(..)
+                | Stmt::SetBlock(..)
+                | Stmt::Macro(_)
+                | Stmt::Import(..)
+                | Stmt::FromImport(..) => {
                     self.exec(std::slice::from_ref(stmt), sink)?;
                 }
                 _ => {}

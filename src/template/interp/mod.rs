@@ -8,6 +8,9 @@ mod sink;
 mod stmt;
 mod vars;
 
+pub(super) use call::same;
+pub(super) use expr::truth_value;
+pub(super) use flow::NOT_FOUND;
 pub(super) use sink::Sink;
 
 use std::collections::HashMap;

@@ -179,7 +179,11 @@ impl Interp<'_> {
                     return Err(Fail::failed(if items.len() > targets.len() {
                         format!("too many values to unpack (expected {})", targets.len())
                     } else {
-                        format!("not enough values to unpack (expected {}, got {})", targets.len(), items.len())
+                        format!(
+                            "not enough values to unpack (expected {}, got {})",
+                            targets.len(),
+                            items.len()
+                        )
                     }));
                 }
                 for (target, item) in targets.iter().zip(items) {

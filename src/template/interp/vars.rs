@@ -115,8 +115,10 @@ impl Interp<'_> {
         }
         if self.active.len() >= MAX_CHAIN {
             let names: Vec<&str> = self.path.iter().rev().take(4).rev().map(|n| &**n).collect();
-            let message =
-                format!("recursive loop detected in template: variables nest too deeply: ... {}", names.join(" -> "));
+            let message = format!(
+                "recursive loop detected in template: variables nest too deeply: ... {}",
+                names.join(" -> ")
+            );
             return Err(Fail::new(RenderErrorKind::Recursion, message));
         }
         self.active.push((id.0, id.1, self.path.len()));
@@ -138,7 +140,12 @@ impl Interp<'_> {
     }
 
     /// Returns a member of a lazy map.
-    pub(super) fn lazy_member(&mut self, map: &Arc<dyn LazyMap>, key: &str, scope: &Arc<dyn Scope>) -> R<Option<V>> {
+    pub(super) fn lazy_member(
+        &mut self,
+        map: &Arc<dyn LazyMap>,
+        key: &str,
+        scope: &Arc<dyn Scope>,
+    ) -> R<Option<V>> {
         let Some(var) = map.get(key) else { return Ok(None) };
         self.path.push(key.into());
         let made = self.var(var, scope.clone(), key);
@@ -151,7 +158,12 @@ impl Interp<'_> {
         self.tree_or_undef(tree, scope.clone(), &format!("in item {index}")).map(Some)
     }
 
-    pub(super) fn map_member(&mut self, items: &[(Tree, Tree)], key: &Key, scope: &Arc<dyn Scope>) -> R<Option<V>> {
+    pub(super) fn map_member(
+        &mut self,
+        items: &[(Tree, Tree)],
+        key: &Key,
+        scope: &Arc<dyn Scope>,
+    ) -> R<Option<V>> {
         let found = items.iter().find(|(k, _)| match (&k.kind, key) {
             (TreeKind::Value(Value::Str(a)), Key::Str(b)) => a == b,
             _ => tree_key(k).as_ref() == Some(key),
@@ -201,9 +213,13 @@ impl Interp<'_> {
                 Obj::Module(_) => Ok(Value::str("")),
                 Obj::Namespace(members) => {
                     let members = members.borrow().clone();
-                    Ok(Value::map(members.into_iter().map(|(k, x)| Ok((k, self.value(&x)?))).collect::<R<_>>()?))
+                    Ok(Value::map(
+                        members.into_iter().map(|(k, x)| Ok((k, self.value(&x)?))).collect::<R<_>>()?,
+                    ))
                 }
-                _ => Err(Fail::failed(format!("type '{}' is unsupported for variable storage", v.type_name()))),
+                _ => {
+                    Err(Fail::failed(format!("type '{}' is unsupported for variable storage", v.type_name())))
+                }
             },
         }
     }
@@ -252,9 +268,8 @@ impl Interp<'_> {
     /// Makes containers changeable, at every depth.
     pub(in crate::template) fn own(&mut self, v: V) -> R<V> {
         match v {
-            V::Val(Value::List(items)) => self.nested(|i| {
-                Ok(V::list(items.iter().map(|x| i.own(V::Val(x.clone()))).collect::<R<_>>()?))
-            }),
+            V::Val(Value::List(items)) => self
+                .nested(|i| Ok(V::list(items.iter().map(|x| i.own(V::Val(x.clone()))).collect::<R<_>>()?))),
             V::TreeList(..) => self.nested(|i| {
                 let items = i.items(&v)?;
                 Ok(V::list(items.into_iter().map(|x| i.own(x)).collect::<R<_>>()?))
