@@ -46,15 +46,8 @@ pub(super) const MAGIC: &[&str] = &[
 ];
 
 /// Connection and privilege settings; a fact of such a name is not taken as a variable.
-const CONNECTION_PREFIXES: &[&str] = &[
-    "ansible_become",
-    "ansible_ssh_",
-    "ansible_connection",
-    "ansible_sudo",
-    "ansible_su_",
-    "ansible_doas",
-    "xplay_",
-];
+const CONNECTION_PREFIXES: &[&str] =
+    &["ansible_become", "ansible_ssh_", "ansible_connection", "ansible_sudo", "ansible_su_", "ansible_doas", "xplay_"];
 const CONNECTION: &[&str] = &[
     "ansible_host",
     "ansible_port",
@@ -79,7 +72,5 @@ pub(super) fn is_protected(name: &str) -> bool {
     if name.starts_with("ansible_ssh_host_key_") {
         return false;
     }
-    MAGIC.contains(&name)
-        || CONNECTION.contains(&name)
-        || CONNECTION_PREFIXES.iter().any(|p| name.starts_with(p))
+    MAGIC.contains(&name) || CONNECTION.contains(&name) || CONNECTION_PREFIXES.iter().any(|p| name.starts_with(p))
 }

@@ -140,12 +140,7 @@ impl TaskScope {
             "omit" => Value::Omit,
             _ => {
                 let play = self.play.magic.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-                self.task
-                    .magic
-                    .get(name)
-                    .or_else(|| play.get(name))
-                    .or_else(|| self.run.magic.get(name))?
-                    .clone()
+                self.task.magic.get(name).or_else(|| play.get(name)).or_else(|| self.run.magic.get(name))?.clone()
             }
         };
         Some(Var::Value(value))
@@ -193,8 +188,7 @@ impl Scope for TaskScope {
             }
         });
         names.extend(self.locals.keys().filter_map(|k| k.as_str().map(Arc::from)));
-        names
-            .extend(MAGIC.iter().filter(|m| **m != "vars" && self.magic(m).is_some()).map(|m| Arc::from(*m)));
+        names.extend(MAGIC.iter().filter(|m| **m != "vars" && self.magic(m).is_some()).map(|m| Arc::from(*m)));
         names.into_iter().collect()
     }
 
@@ -249,6 +243,9 @@ impl LazyMap for VarsView {
 /// Makes a layer of plain values.
 pub fn plain_layer(values: &Map) -> VarMap {
     Arc::new(
-        values.iter().filter_map(|(k, v)| Some((Arc::from(k.as_str()?), Tree::value(v.clone())))).collect(),
+        values
+            .iter()
+            .filter_map(|(k, v)| Some((Arc::from(k.as_str()?), Tree::value(v.clone()))))
+            .collect(),
     )
 }
