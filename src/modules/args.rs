@@ -2,7 +2,7 @@
 //!
 //! The rules (aliases, types, defaults, choices) are those of Ansible's `AnsibleModule` argument specs.
 
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// A module's documentation and argument table.
 #[derive(Debug)]
@@ -14,10 +14,59 @@ pub struct ModuleSpec {
     /// One sentence.
     pub about: &'static str,
     pub args: &'static [ArgSpec],
+    /// Arguments that several modules have, such as those for a file's mode and owner.
+    pub shared: &'static [ArgSpec],
+    /// What arguments demand of each other.
+    pub rules: &'static [Rule],
     /// The argument that takes the text of a free-form task (`command: ls -l`).
     pub free_form: Option<&'static str>,
+    /// Takes arguments of any other name too (`set_fact`).
+    pub any_args: bool,
     /// Return values: name and meaning.
     pub returns: &'static [(&'static str, &'static str)],
+}
+
+/// A demand on several arguments.
+#[derive(Debug)]
+pub enum Rule {
+    /// At most one of these.
+    Exclusive(&'static [&'static str]),
+    /// At least one of these.
+    OneOf(&'static [&'static str]),
+    /// All of these or none.
+    Together(&'static [&'static str]),
+    /// When `arg` has the value, all of `needs` must be given.
+    If { arg: &'static str, value: &'static str, needs: &'static [&'static str] },
+}
+
+impl ModuleSpec {
+    /// What a specification does not say; for struct update syntax.
+    pub const BASE: ModuleSpec = ModuleSpec {
+        name: "",
+        namespaces: &["ansible.builtin", "ansible.legacy"],
+        about: "",
+        args: &[],
+        shared: &[],
+        rules: &[],
+        free_form: None,
+        any_args: false,
+        returns: &[],
+    };
+
+    /// Returns the module's own and the shared arguments.
+    pub fn all_args(&self) -> impl Iterator<Item = &'static ArgSpec> + use<> {
+        self.args.iter().chain(self.shared.iter())
+    }
+
+    /// Returns the argument with this name or alias.
+    pub fn arg(&self, name: &str) -> Option<&'static ArgSpec> {
+        self.all_args().find(|arg| arg.name == name || arg.aliases.contains(&name))
+    }
+
+    /// Returns the full name, such as `ansible.builtin.copy`.
+    pub fn full_name(&self) -> String {
+        self.namespaces.first().map_or_else(|| self.name.to_string(), |ns| format!("{ns}.{}", self.name))
+    }
 }
 
 /// One argument.
@@ -122,7 +171,20 @@ impl Args {
         self.list(name).unwrap_or_default().iter().map(Value::to_text).collect()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub fn float(&self, name: &str) -> Option<f64> {
+        self.get(name)?.number()
+    }
+
     pub fn map(&self) -> &Map {
         &self.0
+    }
+
+    /// Returns the first unknown inside any argument. A module must not be called with one.
+    pub fn find_unknown(&self) -> Option<&Unknown> {
+        self.0.values().find_map(Value::find_unknown)
     }
 }

@@ -1,8 +1,9 @@
 //! What a module is called with.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::Args;
+use super::{Args, local};
 use crate::value::Value;
 
 /// One execution of a module on one host for one loop item.
@@ -27,7 +28,7 @@ pub struct Target {
     pub home: String,
 }
 
-/// The controller's side: project files that modules send.
+/// The controller's side: project files that modules send. The defaults read this machine's disk.
 pub trait LocalFiles: Send + Sync {
     /// Finds a file of the task the way Ansible does: the role's `kind` folder (`files`, `templates`, `vars`), the
     /// role, the including file's folder, the playbook's. The error lists where it looked.
@@ -37,4 +38,57 @@ pub trait LocalFiles: Send + Sync {
 
     /// Renders a project template with the task's variables; `options` are the `template` module's own arguments.
     fn render(&self, path: &Path, options: &Value) -> Result<String, String>;
+
+    /// Returns where a relative path on this side starts (`fetch`'s destination): the playbook's folder.
+    fn base_dir(&self) -> PathBuf {
+        PathBuf::from(".")
+    }
+
+    fn stat(&self, path: &Path) -> Result<LocalStat, String> {
+        local::stat(path)
+    }
+
+    /// Returns everything below a folder, parents first, in the order of names.
+    fn tree(&self, dir: &Path, links: Links) -> Result<Vec<LocalEntry>, String> {
+        local::tree(dir, links)
+    }
+
+    /// Opens a file that may be too big for memory.
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>, String> {
+        local::open(path)
+    }
+}
+
+/// What to do with symbolic links below a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// As the file or folder that they lead to.
+    Follow,
+    /// As links.
+    Keep,
+}
+
+/// A file on this side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalStat {
+    pub kind: LocalKind,
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalKind {
+    File,
+    Dir,
+    Link(PathBuf),
+    Other,
+}
+
+/// Something below a folder on this side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalEntry {
+    /// Relative to the folder.
+    pub path: PathBuf,
+    pub stat: LocalStat,
 }

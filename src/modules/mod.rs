@@ -4,12 +4,54 @@
 //! only reads, [`Module::plan`] turns its output into a [`Prediction`], whose [`Change`] is data that the engine
 //! executes, and [`Module::finish`] turns the outputs into the result. A module cannot print or open sockets.
 
+/// Appends formatted text to a script.
+macro_rules! add {
+    ($script:expr, $($arg:tt)*) => {{
+        use std::fmt::Write as _;
+        // Writing into a string cannot fail.
+        let _ = write!($script, $($arg)*);
+    }};
+}
+
 mod args;
 mod call;
+mod check;
+mod local;
+mod registry;
+mod words;
+mod attrs;
+mod text;
+mod write;
+mod edit;
+#[cfg(test)]
+mod testing;
+
+mod assemble;
+mod blockinfile;
+mod fetch;
+mod find;
+mod getent;
+mod ping;
+mod slurp;
+mod stat;
+mod tempfile;
+mod command;
+mod copy;
+mod copy_tree;
+mod file;
+mod script;
+mod template;
+mod lineinfile;
+mod replace;
+
+pub mod controller;
+pub mod sh;
 pub mod xcat;
 
-pub use args::{ArgKind, ArgSpec, Args, ModuleSpec};
-pub use call::{Call, LocalFiles, Target};
+pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
+pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target};
+pub use check::{ArgIssue, Completeness};
+pub use registry::{controller_spec, find, modules, names, short_name, spec};
 
 use std::path::PathBuf;
 

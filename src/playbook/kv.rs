@@ -33,6 +33,16 @@ pub(super) struct Piece {
 const COMMAND_OPTIONS: [&str; 8] =
     ["creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"];
 
+/// Pairs of a text, and what is no pair.
+pub type Pairs = (Vec<(String, String)>, Option<String>);
+
+/// Takes `key=value` pairs as after `-e` apart. Nothing when quotes or a `{{` are not closed.
+pub fn pairs(text: &str) -> Option<Pairs> {
+    let found = parse_kv(text, false).ok()?;
+    let pairs = found.pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
+    Some((pairs, found.rest.map(|(text, _)| text)))
+}
+
 /// Takes a text apart. With `free_form` only the options of commands count as pairs.
 pub(super) fn parse_kv(text: &str, free_form: bool) -> Result<KeyValues, Unbalanced> {
     let mut found = KeyValues::default();

@@ -15,6 +15,7 @@ mod step_id;
 mod tags;
 
 pub use directives::Directives;
+pub use kv::pairs;
 pub use load::{Loader, load_playbook};
 pub use model::{
     Action, Block, Entry, IncludeRole, IncludeTasks, Loop, LoopControl, LoopKind, MetaKind, Play, Playbook,

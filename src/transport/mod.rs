@@ -1,23 +1,28 @@
 //! Sessions: run a framed script on a host, stream its output, move bytes. Knows no modules.
+//!
+//! A [`Connector`] makes a [`Connection`] from a [`ConnectionSpec`]; a connection opens one [`Session`] for each
+//! user it becomes. A session is one persistent remote `sh` that takes one script at a time and gives its exit
+//! code, stdout and stderr back separately and byte-exact.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+mod channel;
+mod connector;
+mod drive;
+pub mod durable;
+mod error;
+mod exec;
+pub mod fake;
+mod frame;
+mod framed;
+mod launch;
+mod local;
+mod session;
+mod shell;
+mod spec;
+mod ssh;
 
-/// Bytes to stream into a script's stdin.
-#[derive(Clone, Debug)]
-pub enum Content {
-    Bytes(Arc<[u8]>),
-    File { path: PathBuf, size: u64 },
-}
-
-/// What a script printed and how it ended.
-#[derive(Clone, Debug, Default)]
-pub struct Output {
-    pub rc: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-    pub elapsed: Duration,
-    /// Output past the limit was counted and dropped.
-    pub truncated: bool,
-}
+pub use connector::{HostConnector, Identity};
+pub use error::{ChangedKey, TransportError};
+pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, NullSink, Output, OutputSink, Stream};
+pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
+pub use shell::quote;
+pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};

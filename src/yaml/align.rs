@@ -29,11 +29,13 @@ impl Offsets {
             Offsets::Nowhere => None,
             Offsets::Steps(steps) => {
                 let file_start = at(steps, steps.partition_point(|(text, _)| *text <= start), start)?;
-                // The end is exclusive: it belongs to the piece that holds the byte before it.
-                let file_end = if end > start {
-                    at(steps, steps.partition_point(|(text, _)| *text < end), end)?
-                } else {
-                    file_start
+                // The end is exclusive: it belongs to the piece that holds the byte before it, up to where the next
+                // piece begins.
+                let after = steps.partition_point(|(text, _)| *text < end);
+                let file_end = match steps.get(after) {
+                    _ if end <= start => file_start,
+                    Some((text, file)) if *text == end => *file,
+                    _ => at(steps, after, end)?,
                 };
                 Some((file_start, file_end))
             }
@@ -46,13 +48,12 @@ fn at(steps: &[(u32, u32)], after: usize, offset: u32) -> Option<u32> {
     Some(file.saturating_add(offset - text))
 }
 
-/// Aligns `text` with `source`, the scalar as it stands in the file from offset `base` on, quotes and block header
-/// included.
+/// Aligns `text` with `source`, the scalar as it stands in the file from offset `base` on, quotes included.
 pub(super) fn align(source: &str, text: &str, base: u32, style: ScalarStyle) -> Offsets {
     let body = match style {
-        ScalarStyle::Plain => 0,
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1,
-        ScalarStyle::Literal | ScalarStyle::Folded => source.find('\n').map_or(source.len(), |i| i + 1),
+        // The parser's span of a block scalar starts behind the header and the first indentation.
+        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => 0,
     };
     let Some(body_text) = source.get(body..) else { return Offsets::Nowhere };
     let body_base = base.saturating_add(body as u32);
@@ -87,7 +88,7 @@ fn steps(source: &[u8], text: &[u8], style: ScalarStyle) -> Option<Vec<(usize, u
         } else if style == ScalarStyle::SingleQuoted && source[s..].starts_with(b"''") && text[t] == b'\'' {
             s += 2;
             t += 1;
-        } else if byte == text[t] {
+        } else if byte == text[t] || (blank(byte) && blank(text[t])) {
             s += 1;
             t += 1;
         } else if blank(byte) {
@@ -98,6 +99,7 @@ fn steps(source: &[u8], text: &[u8], style: ScalarStyle) -> Option<Vec<(usize, u
             return None;
         }
     }
+    note(&mut steps, t, s);
     Some(steps)
 }
 

@@ -58,7 +58,7 @@ struct Open {
     start: Span,
     flow: bool,
     anchor: usize,
-    tag: Option<Arc<str>>,
+    tag: Option<tags::Written>,
     content: Content,
     /// Where the last value inside ends.
     end: u32,
@@ -87,17 +87,17 @@ impl Composer<'_> {
         let place = self.span(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.map(|t| tags::full_name(&t));
-                let node = self.scalar(&text, style, tag.as_deref(), place)?;
+                let tag = self.tag(tag.as_deref(), span);
+                let node = self.scalar(&text, style, tag.as_ref(), place)?;
                 let end = node.span.end;
                 self.finish(Built { node, size: 1, height: 1 }, anchor, end)
             }
             Event::SequenceStart(style, anchor, tag) => {
-                let tag = tag.map(|t| tags::full_name(&t));
+                let tag = self.tag(tag.as_deref(), span);
                 self.start(Content::List(Vec::new()), style, anchor, tag, place)
             }
             Event::MappingStart(style, anchor, tag) => {
-                let tag = tag.map(|t| tags::full_name(&t));
+                let tag = self.tag(tag.as_deref(), span);
                 self.start(Content::Map(Vec::new(), None), style, anchor, tag, place)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(place),
@@ -115,11 +115,16 @@ impl Composer<'_> {
         hints::span(self.file, range.start, range.end)
     }
 
+    fn tag(&self, tag: Option<&granit_parser::Tag>, span: &granit_parser::Span) -> Option<tags::Written> {
+        let place = span.tag_span().unwrap_or(*span);
+        tag.map(|tag| tags::Written::new(tag, self.span(&place)))
+    }
+
     fn scalar(
         &self,
         text: &str,
         style: granit_parser::ScalarStyle,
-        tag: Option<&str>,
+        tag: Option<&tags::Written>,
         mut span: Span,
     ) -> Result<Node, Diagnostic> {
         let style = match style {
@@ -149,7 +154,7 @@ impl Composer<'_> {
         content: Content,
         style: StructureStyle,
         anchor: usize,
-        tag: Option<Arc<str>>,
+        tag: Option<tags::Written>,
         start: Span,
     ) -> Result<(), Diagnostic> {
         if self.open.len() >= DEPTH_LIMIT {
@@ -172,7 +177,7 @@ impl Composer<'_> {
             Content::List(items) => NodeValue::List(Arc::new(items)),
             Content::Map(entries, _) => NodeValue::Map(Arc::new(self.entries(entries)?)),
         };
-        let node = tags::collection(Node { value, span, tag: None }, open.tag.as_deref())?;
+        let node = tags::collection(Node { value, span, tag: None }, open.tag.as_ref())?;
         self.finish(Built { node, size: open.size, height: open.height }, open.anchor, span.end)
     }
 

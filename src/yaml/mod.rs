@@ -7,6 +7,8 @@ mod align;
 mod compose;
 mod emit;
 mod hints;
+#[cfg(test)]
+mod hints_tests;
 mod node;
 mod parse;
 mod resolve;

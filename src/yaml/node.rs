@@ -63,7 +63,8 @@ impl Node {
         }
     }
 
-    /// Returns the text of a string; numbers, booleans and nulls are not strings.
+    /// Returns the text of a string; numbers, booleans and nulls are not strings. Under [`Tag::Vault`] the text is
+    /// ciphertext.
     pub fn as_str(&self) -> Option<&str> {
         self.scalar()?.value.as_str()
     }

@@ -30,15 +30,22 @@ const KNOWN: [&str; 17] = [
     "!!value",
 ];
 
-/// Returns the tag with its handle resolved.
-pub(super) fn full_name(tag: &granit_parser::Tag) -> Arc<str> {
-    format!("{}{}", tag.handle(), tag.suffix()).into()
+/// A tag as written: its name with the handle resolved, and its place.
+pub(super) struct Written {
+    name: String,
+    span: Span,
+}
+
+impl Written {
+    pub(super) fn new(tag: &granit_parser::Tag, span: Span) -> Self {
+        Self { name: format!("{}{}", tag.handle(), tag.suffix()), span }
+    }
 }
 
 /// Applies a tag to a scalar whose value is resolved as if it had none.
-pub(super) fn scalar(mut scalar: Scalar, tag: Option<&str>, span: Span) -> Result<Node, Diagnostic> {
+pub(super) fn scalar(mut scalar: Scalar, tag: Option<&Written>, span: Span) -> Result<Node, Diagnostic> {
     let mut kept = None;
-    match tag {
+    match tag.map(|t| t.name.as_str()) {
         None => {}
         // The bare tag asks for the resolution of a plain scalar, whatever the quotes.
         Some("!") => scalar.value = resolve::resolve_plain(&scalar.text),
@@ -48,9 +55,14 @@ pub(super) fn scalar(mut scalar: Scalar, tag: Option<&str>, span: Span) -> Resul
         }
         Some("!unsafe") => kept = Some(Tag::Unsafe),
         Some(name) => {
-            let Some(value) = core_scalar(name, &scalar.text, span)? else { return Err(unknown(name, span)) };
+            let Some(value) = core_scalar(name, &scalar.text, span)? else {
+                return Err(unknown(name, tag.map_or(span, |t| t.span)));
+            };
             scalar.value = value;
-            if !matches!(name.strip_prefix(CORE), Some("str" | "int" | "float" | "bool" | "null")) {
+            // With a tag, `<<` is no merge key.
+            let shown_by_value =
+                matches!(name.strip_prefix(CORE), Some("str" | "int" | "float" | "bool" | "null"));
+            if !shown_by_value || &*scalar.text == "<<" {
                 kept = Some(Tag::Other(name.into()));
             }
         }
@@ -88,8 +100,9 @@ fn binary(text: &str) -> Option<Value> {
 }
 
 /// Applies a tag to a list or map.
-pub(super) fn collection(mut node: Node, tag: Option<&str>) -> Result<Node, Diagnostic> {
-    let Some(name) = tag else { return Ok(node) };
+pub(super) fn collection(mut node: Node, tag: Option<&Written>) -> Result<Node, Diagnostic> {
+    let Some(Written { name, span: place }) = tag else { return Ok(node) };
+    let name = name.as_str();
     match name {
         "!" => return Ok(node),
         "!unsafe" => {
@@ -103,7 +116,7 @@ pub(super) fn collection(mut node: Node, tag: Option<&str>) -> Result<Node, Diag
         }
         _ => {}
     }
-    let Some(kind) = name.strip_prefix(CORE) else { return Err(unknown(name, node.span)) };
+    let Some(kind) = name.strip_prefix(CORE) else { return Err(unknown(name, *place)) };
     match (kind, &node.value) {
         ("map" | "python/dict", NodeValue::Map(_)) | ("seq" | "python/list", NodeValue::List(_)) => Ok(node),
         ("set", NodeValue::Map(entries)) => {
@@ -122,7 +135,7 @@ pub(super) fn collection(mut node: Node, tag: Option<&str>) -> Result<Node, Diag
             _,
         ) => Err(Diagnostic::error("XP0106", format!("this is not a value for !!{kind}"))
             .at(node.span, format!("this is a {}", node.type_name()))),
-        _ => Err(unknown(name, node.span)),
+        _ => Err(unknown(name, *place)),
     }
 }
 
@@ -159,7 +172,5 @@ fn make_unsafe(node: &mut Node) {
 
 fn unknown(name: &str, span: Span) -> Diagnostic {
     let short = name.strip_prefix(CORE).map_or_else(|| name.to_owned(), |kind| format!("!!{kind}"));
-    Diagnostic::error("XP0107", format!("unknown tag `{short}`"))
-        .at(span, "under this tag")
-        .suggest(&short, KNOWN)
+    Diagnostic::error("XP0107", format!("unknown tag `{short}`")).at(span, "not known").suggest(&short, KNOWN)
 }

@@ -242,7 +242,7 @@ fn identity(usage: &RoleUse, path: &Path) -> String {
         list.sort();
         list.join(",")
     };
-    let when: Vec<&str> = usage.directives.when.iter().map(|w| w.text()).collect();
+    let when: Vec<&str> = usage.directives.when.iter().map(|w| &*w.text).collect();
     let text = format!(
         "{}|{}|{:?}|{}|{:?}|{}|{}|{}",
         usage.name,

@@ -1,0 +1,135 @@
+//! This machine's disk, as modules see project files: kinds, folders, digests. Reads only.
+
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::{Links, LocalEntry, LocalKind, LocalStat};
+
+/// Folders nested deeper than this are taken for a loop of links.
+const MAX_DEPTH: usize = 64;
+
+/// The digests of a content. Targets are compared by sha256; results carry sha1, as Ansible's do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Digests {
+    pub size: u64,
+    pub sha256: String,
+    pub sha1: String,
+    pub md5: String,
+}
+
+impl Digests {
+    pub fn of(bytes: &[u8]) -> Self {
+        Digests {
+            size: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(bytes)),
+            sha1: hex(&Sha1::digest(bytes)),
+            md5: hex(&Md5::digest(bytes)),
+        }
+    }
+
+    /// Reads to the end.
+    pub fn of_reader(mut reader: impl Read) -> Result<Self, String> {
+        let (mut sha256, mut sha1, mut md5, mut size) = (Sha256::new(), Sha1::new(), Md5::new(), 0);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let n = reader.read(&mut buffer).map_err(|e| format!("cannot read: {e}"))?;
+            if n == 0 {
+                break;
+            }
+            size += n as u64;
+            sha256.update(&buffer[..n]);
+            sha1.update(&buffer[..n]);
+            md5.update(&buffer[..n]);
+        }
+        Ok(Digests {
+            size,
+            sha256: hex(&sha256.finalize()),
+            sha1: hex(&sha1.finalize()),
+            md5: hex(&md5.finalize()),
+        })
+    }
+}
+
+/// Returns the sha256 of bytes in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Returns lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char])
+        .collect()
+}
+
+pub fn stat(path: &Path) -> Result<LocalStat, String> {
+    fs::metadata(path).map(|meta| describe(path, &meta)).map_err(|e| failed("read", path, &e))
+}
+
+pub fn open(path: &Path) -> Result<Box<dyn Read>, String> {
+    File::open(path).map(|f| Box::new(f) as Box<dyn Read>).map_err(|e| failed("open", path, &e))
+}
+
+pub fn tree(dir: &Path, links: Links) -> Result<Vec<LocalEntry>, String> {
+    let mut found = Vec::new();
+    walk(dir, Path::new(""), links, 0, &mut found)?;
+    Ok(found)
+}
+
+fn walk(
+    root: &Path,
+    below: &Path,
+    links: Links,
+    depth: usize,
+    found: &mut Vec<LocalEntry>,
+) -> Result<(), String> {
+    let dir = root.join(below);
+    if depth > MAX_DEPTH {
+        return Err(format!("folders are nested too deep (a loop of links?): {}", dir.display()));
+    }
+    let mut names: Vec<_> = fs::read_dir(&dir)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect())
+        .map_err(|e| failed("list", &dir, &e))?;
+    names.sort();
+    for name in names {
+        let path = below.join(&name);
+        let full = root.join(&path);
+        let meta = match links {
+            Links::Follow => fs::metadata(&full),
+            Links::Keep => fs::symlink_metadata(&full),
+        }
+        .map_err(|e| failed("read", &full, &e))?;
+        let stat = describe(&full, &meta);
+        let is_dir = stat.kind == LocalKind::Dir;
+        found.push(LocalEntry { path: path.clone(), stat });
+        if is_dir {
+            walk(root, &path, links, depth + 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(path: &Path, meta: &Metadata) -> LocalStat {
+    let kind = if meta.is_dir() {
+        LocalKind::Dir
+    } else if meta.is_file() {
+        LocalKind::File
+    } else if meta.is_symlink() {
+        LocalKind::Link(fs::read_link(path).unwrap_or_else(|_| PathBuf::new()))
+    } else {
+        LocalKind::Other
+    };
+    LocalStat { kind, size: meta.len(), mode: meta.permissions().mode() & 0o7777 }
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> String {
+    format!("cannot {what} {}: {error}", path.display())
+}

@@ -1,0 +1,95 @@
+//! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
+
+use super::{Module, ModuleSpec, controller, xcat};
+
+/// The modules that work on targets, besides the xCAT ones.
+static GENERAL: &[&dyn Module] = &[
+    &super::assemble::Assemble,
+    &super::blockinfile::Blockinfile,
+    &super::command::Command,
+    &super::copy::Copy,
+    &super::fetch::Fetch,
+    &super::file::File,
+    &super::find::Find,
+    &super::getent::Getent,
+    &super::lineinfile::Lineinfile,
+    &super::ping::Ping,
+    &super::command::Raw,
+    &super::replace::Replace,
+    &super::script::Script,
+    &super::command::Shell,
+    &super::slurp::Slurp,
+    &super::stat::Stat,
+    &super::tempfile::Tempfile,
+    &super::template::Template,
+];
+
+/// Finds a module that works on targets.
+pub fn find(name: &str) -> Option<&'static dyn Module> {
+    modules().find(|module| is_named(module.spec(), name))
+}
+
+/// Finds what the engine itself executes: `debug`, `set_fact`, `include_tasks` and the like.
+pub fn controller_spec(name: &str) -> Option<&'static ModuleSpec> {
+    controller::SPECS.iter().find(|spec| is_named(spec, name))
+}
+
+/// Finds the argument table of anything that a task can call.
+pub fn spec(name: &str) -> Option<&'static ModuleSpec> {
+    find(name).map(|module| module.spec()).or_else(|| controller_spec(name))
+}
+
+/// Returns the short name of anything that a task can call.
+pub fn short_name(name: &str) -> Option<&'static str> {
+    spec(name).map(|spec| spec.name)
+}
+
+/// Returns every module that works on targets.
+pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
+    GENERAL.iter().chain(xcat::MODULES).copied()
+}
+
+/// Returns the short names of everything that a task can call.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    modules().map(|module| module.spec().name).chain(controller::SPECS.iter().map(|spec| spec.name))
+}
+
+fn is_named(spec: &ModuleSpec, name: &str) -> bool {
+    match name.rsplit_once('.') {
+        None => spec.name == name,
+        Some((namespace, short)) => spec.name == short && spec.namespaces.contains(&namespace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let mut all: Vec<_> = names().collect();
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        for name in all {
+            let spec = spec(name).unwrap();
+            assert_eq!(short_name(&spec.full_name()), Some(name));
+            assert!(!spec.about.is_empty(), "{name}");
+            for arg in spec.all_args() {
+                assert!(!arg.about.is_empty(), "{name}: {}", arg.name);
+                if let Some(text) = arg.default {
+                    arg.convert(&text.into()).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn namespaces_count() {
+        assert_eq!(short_name("ansible.legacy.command"), Some("command"));
+        assert_eq!(short_name("ansible.builtin.debug"), Some("debug"));
+        assert_eq!(short_name("community.general.command"), None);
+        assert!(find("debug").is_none());
+    }
+}

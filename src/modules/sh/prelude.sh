@@ -1,0 +1,321 @@
+# Functions for the scripts of modules. Installed once per session. POSIX sh; every name starts with xp_.
+# Paths that are given to them start with / or ./ so that none is taken for an option.
+xp_nl='
+'
+xp_has_stat=
+if stat -c %f / >/dev/null 2>&1; then xp_has_stat=1; fi
+xp_stat_format='%f %u %g %s %Y %X %Z %i %h %d %t %T %b %o :%U:%G:'
+
+# Ends the script with one line on stderr.
+xp_fail() {
+	printf '%s' "$*" | tr '\n' '?' >&2
+	printf '\n' >&2
+	exit 1
+}
+
+# The reason in a tool's error message: the first line without the names before it.
+xp_why() {
+	xp_w=${1%%"$xp_nl"*}
+	xp_w=${xp_w##*: }
+	printf '%s' "${xp_w:-it failed without saying why}"
+}
+
+# xp_do WHAT COMMAND...: runs it, or fails with "cannot WHAT: reason".
+xp_do() {
+	xp_what=$1
+	shift
+	xp_e=$(LC_ALL=C "$@" 2>&1 </dev/null) || xp_fail "cannot $xp_what: $(xp_why "$xp_e")"
+}
+
+xp_hex() {
+	printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'
+}
+
+# Prints a text as one word: =text when it is plain, else % and its bytes in hexadecimal.
+xp_word() {
+	case $1 in
+	*[!A-Za-z0-9_./:@%+=,-]*)
+		printf '%%'
+		xp_hex "$1"
+		;;
+	*) printf '=%s' "$1" ;;
+	esac
+}
+
+# Sets xp_t to where a link leads.
+xp_link() {
+	xp_t=$(readlink -- "$1" && printf x) || return 1
+	xp_t=${xp_t%x}
+	xp_t=${xp_t%"$xp_nl"}
+}
+
+# Sets xp_t to the path with every link followed; the last part need not exist.
+xp_real() {
+	xp_t=$(readlink -f -- "$1" && printf x) || return 1
+	xp_t=${xp_t%x}
+	xp_t=${xp_t%"$xp_nl"}
+}
+
+# xp_stat [-L] PATH: one line: absent, error REASON, or the attributes; -L looks through links.
+xp_stat() {
+	xp_l=
+	if [ "$1" = -L ]; then
+		xp_l=-L
+		shift
+	fi
+	if [ ! -e "$1" ]; then
+		if [ -n "$xp_l" ] || [ ! -h "$1" ]; then
+			xp_e=$(LC_ALL=C ls -d -- "$1" 2>&1)
+			case $xp_e in
+			*'ermission denied'* | *'not permitted'* | *'too many'* | *'Too many'* | *'too long'* | *'Input/output'* | *'Stale'*)
+				printf 'error '
+				xp_word "$(xp_why "$xp_e")"
+				printf '\n'
+				;;
+			*) printf 'absent\n' ;;
+			esac
+			return 0
+		fi
+	fi
+	if [ -n "$xp_has_stat" ]; then
+		if xp_s=$(stat $xp_l -c "$xp_stat_format" -- "$1" 2>/dev/null); then
+			printf '%s' "$xp_s"
+		else
+			printf 'absent\n'
+			return 0
+		fi
+	else
+		xp_stat_ls "$1" || return 0
+	fi
+	if [ -z "$xp_l" ] && [ -h "$1" ] && xp_link "$1"; then
+		printf ' '
+		xp_word "$xp_t"
+	fi
+	printf '\n'
+}
+
+# Without a stat program: what ls tells. Times are not known.
+xp_stat_ls() {
+	if ! xp_s=$(LC_ALL=C ls -ldin $xp_l -- "$1" 2>/dev/null); then
+		printf 'absent\n'
+		return 1
+	fi
+	xp_n=$(LC_ALL=C ls -ld $xp_l -- "$1" 2>/dev/null)
+	set -f
+	set -- $xp_s
+	xp_s="ls $2 $4 $5 $6 $1 $3"
+	set -- $xp_n
+	set +f
+	printf '%s :%s:%s:' "$xp_s" "$3" "$4"
+}
+
+# xp_stats PATH...: one line each.
+xp_stats() {
+	if [ -n "$xp_has_stat" ] && xp_s=$(stat -c "$xp_stat_format" -- "$@" 2>/dev/null); then
+		case $xp_s in
+		a* | *"$xp_nl"a*) ;;
+		*)
+			printf '%s\n' "$xp_s"
+			return 0
+			;;
+		esac
+	fi
+	for xp_p; do xp_stat "$xp_p"; done
+}
+
+# xp_digest sha256|sha1|md5|sha224|sha384|sha512 FILE: the digest in hexadecimal.
+xp_digest() {
+	if command -v "${1}sum" >/dev/null 2>&1; then
+		xp_d=$("${1}sum" <"$2") || return 1
+	elif command -v openssl >/dev/null 2>&1; then
+		xp_d=$(openssl dgst "-$1" <"$2") || return 1
+		xp_d=${xp_d##* }
+	elif [ "$1" != md5 ] && command -v shasum >/dev/null 2>&1; then
+		xp_d=$(shasum -a "${1#sha}" <"$2") || return 1
+	elif command -v busybox >/dev/null 2>&1; then
+		xp_d=$(busybox "${1}sum" <"$2") || return 1
+	else
+		printf '%s\n' "there is no program for $1 digests (${1}sum, openssl, shasum)" >&2
+		return 1
+	fi
+	printf '%s\n' "${xp_d%% *}"
+}
+
+xp_sha256() { xp_digest sha256 "$1"; }
+xp_sha1() { xp_digest sha1 "$1"; }
+xp_md5() { xp_digest md5 "$1"; }
+
+# xp_digests PATH...: the sha256 of each, one line each; - for what is no readable file.
+xp_digests() {
+	if xp_d=$(sha256sum -- "$@" 2>/dev/null | cut -d ' ' -f 1) && [ "$(printf '%s\n' "$xp_d" | grep -c .)" -eq $# ]; then
+		printf '%s\n' "$xp_d" | tr -d '\\'
+		return 0
+	fi
+	for xp_p; do
+		if [ -f "$xp_p" ]; then xp_sha256 "$xp_p" 2>/dev/null || printf '%s\n' -; else printf '%s\n' -; fi
+	done
+}
+
+# The number of a user or group; - when there is none.
+xp_uid() {
+	if [ "$1" = root ]; then printf '0\n'; else id -u -- "$1" 2>/dev/null || printf '%s\n' -; fi
+}
+xp_gid() {
+	if [ "$1" = root ]; then
+		printf '0\n'
+		return 0
+	fi
+	xp_s=$(getent group "$1" 2>/dev/null) || xp_s=$(grep "^$1:" /etc/group 2>/dev/null)
+	xp_s=${xp_s#*:*:}
+	xp_s=${xp_s%%:*}
+	printf '%s\n' "${xp_s:--}"
+}
+
+# xp_look PATH: what a module about a file must know: umask, lstat, and behind a link real and stat.
+xp_look() {
+	printf 'umask %s\nlstat ' "$(umask)"
+	xp_stat "$1"
+	if [ -h "$1" ]; then
+		if xp_real "$1"; then
+			printf 'real '
+			xp_word "$xp_t"
+			printf '\n'
+		fi
+		printf 'stat '
+		xp_stat -L "$1"
+	fi
+}
+
+# Copies a file for keeping, and tells its name.
+xp_backup() {
+	xp_k="$1.$$.$(date +%Y-%m-%d@%H:%M:%S)~"
+	xp_do "make a backup of $1" cp -p -- "$1" "$xp_k"
+	printf 'backup '
+	xp_word "$xp_k"
+	printf '\n'
+}
+
+# Makes an empty file that did not exist, in a folder; sets xp_tmp.
+xp_temp() {
+	if command -v mktemp >/dev/null 2>&1; then
+		xp_tmp=$(LC_ALL=C mktemp "$1/.xplay.XXXXXXXX" 2>&1) && return 0
+		xp_e=$xp_tmp
+		xp_tmp=
+		return 1
+	fi
+	xp_i=0
+	while [ $xp_i -lt 100 ]; do
+		xp_tmp="$1/.xplay.$$.$xp_i"
+		if (set -C && : >"$xp_tmp") 2>/dev/null; then return 0; fi
+		xp_i=$((xp_i + 1))
+	done
+	xp_tmp=
+	xp_e='no new file can be made there'
+	return 1
+}
+
+# xp_write [options] DEST <CONTENT: replaces DEST at once and completely, or leaves it alone.
+#   -s SIZE -d SHA256   what the content must be
+#   -b SHA256|absent    what DEST must still be just before the change
+#   -m MODE             octal; without it what umask leaves of 666
+#   -o UID:GID          owner; -O: the same, but left when it is not permitted
+#   -k                  keep a backup
+#   -V SCRIPT           must succeed; sees the new file as $xp_tmp
+#   -U                  write in place where renaming is impossible
+xp_write() (
+	xp_size= xp_sum= xp_before= xp_mode= xp_owner= xp_strict=1 xp_keep= xp_check= xp_unsafe= xp_tmp= xp_new=
+	OPTIND=1
+	while getopts s:d:b:m:o:O:kV:U xp_o; do
+		case $xp_o in
+		s) xp_size=$OPTARG ;;
+		d) xp_sum=$OPTARG ;;
+		b) xp_before=$OPTARG ;;
+		m) xp_mode=$OPTARG ;;
+		o) xp_owner=$OPTARG ;;
+		O) xp_owner=$OPTARG xp_strict= ;;
+		k) xp_keep=1 ;;
+		V) xp_check=$OPTARG ;;
+		U) xp_unsafe=1 ;;
+		*) xp_fail 'xp_write: wrong option' ;;
+		esac
+	done
+	shift $((OPTIND - 1))
+	xp_dest=$1
+	xp_dir=${xp_dest%/*}
+	[ -n "$xp_dir" ] || xp_dir=/
+	[ "$xp_dir" != "$xp_dest" ] || xp_dir=.
+	[ -d "$xp_dir" ] || xp_fail "cannot write $xp_dest: there is no directory $xp_dir"
+	[ ! -d "$xp_dest" ] || xp_fail "cannot write $xp_dest: it is a directory"
+	xp_um=$(umask)
+	umask 077
+	trap 'xp_rc=$?; [ -z "$xp_tmp" ] || rm -f -- "$xp_tmp"; exit $xp_rc' EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	xp_temp "$xp_dir" || xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")"
+
+	# dd because it can wait until the data is on the disk, with tools of any age.
+	if ! xp_e=$(LC_ALL=C dd of="$xp_tmp" bs=65536 conv=fsync 2>&1); then
+		case $xp_e in
+		*conv* | *nvalid* | *nrecognized* | *sage:*) xp_e=$(LC_ALL=C cat 2>&1 >"$xp_tmp") || xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")" ;;
+		*) xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")" ;;
+		esac
+	fi
+	if [ -n "$xp_size" ]; then
+		xp_n=$(($(wc -c <"$xp_tmp")))
+		[ "$xp_n" -eq "$xp_size" ] || xp_fail "cannot write $xp_dest: $xp_n of $xp_size bytes arrived"
+	fi
+	if [ -n "$xp_sum" ]; then
+		[ "$(xp_sha256 "$xp_tmp")" = "$xp_sum" ] || xp_fail "cannot write $xp_dest: what was written reads back differently"
+	fi
+
+	[ -e "$xp_dest" ] || xp_new=1
+	if [ -n "$xp_owner" ] && ! xp_e=$(LC_ALL=C chown "$xp_owner" "$xp_tmp" 2>&1) && [ -n "$xp_strict" ]; then
+		xp_fail "cannot give $xp_dest to $xp_owner: $(xp_why "$xp_e")"
+	fi
+	if [ -z "$xp_new" ] && command -v setfacl >/dev/null 2>&1; then
+		case $(ls -ld -- "$xp_dest") in
+		??????????+*) getfacl -cp -- "$xp_dest" 2>/dev/null | setfacl --set-file=- -- "$xp_tmp" 2>/dev/null ;;
+		esac
+	fi
+	if [ -n "$xp_mode" ]; then
+		xp_do "set the mode of $xp_dest" chmod "$xp_mode" "$xp_tmp"
+	else
+		umask "$xp_um"
+		xp_do "set the mode of $xp_dest" chmod =rw "$xp_tmp"
+		umask 077
+	fi
+	xp_selinux=
+	if [ -e /sys/fs/selinux/enforce ] || [ -e /selinux/enforce ]; then
+		xp_selinux=1
+		[ -n "$xp_new" ] || chcon --reference="$xp_dest" "$xp_tmp" 2>/dev/null
+	fi
+	if [ -n "$xp_check" ]; then
+		xp_e=$(eval "$xp_check" 2>&1 </dev/null)
+		xp_rc=$?
+		if [ $xp_rc -ne 0 ]; then
+			printf 'failed to validate: rc:%s error:%s\n' "$xp_rc" "$xp_e" >&2
+			exit 1
+		fi
+	fi
+
+	case $xp_before in
+	'') ;;
+	absent) if [ -e "$xp_dest" ] || [ -h "$xp_dest" ]; then xp_fail "$xp_dest was made by somebody else in the meantime; it was left alone"; fi ;;
+	*) [ "$(xp_sha256 "$xp_dest" 2>/dev/null)" = "$xp_before" ] || xp_fail "$xp_dest was changed by somebody else in the meantime; it was left alone" ;;
+	esac
+	[ -z "$xp_keep" ] || [ -n "$xp_new" ] || xp_backup "$xp_dest"
+	if xp_e=$(LC_ALL=C mv -f -- "$xp_tmp" "$xp_dest" 2>&1 </dev/null); then
+		xp_tmp=
+	elif [ -n "$xp_unsafe" ]; then
+		xp_e=$(LC_ALL=C cp -- "$xp_tmp" "$xp_dest" 2>&1) || xp_fail "cannot write $xp_dest in place: $(xp_why "$xp_e")"
+	else
+		case $xp_e in
+		*busy*) xp_fail "cannot replace $xp_dest: it is a mount point of its own (unsafe_writes: true writes in place)" ;;
+		*) xp_fail "cannot replace $xp_dest: $(xp_why "$xp_e")" ;;
+		esac
+	fi
+	if [ -n "$xp_selinux" ] && [ -n "$xp_new" ]; then restorecon -- "$xp_dest" 2>/dev/null; fi
+	printf 'stat '
+	xp_stat "$xp_dest"
+)

@@ -1,0 +1,31 @@
+//! `lsxcatd`: says what the daemon is; the cheapest health probe.
+
+use crate::rehearsal::xcat::session::{Session, read_line};
+use std::io;
+
+pub(super) fn run(session: &mut Session<'_>, args: &[String]) -> io::Result<i32> {
+    let version = session.version();
+    let engine = match read_line(session.path("/etc/xcat/cfgloc")) {
+        Some(line) if line.starts_with("mysql") => "mysql",
+        Some(line) if line.starts_with("Pg") => "Pg",
+        _ => "SQLite",
+    };
+    let has = |short: &str, long: &str| args.iter().any(|arg| arg == short || arg == long);
+    let all = has("-a", "--all");
+    if !all && !["-v", "-d", "-t"].iter().any(|flag| has(flag, "")) {
+        session.say(
+            "Usage: lsxcatd [-h | --help | -v | --version | -d | --database | -t | --nodetype | -a | --all]",
+        );
+        return Ok(0);
+    }
+    if all || has("-v", "--version") {
+        session.say(&version);
+    }
+    if all || has("-t", "--nodetype") {
+        session.say("This is a Management Node");
+    }
+    if all || has("-d", "--database") {
+        session.say(&format!("dbengine={engine}"));
+    }
+    Ok(0)
+}

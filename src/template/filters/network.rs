@@ -1,0 +1,5 @@
+//! Filters.
+
+use super::Filter;
+
+pub(super) const TABLE: &[(&str, Filter)] = &[];

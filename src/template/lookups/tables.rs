@@ -1,0 +1,5 @@
+//! Lookups.
+
+use super::Lookup;
+
+pub(super) const TABLE: &[(&str, Lookup)] = &[];

@@ -1,0 +1,77 @@
+//! What can go wrong between this machine and a script on a host. A script that fails is not among it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::BecomeMethod;
+
+/// Why a script did not run, or why it is unknown how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No script was sent.
+    #[error("cannot reach {host}: {reason}")]
+    Unreachable { host: String, reason: String },
+    #[error("cannot log in to {host} as {user}: {reason}")]
+    Auth { host: String, user: String, reason: String },
+    /// The host's key is not known. `fingerprint` is what it showed.
+    #[error("host key of {host} is not known: {key_type} {fingerprint}")]
+    HostKeyUnknown { host: String, key_type: String, fingerprint: String, help: String },
+    /// The host's key is another one than known_hosts says.
+    #[error(transparent)]
+    HostKeyChanged(Box<ChangedKey>),
+    /// The host's key is marked `@revoked`.
+    #[error("host key of {host} is revoked by {}:{line}: {key_type} {fingerprint}", file.display())]
+    HostKeyRevoked { host: String, key_type: String, fingerprint: String, file: PathBuf, line: usize },
+    #[error("cannot become {user} on {host} by {method}: {reason}")]
+    Become { host: String, user: String, method: BecomeMethod, reason: String },
+    #[error("{what} took longer than {} s", after.as_secs_f32())]
+    Timeout { what: String, after: Duration },
+    /// The connection was lost after the script was sent: nobody knows whether it ran.
+    #[error("lost {host} while a script was running: {reason}")]
+    Lost { host: String, reason: String },
+    #[error("{reason}")]
+    Protocol { reason: String },
+    /// Something failed on this machine.
+    #[error("cannot {what}")]
+    Local {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A host key that differs from the known one.
+#[derive(Debug, thiserror::Error)]
+#[error("host key of {host} has changed: {key_type} {fingerprint}, but {}:{line} has {known}", file.display())]
+pub struct ChangedKey {
+    pub host: String,
+    pub key_type: String,
+    /// What the host showed.
+    pub fingerprint: String,
+    /// What the file has.
+    pub known: String,
+    pub file: PathBuf,
+    pub line: usize,
+    pub help: String,
+}
+
+impl TransportError {
+    /// Tells whether the script may have run although no result came back.
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Timeout { .. })
+    }
+
+    /// Returns what the user can do about it.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Self::HostKeyUnknown { help, .. } => Some(help),
+            Self::HostKeyChanged(changed) => Some(&changed.help),
+            _ => None,
+        }
+    }
+
+    pub(super) fn local(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Local { what, source }
+    }
+}

@@ -1,0 +1,12 @@
+//! All integration tests in one binary: linking is what costs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics when it cannot go on, and says why it skips"
+)]
+
+mod playbooks;
+mod rehearsal;
+mod service_node;
+mod support;
+mod transport;
