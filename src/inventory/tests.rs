@@ -84,19 +84,50 @@ fn recorded_case(case: &Path) {
     }
 }
 
-/// Loads a file and compares all mistakes as they are printed.
-fn check_errors(name: &str, text: &str, expect: &str) {
+/// Case files: an inventory, and its mistakes or warnings as they are printed. `XPLAY_RECORD_CASES=1` writes them anew.
+#[test]
+fn mistakes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inventory");
+    let mut failed = Vec::new();
+    for entry in std::fs::read_dir(root).expect("cases") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let (input, expected) = text.split_once("\n--- expected\n").unwrap_or((text.as_str(), ""));
+        let got = mistakes_of(input);
+        if std::env::var_os("XPLAY_RECORD_CASES").is_some() {
+            std::fs::write(&path, format!("{}\n--- expected\n{got}", input.trim_end())).expect("written");
+        } else if got.trim_end() != expected.trim_end() {
+            failed.push(format!("{}\n--- expected\n{expected}\n--- got\n{got}", path.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn mistakes_of(input: &str) -> String {
     let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join(name);
-    std::fs::write(&path, text).expect("written");
+    let mut first = None;
+    for part in format!("\n{input}").split("\n--- ").skip(1) {
+        let (name, body) = part.split_once('\n').unwrap_or((part, ""));
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below the directory")).expect("made");
+        std::fs::write(&path, format!("{body}\n")).expect("written");
+        first.get_or_insert(path);
+    }
     let sources = SourceMap::new();
-    let shown = match load_all(&[Source::Path(path)], &sources) {
-        Ok((_, warnings)) => warnings,
-        Err(errors) => errors,
-    };
-    let shown: Vec<String> = shown.iter().map(|d| diag::render(&sources, d, Style::Plain)).collect();
-    let shown = shown.join("").replace(&dir.path().display().to_string(), "DIR");
-    assert_eq!(shown.trim_end(), expect.trim_matches('\n').trim_end(), "{text}");
+    let given = [Source::Path(first.expect("a file"))];
+    let mut found = Vec::new();
+    match load_all(&given, &sources) {
+        Ok((inventory, warnings)) => {
+            found.extend(warnings);
+            let files = VarFiles::new(templar(&sources), sources.clone());
+            let dirs = inventory.source_dirs();
+            found.extend(files.group(&dirs[0], &"all".into()).err().unwrap_or_default());
+            found.extend(files.host(&dirs[0], &"h1".into()).err().unwrap_or_default());
+        }
+        Err(errors) => found.extend(errors),
+    }
+    let shown: Vec<String> = found.iter().map(|d| diag::render(&sources, d, Style::Plain)).collect();
+    shown.join("").replace(&dir.path().display().to_string(), "DIR")
 }
 
 #[test]
