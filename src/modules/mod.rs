@@ -27,6 +27,9 @@ mod edit;
 mod testing;
 
 mod assemble;
+mod service;
+mod unarchive;
+mod wait_for;
 mod blockinfile;
 mod fetch;
 mod find;
