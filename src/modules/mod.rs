@@ -28,6 +28,7 @@ mod testing;
 
 mod assemble;
 mod service;
+mod setup;
 mod unarchive;
 mod wait_for;
 mod blockinfile;

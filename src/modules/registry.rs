@@ -18,6 +18,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::replace::Replace,
     &super::script::Script,
     &super::service::Service,
+    &super::setup::Setup,
     &super::command::Shell,
     &super::slurp::Slurp,
     &super::stat::Stat,
