@@ -5,6 +5,7 @@
     reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod modules;
 mod playbooks;
 mod rehearsal;
 mod service_node;
