@@ -49,7 +49,7 @@ static SPEC: ModuleSpec = ModuleSpec {
     returns: &[
         ("booted", "nodes that were booted, each with the seconds that it took"),
         ("left_alone", "nodes that ran this build already"),
-        ("failed", "nodes that did not come back, each with the reason"),
+        ("failed_nodes", "nodes that did not come back, each with the reason"),
         ("image_id", "the build that the nodes run"),
     ],
     ..ModuleSpec::BASE
@@ -159,7 +159,7 @@ impl Module for Boot {
         let told = booted.len() + failed.len() + waiting.len();
         let asked = outcome.result.get("to_boot").and_then(|v| v.as_list()).map_or(0, <[_]>::len);
         outcome.result.insert("booted", booted);
-        outcome.result.insert("failed", failed);
+        outcome.result.insert("failed_nodes", failed);
         outcome.result.insert("not_booted", waiting.clone());
         if told != asked {
             return Err(Failure {

@@ -32,9 +32,10 @@ pub fn objects(text: &str) -> BTreeMap<String, Attrs> {
             continue;
         }
         if let Some((name, attr)) = line.split_once(": ")
-            && let (false, Some((key, value))) = (name.contains(char::is_whitespace), attr.split_once('=')) {
-                found.entry(name.to_string()).or_default().insert(key.to_string(), value.to_string());
-            }
+            && let (false, Some((key, value))) = (name.contains(char::is_whitespace), attr.split_once('='))
+        {
+            found.entry(name.to_string()).or_default().insert(key.to_string(), value.to_string());
+        }
     }
     found
 }
@@ -196,10 +197,13 @@ pub fn by_node(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut nodes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.lines() {
         if let Some((node, rest)) = line.split_once(':')
-            && !node.is_empty() && !node.contains(char::is_whitespace) && !node.starts_with('[') {
-                let rest = rest.strip_prefix(' ').unwrap_or(rest);
-                nodes.entry(node.to_string()).or_default().push(rest.to_string());
-            }
+            && !node.is_empty()
+            && !node.contains(char::is_whitespace)
+            && !node.starts_with('[')
+        {
+            let rest = rest.strip_prefix(' ').unwrap_or(rest);
+            nodes.entry(node.to_string()).or_default().push(rest.to_string());
+        }
     }
     nodes
 }

@@ -39,7 +39,7 @@ static SPEC: ModuleSpec = ModuleSpec {
     returns: &[
         ("table", "the table as lines for printing"),
         ("rows", "one entry for each node and check: node, check, ok, detail"),
-        ("failed", "the checks that failed, in words"),
+        ("failures", "the checks that failed, in words"),
     ],
     ..ModuleSpec::BASE
 };
@@ -104,7 +104,7 @@ impl Module for Verify {
         let mut result = Map::new();
         result.insert("table", table(&rows));
         result.insert("rows", Value::list(rows.iter().map(Row::value).collect()));
-        result.insert("failed", failed.clone());
+        result.insert("failures", failed.clone());
         if failed.is_empty() {
             return Ok(Prediction::read(result));
         }
