@@ -297,5 +297,5 @@ pub(super) fn xcat_repositories(version: &str) -> (Repositories, Repositories) {
         }
         dep.push((format!("{dir}/{arch}"), packages));
     }
-    (vec![(".".into(), core)], dep)
+    (vec![(String::new(), core)], dep)
 }

@@ -23,6 +23,6 @@ pub(super) fn run(session: &mut Session<'_>, args: &[String]) -> io::Result<i32>
     session.say(&format!("Directory walk done - {count} packages"));
     session.say(&format!("Temporary output repo path: {dir}/.repodata/"));
     session.say("Preparing sqlite DBs");
-    session.say(&"Pool started (with 5 workers)\nPool finished".to_string());
+    session.say("Pool started (with 5 workers)\nPool finished");
     Ok(0)
 }
