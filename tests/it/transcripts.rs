@@ -41,11 +41,14 @@ fn recordings_are_reproduced() {
     for file in &files {
         let text = fs::read_to_string(dir.join(format!("transcripts/{file}.json"))).unwrap();
         let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
+        let t0 = std::time::Instant::now();
         let mut lab = Lab::new(file);
+        println!("TIME {file} prepared {:?}", t0.elapsed());
         for entry in &entries {
             lab.before(entry.id);
             let Some(got) = lab.replay(entry) else { continue };
             compared += 1;
+            if t0.elapsed().as_millis() > 0 { println!("TIME {file} {} {:?}", entry.id, t0.elapsed()); }
             let cell = |text: &str| normalised(&entry.argv, text);
             let expect = (entry.rc, cell(&entry.stdout), cell(&entry.stderr));
             let got = (got.0, cell(&got.1), cell(&got.2));

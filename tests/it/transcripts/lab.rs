@@ -18,7 +18,6 @@ const REPLAYED_SCRIPTS: &[(&str, &[usize])] = &[
     ("genimage", &[21]),
     ("nodeset", &[14, 27]),
     ("packimage", &[9]),
-    ("setup", &[0, 1]),
     ("xdsh_xdcp", &[23]),
 ];
 
@@ -217,7 +216,6 @@ impl Lab {
         fs::remove_dir_all(&tables).unwrap();
         self.write("/etc/hosts", &format!("127.0.0.1 localhost\n{lines}"));
         self.write("/etc/hostname", "mn\n");
-        fs::remove_file(self.path("/etc/xcat/rehearsal/arch")).unwrap();
         self.write(
             "/etc/xcat/rehearsal/version",
             "Version 2.19.0 (git commit 7733d16f8de0fc36b80638c04a7033931fa13304)\n",
@@ -324,6 +322,7 @@ impl Lab {
             "updatenode" | "status_reports" => {
                 self.must("nodeset service osimage=myservice");
                 self.report("booted");
+                self.must("chdef dead1 provmethod=myservice");
                 self.updatenode_files();
             }
             "xdsh_many_nodes" => {
@@ -350,7 +349,18 @@ impl Lab {
             for node in ["sn1", "sn2"] {
                 let dir = self.dir.path().join("nodes").join(node).join("opt/xcat");
                 fs::create_dir_all(&dir).unwrap();
+                let mut info = info.clone();
+                if file == "update_later" {
+                    for one in xcat::node_files(&self.world.root, node).unwrap() {
+                        info.extend(one.content.into_iter().take_while(|_| one.path.ends_with("xcatinfo")));
+                    }
+                }
                 fs::write(dir.join("xcatinfo"), &info).unwrap();
+                let synced = self.dir.path().join("nodes").join(node).join("tmp/synced");
+                if file == "updatenode" {
+                    fs::create_dir_all(&synced).unwrap();
+                    fs::write(synced.join("h2"), "from an earlier synclist\n").unwrap();
+                }
             }
         }
     }
@@ -470,7 +480,7 @@ impl Lab {
             REPLAYED_SCRIPTS.iter().any(|(file, ids)| *file == self.file && ids.contains(&entry.id));
         let simple = match program {
             "bash" | "sh" => replayed,
-            "mv" => true,
+            "mv" => entry.argv[1].starts_with("/install"),
             "ls" => entry.argv[1] == "-a",
             "cat" => entry.argv[1].starts_with("/tftpboot") || entry.argv[1].ends_with("xcatinfo"),
             _ => false,
@@ -483,7 +493,7 @@ impl Lab {
             .iter()
             .map(|word| {
                 let mut word = word.clone();
-                for dir in ["/install", "/tftpboot", "/opt/xcat", "/iso", "/tmp/synced"] {
+                for dir in ["/install", "/tftpboot", "/opt/xcat", "/iso"] {
                     // Only whole words that begin with the directory: not what is written into lists.
                     for before in [" ", "=", "'", ""] {
                         let from = format!("{before}{dir}");
