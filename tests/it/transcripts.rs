@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Debug, Deserialize)]
 struct Entry {
@@ -37,26 +38,20 @@ fn recordings_are_reproduced() {
         .map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".json").to_string())
         .collect();
     files.sort();
-    let (mut compared, mut different) = (0, BTreeMap::new());
-    for file in &files {
-        let text = fs::read_to_string(dir.join(format!("transcripts/{file}.json"))).unwrap();
-        let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
-        let t0 = std::time::Instant::now();
-        let mut lab = Lab::new(file);
-        println!("TIME {file} prepared {:?}", t0.elapsed());
-        for entry in &entries {
-            lab.before(entry.id);
-            let Some(got) = lab.replay(entry) else { continue };
-            compared += 1;
-            if t0.elapsed().as_millis() > 0 { println!("TIME {file} {} {:?}", entry.id, t0.elapsed()); }
-            let cell = |text: &str| normalised(&entry.argv, text);
-            let expect = (entry.rc, cell(&entry.stdout), cell(&entry.stderr));
-            let got = (got.0, cell(&got.1), cell(&got.2));
-            if let Some(text) = difference(&expect, &got) {
-                different.insert((file.clone(), entry.id), format!("{}\n{text}", entry.argv.join(" ")));
+    let next = AtomicUsize::new(0);
+    let results: Vec<(usize, Differences)> = std::thread::scope(|scope| {
+        let worker = || {
+            let (mut compared, mut different) = (0, Differences::new());
+            while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                compared += replay_file(&dir, file, &mut different);
             }
-        }
-    }
+            (compared, different)
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(worker)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let compared: usize = results.iter().map(|(compared, _)| compared).sum();
+    let different: Differences = results.into_iter().flat_map(|(_, different)| different).collect();
     let listed: BTreeMap<(String, usize), String> = fs::read_to_string(dir.join("differences.tsv"))
         .unwrap()
         .lines()
@@ -78,6 +73,29 @@ fn recordings_are_reproduced() {
     }
     assert!(report.is_empty(), "{report}");
 }
+
+/// Replays one file and returns how many recordings were compared.
+fn replay_file(dir: &Path, file: &str, different: &mut Differences) -> usize {
+    let text = fs::read_to_string(dir.join(format!("transcripts/{file}.json"))).unwrap();
+    let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
+    let mut lab = Lab::new(file);
+    let mut compared = 0;
+    for entry in &entries {
+        lab.before(entry.id);
+        let Some(got) = lab.replay(entry) else { continue };
+        compared += 1;
+        let cell = |text: &str| normalised(&entry.argv, text);
+        let expect = (entry.rc, cell(&entry.stdout), cell(&entry.stderr));
+        let got = (got.0, cell(&got.1), cell(&got.2));
+        if let Some(text) = difference(&expect, &got) {
+            different.insert((file.to_string(), entry.id), format!("{}\n{text}", entry.argv.join(" ")));
+        }
+    }
+    compared
+}
+
+/// Holds what differs, by file and recording.
+type Differences = BTreeMap<(String, usize), String>;
 
 type Outcome = (i32, String, String);
 
