@@ -189,6 +189,77 @@ fn a_service_image_is_built_packed_and_booted_on_both_sites() {
     }
 }
 
+/// Copies a few programs of this machine with their libraries, as a rehearsal's userland.
+fn make_userland(to: &Path) {
+    for program in ["sh", "sed", "ls", "ln", "rm", "mkdir", "cat", "readlink", "tr"] {
+        let found = Command::new("sh")
+            .args(["-c", &format!("readlink -f $(command -v {program})")])
+            .output()
+            .unwrap();
+        let real = String::from_utf8(found.stdout).unwrap().trim().to_string();
+        fs::create_dir_all(to.join("bin")).unwrap();
+        fs::copy(&real, to.join("bin").join(program)).unwrap();
+        let libraries = Command::new("ldd").arg(&real).output().unwrap();
+        for word in
+            String::from_utf8(libraries.stdout).unwrap().split_whitespace().filter(|w| w.starts_with('/'))
+        {
+            let target = to.join(word.trim_start_matches('/'));
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(word, target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_image_can_be_entered_and_its_services_switched_off() {
+    let may_chroot =
+        Command::new("chroot").args(["/", "true"]).output().is_ok_and(|output| output.status.success());
+    if !may_chroot {
+        println!("skipped: this user may not chroot");
+        return;
+    }
+    for (site, off, show) in [
+        (Site::Seed, "chkconfig dhcpd off", "chkconfig --list dhcpd"),
+        (Site::El9, "systemctl disable dhcpd", "systemctl is-enabled dhcpd"),
+    ] {
+        let cluster = Cluster::new(site);
+        make_userland(&cluster.path(xcat::USERLAND));
+        cluster.prepare();
+        cluster.must("genimage sn-image");
+        let enter = |line: &str| {
+            let output = Command::new("chroot")
+                .arg(cluster.image(""))
+                .args(["sh", "-c", line])
+                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+                .output()
+                .unwrap();
+            (output.status.code().unwrap(), [output.stdout, output.stderr].concat())
+        };
+        let text = |(rc, out): (i32, Vec<u8>)| (rc, String::from_utf8(out).unwrap());
+        let (on, gone) = match site {
+            Site::Seed => {
+                let line = |state| {
+                    format!("dhcpd\t0:off\t1:off\t2:{state}\t3:{state}\t4:{state}\t5:{state}\t6:off\n")
+                };
+                ((0, line("on")), (0, line("off")))
+            }
+            Site::El9 => ((0, "enabled\n".to_string()), (1, "disabled\n".to_string())),
+        };
+        assert_eq!(text(enter(show)), on);
+        let said = match site {
+            Site::Seed => "",
+            Site::El9 => "Removed \"/etc/systemd/system/multi-user.target.wants/dhcpd.service\".\n",
+        };
+        assert_eq!(text(enter(off)), (0, said.to_string()));
+        assert_eq!(text(enter(show)), gone);
+        let absent = match site {
+            Site::Seed => (1, "error reading information on service nosuch: No such file or directory\n"),
+            Site::El9 => (0, "Failed to disable unit, unit nosuch.service does not exist.\n"),
+        };
+        assert_eq!(text(enter(&off.replace("dhcpd", "nosuch"))), (absent.0, absent.1.to_string()));
+    }
+}
+
 #[test]
 fn faults_do_what_they_say() {
     let cluster = Cluster::new(Site::El9);

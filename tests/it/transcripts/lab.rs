@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use xplay::rehearsal::xcat::{
     self, BootDevice, COMMANDS, Caller, IsoSpec, NodeAccess, NodeOutput, NodeUnreachable, Pace, PowerAction,
     PowerError, PowerState, PutFile, Site, SystemClock, World, run,
@@ -229,16 +229,28 @@ impl Lab {
         }
     }
 
+    /// Media are made once and shared by all laboratories.
     fn media(&self) {
+        static MEDIA: OnceLock<tempfile::TempDir> = OnceLock::new();
+        let made = MEDIA.get_or_init(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let iso = dir.path();
+            xcat::write_iso(&iso.join("rhel-9.4-x86_64-dvd.iso"), "rhels9.4", "x86_64", None).unwrap();
+            xcat::write_iso(&iso.join("RHEL6.3-Server-ppc64-dvd1.iso"), "rhels6.3", "ppc64", Some(1))
+                .unwrap();
+            let bogus = IsoSpec { os: "rhels9.4".into(), arch: "x86_64".into(), disc: None, discinfo: false };
+            xcat::write_iso_with(&iso.join("bogus.iso"), &bogus).unwrap();
+            fs::write(iso.join("garbage.iso"), [42u8; 4096]).unwrap();
+            xcat::write_xcat_tarballs(iso, "2.17.0").unwrap();
+            xcat::write_xcat_tarballs(iso, "2.17.1").unwrap();
+            dir
+        });
         let iso = self.path("/iso");
         fs::create_dir_all(&iso).unwrap();
-        xcat::write_iso(&iso.join("rhel-9.4-x86_64-dvd.iso"), "rhels9.4", "x86_64", None).unwrap();
-        xcat::write_iso(&iso.join("RHEL6.3-Server-ppc64-dvd1.iso"), "rhels6.3", "ppc64", Some(1)).unwrap();
-        let bogus = IsoSpec { os: "rhels9.4".into(), arch: "x86_64".into(), disc: None, discinfo: false };
-        xcat::write_iso_with(&iso.join("bogus.iso"), &bogus).unwrap();
-        fs::write(iso.join("garbage.iso"), [42u8; 4096]).unwrap();
-        xcat::write_xcat_tarballs(&iso, "2.17.0").unwrap();
-        xcat::write_xcat_tarballs(&iso, "2.17.1").unwrap();
+        for entry in fs::read_dir(made.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), iso.join(entry.file_name())).unwrap();
+        }
     }
 
     fn distributions(&self) {
@@ -299,6 +311,16 @@ impl Lab {
         if self.file != "packimage" {
             self.must("packimage myservice");
         }
+    }
+
+    /// The files of a built image, for recordings that only boot it.
+    fn built_stand_in(&self) {
+        let dir = "/install/netboot/rhels9.4/x86_64/myservice";
+        for name in ["kernel", "initrd-stateless.gz", "initrd-statelite.gz", "rootimg.cpio.gz"] {
+            self.write(&format!("{dir}/{name}"), "stand-in\n");
+        }
+        let info = "IMAGENAME='myservice'\nIMAGEUUID=''\nTIMESTAMP=''\n";
+        self.write(&format!("{dir}/rootimg/opt/xcat/xcatinfo"), info);
     }
 
     fn set_unreachable(&self, node: &str, reason: &str) {
