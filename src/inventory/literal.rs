@@ -102,6 +102,7 @@ impl Parser<'_> {
             }
             '{' => self.braces(),
             '\'' | '"' => self.strings(),
+            '.' if self.eat("...") => Some("...".into()),
             '0'..='9' | '.' => self.number(),
             _ => self.word(),
         }
@@ -288,10 +289,6 @@ impl Parser<'_> {
             "u" | "U" | "b" | "B" if quoted => {
                 self.rest = &self.rest[end..];
                 return self.strings();
-            }
-            "" if self.rest.starts_with("...") => {
-                self.rest = &self.rest[3..];
-                return Some("...".into());
             }
             _ => return None,
         };

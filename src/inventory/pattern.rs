@@ -154,7 +154,7 @@ impl Inventory {
             return Ok(Vec::new());
         }
         if let Some(i) = self.hosts.get_index_of(pattern) {
-            return Ok(self.hosts().nth(i).map(|(id, _)| id).into_iter().collect());
+            return Ok(vec![HostId(u32::try_from(i).unwrap_or(u32::MAX))]);
         }
         let (expression, subscript) = split_subscript(pattern);
         let hosts = self.enumerate(expression, warnings)?;

@@ -21,7 +21,8 @@ const STATEMENTS: [&str; 6] =
     ["meta", "include_tasks", "import_tasks", "include_role", "import_role", "import_playbook"];
 
 /// Modules besides the free-form ones that take a bare text.
-const BARE_TEXT: [&str; 9] = [
+const BARE_TEXT: [&str; 10] = [
+    "import_playbook",
     "include_vars",
     "include_tasks",
     "include_role",
@@ -378,7 +379,7 @@ impl Load<'_> {
         place: &Place,
     ) -> Option<Action> {
         match statement.short() {
-            "meta" => self.meta(statement).map(Action::Meta),
+            "meta" => self.meta(statement, place).map(Action::Meta),
             "include_tasks" => {
                 self.include_keywords(fields, statement);
                 self.only_arguments(statement, &["file", "apply"]);
@@ -449,10 +450,16 @@ impl Load<'_> {
         }
     }
 
-    fn meta(&mut self, statement: &Statement<'_>) -> Option<MetaKind> {
-        let word =
-            statement.free_form.as_ref().and_then(Tree::as_value).and_then(Value::as_str).unwrap_or("");
+    fn meta(&mut self, statement: &Statement<'_>, place: &Place) -> Option<MetaKind> {
+        let word = statement.free_form.as_ref().and_then(Tree::as_value).and_then(Value::as_str).unwrap_or("");
         if let Some((_, kind)) = MetaKind::ALL.iter().find(|(name, _)| *name == word.trim()) {
+            if *kind == MetaKind::EndRole && (place.role.is_none() || place.handlers) {
+                let place = if place.handlers { "in a handler" } else { "outside of a role" };
+                self.error(
+                    Diagnostic::error("XP0615", format!("`end_role` has no meaning {place}"))
+                        .at(statement.span, "no role to end"),
+                );
+            }
             return Some(*kind);
         }
         let span = statement.free_form.as_ref().and_then(|t| t.span).unwrap_or(statement.span);

@@ -225,23 +225,24 @@ impl<'l> Load<'l> {
             self.wrong_type(name, node, "an expression");
             return None;
         };
+        if scalar.value.is_null() || scalar.text.trim().is_empty() {
+            return None;
+        }
         let text = match &scalar.value {
-            Value::Bool(true) => "True".into(),
-            Value::Bool(false) => "False".into(),
-            Value::Null => return None,
-            _ if scalar.text.trim().is_empty() => return None,
-            _ => scalar.text.clone(),
+            Value::Str(text) => text.clone(),
+            other => other.to_text().into(),
         };
-        let span = Some(node.span);
-        let text = match without_brackets(&text) {
-            Ok(None) => text,
+        let templar = &self.loader.options.templar;
+        let compiled = match without_brackets(&text) {
+            Ok(None) => templar.compile_expr_node(node),
             Ok(Some(plain)) => {
+                let compiled = templar.compile_expr(&plain, Some(node.span));
                 self.warn(
                     Diagnostic::warning("XP0640", format!("`{name}` is already an expression"))
                         .at(node.span, "the brackets are not needed")
                         .help("write it without `{{ }}`"),
                 );
-                plain.into()
+                compiled
             }
             Err(()) => {
                 self.error(
@@ -254,7 +255,7 @@ impl<'l> Load<'l> {
                 return None;
             }
         };
-        match self.loader.options.templar.compile_expr(&text, span) {
+        match compiled {
             Ok(expr) => Some(expr),
             Err(diagnostic) => {
                 self.error(diagnostic);

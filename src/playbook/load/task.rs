@@ -176,6 +176,14 @@ impl Load<'_> {
                     );
                     return None;
                 }
+                if let Err(best) = self.loader.options.templar.check_lookup(lookup) {
+                    let diagnostic = Diagnostic::error("XP0618", format!("unknown loop `with_{lookup}`"))
+                        .at(key.span, "no lookup of this name");
+                    self.error(match best {
+                        Some(best) => diagnostic.help(format!("did you mean `with_{best}`?")),
+                        None => diagnostic,
+                    });
+                }
                 (LoopKind::With(lookup.into()), value, key.span)
             }
             (None, None) => return None,
