@@ -23,10 +23,9 @@ pub struct Args {
     pub command: Command,
 }
 
-/// When to use colours.
+/// When to use colours: `auto` is on a terminal unless the environment says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal, unless the environment says otherwise.
     Auto,
     Always,
     Never,
@@ -74,17 +73,17 @@ pub struct RunArgs {
     pub vault: VaultArgs,
     #[command(flatten)]
     pub list: ListArgs,
-    /// Hosts that are busy at once.
-    #[arg(short, long, value_name = "N")]
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N", help_heading = "Hosts")]
     pub forks: Option<String>,
     /// Run notified handlers even on hosts where a task failed.
-    #[arg(long)]
+    #[arg(long, help_heading = "Tasks")]
     pub force_handlers: bool,
-    /// Forget cached facts first; xplay keeps none between runs.
-    #[arg(long)]
+    /// Accepted; facts are not kept between runs.
+    #[arg(long, help_heading = "Without effect")]
     pub flush_cache: bool,
-    /// Accepted for compatibility; xplay's modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", hide_short_help = true)]
+    /// Accepted; the modules are built in.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
     pub module_path: Vec<String>,
 }
 
@@ -162,13 +161,7 @@ pub struct LoginArgs {
     #[arg(short = 'k', long)]
     pub ask_pass: bool,
     /// Read the login password from this file, or from what it prints if executable.
-    #[arg(
-        long,
-        visible_alias = "conn-pass-file",
-        value_name = "FILE",
-        conflicts_with = "ask_pass",
-        hide_short_help = true
-    )]
+    #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE", conflicts_with = "ask_pass")]
     pub connection_password_file: Option<PathBuf>,
     /// Log in with this private key.
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
@@ -209,13 +202,7 @@ pub struct BecomeArgs {
     #[arg(short = 'K', long)]
     pub ask_become_pass: bool,
     /// Read that password from this file, or from what it prints if executable.
-    #[arg(
-        long,
-        visible_alias = "become-pass-file",
-        value_name = "FILE",
-        conflicts_with = "ask_become_pass",
-        hide_short_help = true
-    )]
+    #[arg(long, visible_alias = "become-pass-file", value_name = "FILE", conflicts_with = "ask_become_pass")]
     pub become_password_file: Option<PathBuf>,
 }
 
@@ -268,7 +255,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "HOST")]
     pub shell: Option<String>,
     /// How hosts get their root: namespaces or chroot; the first that works here by default.
-    #[arg(long, value_name = "WAY", hide_short_help = true)]
+    #[arg(long, value_name = "WAY")]
     pub root_mode: Option<RootModeArg>,
     /// Only hosts that also match this pattern.
     #[arg(short, long, value_name = "PATTERN")]
@@ -336,7 +323,7 @@ pub struct FactsArgs {
     pub r#become: BecomeArgs,
     #[command(flatten)]
     pub vault: VaultArgs,
-    /// Hosts that are busy at once.
+    /// Hosts that are busy at once (default: 50).
     #[arg(short, long, value_name = "N")]
     pub forks: Option<String>,
     /// Show more of failures.

@@ -51,7 +51,11 @@ pub fn facts(args: &FactsArgs, config: &Config, out: &Output) -> Result<Ending, 
     let ending =
         runtime.block_on(drive::with_reporters(project, options, connector, vec![Box::new(collector)], out));
     runtime.shutdown_background();
-    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    // Hosts end in any order.
+    let mut sorted: Vec<_> = std::mem::take(&mut found).into_iter().collect();
+    sorted.sort_by_key(|(host, _)| host.json_name());
+    found.extend(sorted);
     let shown = match found.iter().next() {
         Some((_, facts)) if one => facts.clone(),
         None if one => return ending,

@@ -9,7 +9,7 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::Project;
 use crate::engine::RunOptions;
-use crate::inventory::{raw_value, split_pattern};
+use crate::inventory::raw_value;
 use crate::playbook::{Entry, Play, Task, selected};
 use crate::template::Tree;
 use crate::value::Value;
@@ -80,7 +80,6 @@ fn tasks(text: &mut String, play: &Play, play_tags: &[String], options: &RunOpti
     if list.list_tags {
         let _ = writeln!(text, "      TASK TAGS: [{}]", all.into_iter().collect::<Vec<_>>().join(", "));
     }
-    text.push('\n');
 }
 
 /// The tasks of an entry without those of `rescue` and `always`, as ansible-playbook lists them.
@@ -107,7 +106,7 @@ fn name_of(play: &Play, patterns: &[String]) -> String {
 fn patterns(play: &Play) -> Vec<String> {
     match raw_value(&play.hosts) {
         Value::List(items) => items.iter().map(Value::to_text).collect(),
-        other => split_pattern(&other.to_text()),
+        other => vec![other.to_text()],
     }
 }
 

@@ -68,6 +68,9 @@ fn document(spec: &ModuleSpec) -> String {
     if spec.any_args {
         text.push_str("\n  Takes arguments of any other name too.\n");
     }
+    if !spec.rules.is_empty() {
+        text.push('\n');
+    }
     for rule in spec.rules {
         let _ = writeln!(text, "  {}", demand(rule));
     }

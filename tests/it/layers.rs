@@ -5,8 +5,22 @@ use std::path::{Path, PathBuf};
 
 /// Each layer uses only those before it.
 const LAYERS: [&str; 16] = [
-    "diag", "yaml", "value", "vault", "template", "inventory", "vars", "playbook", "transport", "facts", "modules",
-    "plan", "engine", "report", "rehearsal", "cli",
+    "diag",
+    "yaml",
+    "value",
+    "vault",
+    "template",
+    "inventory",
+    "vars",
+    "playbook",
+    "transport",
+    "facts",
+    "modules",
+    "plan",
+    "engine",
+    "report",
+    "rehearsal",
+    "cli",
 ];
 
 /// Uses against the order that are agreed: values are what YAML scalars become.
@@ -213,7 +227,11 @@ fn rules_are_recognised() {
         assert_eq!(check_file(name, &format!("//! x\n{body}")), expect, "{body}");
     };
     check("yaml/a.rs", "use crate::value::Value;", &[]);
-    check("value/a.rs", "use crate::yaml::Node;", &["src/value/a.rs:2: `value` must not use `yaml`, see LAYERS"]);
+    check(
+        "value/a.rs",
+        "use crate::yaml::Node;",
+        &["src/value/a.rs:2: `value` must not use `yaml`, see LAYERS"],
+    );
     check(
         "yaml/a.rs",
         "use crate::template::Tree;",
@@ -229,9 +247,20 @@ fn rules_are_recognised() {
         "fn f() { crate::report::x() } // crate::cli::y\nlet t = \"crate::cli::z\";",
         &["src/engine/a.rs:2: `engine` must not use `report`, see LAYERS"],
     );
-    check("transport/local.rs", "use russh::x;", &["src/transport/local.rs:2: only transport/ssh and rehearsal may use `russh`"]);
+    check(
+        "transport/local.rs",
+        "use russh::x;",
+        &["src/transport/local.rs:2: only transport/ssh and rehearsal may use `russh`"],
+    );
     check("transport/ssh/mod.rs", "use russh::x;\nuse super::console::y;", &[]);
     check("plan/a.rs", "unsafe {}", &["src/plan/a.rs:2: `unsafe` is only allowed in src/rehearsal/os.rs"]);
-    check("plan/a.rs", "io::stdout();", &["src/plan/a.rs:2: only report, cli, rehearsal write to stdout and stderr"]);
-    assert_eq!(check_file("plan/b.rs", "fn f() {}"), ["src/plan/b.rs:1: a file begins with its purpose (`//!`)"]);
+    check(
+        "plan/a.rs",
+        "io::stdout();",
+        &["src/plan/a.rs:2: only report, cli, rehearsal write to stdout and stderr"],
+    );
+    assert_eq!(
+        check_file("plan/b.rs", "fn f() {}"),
+        ["src/plan/b.rs:1: a file begins with its purpose (`//!`)"]
+    );
 }

@@ -5,7 +5,9 @@
     reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod cli;
 mod emulator;
+mod layers;
 mod modules;
 mod playbooks;
 mod rehearsal;
