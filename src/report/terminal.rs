@@ -151,17 +151,6 @@ impl<W: Write + Send> Terminal<W> {
         }
     }
 
-    /// The items of a loop said it already, unless the task as a whole is worse or was skipped as one.
-    fn loop_summary_is_silent(&self, r: &HostResult) -> bool {
-        match r.status {
-            Status::Ok | Status::Changed => true,
-            Status::Skipped => {
-                r.result.get("results").and_then(Value::as_list).is_some_and(|l| !l.is_empty())
-            }
-            Status::Ignored | Status::Failed | Status::Unreachable | Status::Lost => false,
-        }
-    }
-
     fn good(&mut self, style: &str, word: &str, host: &str, item: &str, r: &HostResult) -> io::Result<()> {
         let mut line = format!("{word}: [{host}]{item}");
         if r.verbose_always || self.options.verbosity > 0 {
