@@ -13,7 +13,7 @@ use crate::value::{Map, Value, from_json};
 pub(super) fn read(builder: &mut Builder<'_>, path: &Path) {
     let Some(listed) = run(builder, path, &["--list"]) else { return };
     let Some(groups) = listed.as_map().cloned() else {
-        fail(builder, path, "--list", &format!("printed a {}, not a mapping", listed.type_name()), "");
+        fail(builder, path, "--list", &format!("printed something of type `{}`, not a mapping", listed.type_name()), "");
         return;
     };
     let mut meta: Option<Value> = None;
@@ -47,7 +47,7 @@ fn group(builder: &mut Builder<'_>, path: &Path, name: &str, data: &Value, hosts
             Some(list) => add_hosts(builder, group, list, hosts),
             None if data.is_null() => {}
             None => {
-                fail(builder, path, "--list", &format!("the group `{name}` is a {}", data.type_name()), "")
+                fail(builder, path, "--list", &format!("the group `{name}` is of type `{}`", data.type_name()), "")
             }
         };
     };
@@ -76,7 +76,7 @@ fn group(builder: &mut Builder<'_>, path: &Path, name: &str, data: &Value, hosts
             (Some(section @ ("hosts" | "vars" | "children")), other) if !other.is_null() => {
                 let wanted = if section == "vars" { "mapping" } else { "list" };
                 let reason =
-                    format!("`{section}` of the group `{name}` is a {}, not a {wanted}", other.type_name());
+                    format!("`{section}` of the group `{name}` is of type `{}`, not a {wanted}", other.type_name());
                 fail(builder, path, "--list", &reason, "");
             }
             _ => {}

@@ -239,7 +239,7 @@ pub fn load_vars_file(
         errors.push(
             Diagnostic::error(
                 "XP0512",
-                format!("a file of variables holds a mapping, not a {}", node.type_name()),
+                format!("a file of variables holds a mapping, not {}", node.described()),
             )
             .at(node.span, "expected `name: value`"),
         );
