@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{
-    Args, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs,
-    VaultArgs,
+    BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs, VaultArgs,
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
@@ -356,7 +355,7 @@ pub fn rehearsal(
 mod tests {
     use clap::Parser;
 
-    use super::super::args::Command;
+    use super::super::args::{Args, Command};
     use super::*;
 
     fn settings(cfg: &str, vars: &[(&str, &str)], typed: &[&str]) -> Result<RunSettings, CliError> {

@@ -26,20 +26,31 @@ impl PlayRun<'_> {
         place: Place,
     ) -> Flow {
         let mut flow = Flow { ok: alive.to_vec(), failed: Vec::new() };
+        // All are loaded and announced before the first one runs, as in Ansible.
+        let mut ready = Vec::new();
         for (include, hosts) in group(results, alive) {
             let hosts: Vec<Host> = hosts.into_iter().filter(|h| flow.ok.contains(h)).collect();
             if hosts.is_empty() || self.stop.is_some() {
                 continue;
             }
-            let step = match self.load(task, &include, &hosts[0], place) {
-                Ok((entries, shown)) => {
+            match self.load(task, &include, &hosts[0], place) {
+                Ok((loaded, shown)) => {
                     self.announce(task, &include, shown, &hosts).await;
-                    self.entries(entries.entries(), hosts.clone(), place).await
+                    ready.push((loaded, hosts));
                 }
-                Err(trouble) => self.fail_all(task, header, &hosts, trouble, place).await,
-            };
-            flow.ok.retain(|h| !hosts.contains(h) || step.ok.contains(h));
-            flow.failed.extend(step.failed);
+                Err(trouble) => {
+                    let step = self.fail_all(task, header, &hosts, trouble, place).await;
+                    flow.lose(&hosts, step);
+                }
+            }
+        }
+        for (loaded, hosts) in ready {
+            let hosts: Vec<Host> = hosts.into_iter().filter(|h| flow.ok.contains(h)).collect();
+            if hosts.is_empty() || self.stop.is_some() {
+                continue;
+            }
+            let step = self.entries(loaded.entries(), hosts.clone(), place).await;
+            flow.lose(&hosts, step);
         }
         flow
     }
@@ -130,6 +141,14 @@ impl PlayRun<'_> {
         };
         write(&self.vars.role_vars, role.export_layers());
         write(&self.vars.role_defaults, role.default_layers());
+    }
+}
+
+impl Flow {
+    /// Takes over what became of some of the hosts.
+    fn lose(&mut self, hosts: &[Host], step: Flow) {
+        self.ok.retain(|h| !hosts.contains(h) || step.ok.contains(h));
+        self.failed.extend(step.failed);
     }
 }
 

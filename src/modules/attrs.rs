@@ -391,6 +391,14 @@ pub fn describe(result: &mut Map, stat: &Stat) {
     result.insert("size", stat.size);
 }
 
+/// Says that the group of something new is not known before: it comes from the user or from the folder.
+pub fn group_of_new(result: &mut Map, attrs: &Attrs) {
+    if attrs.group.is_none() {
+        result.insert("group", Value::unknown("the group of a file that is not made yet"));
+        result.insert("gid", Value::unknown("the group of a file that is not made yet"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

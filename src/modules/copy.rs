@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::attrs::{Attrs, FILE_ARGS, Mode, describe};
+use super::attrs::{Attrs, FILE_ARGS, Mode, describe, group_of_new};
 use super::local::Digests;
 use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::write::{self, Before, DIFF_LIMIT, Write, attr_diff, change_of_new, content_diff, side};
@@ -208,11 +208,11 @@ fn destination(call: &Call, dest: &str, base: Option<&str>) -> Result<String, Fa
     let mut script = format!("xp_p={path}\n");
     if let Some(base) = base {
         let join = format!("xp_p=${{xp_p%/}}/{}", q(base));
-        script += &if dest.ends_with('/') {
-            format!("{join}\n")
+        if dest.ends_with('/') {
+            add!(script, "{join}\n");
         } else {
-            format!("if [ -d \"$xp_p\" ]; then {join}; fi\n")
-        };
+            add!(script, "if [ -d \"$xp_p\" ]; then {join}; fi\n");
+        }
     }
     script += "printf 'path '; xp_word \"$xp_p\"; printf '\\n'\n\
                xp_d=${xp_p%/*}; if [ -d \"${xp_d:-/}\" ]; then printf 'parent yes\\n'; else printf 'parent no\\n'; fi\n";
@@ -323,7 +323,10 @@ impl Destination {
             validate: args.str("validate"),
             unsafe_writes: args.flag("unsafe_writes"),
         };
-        describe(&mut result, &write.predicted(call.target.uid));
+        describe(&mut result, &write.predicted(call.target));
+        if old.is_none() {
+            group_of_new(&mut result, &attrs);
+        }
         result.insert("md5sum", digests.md5.as_str());
         let mut action = action(write)?;
         if !self.parent

@@ -2,7 +2,7 @@
 
 use jiff::civil::DateTime;
 
-use super::attrs::{AttrChange, Attrs, FILE_ARGS, Mode, describe};
+use super::attrs::{AttrChange, Attrs, FILE_ARGS, Mode, describe, group_of_new};
 use super::sh::{FileKind, Look, Report, Stat, expand_path, q};
 use super::write::{attr_diff, change_of_new};
 use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen};
@@ -388,6 +388,7 @@ impl<'a> Plan<'a> {
         let base = self.look.link.clone().filter(|s| s.kind == FileKind::Link);
         let stat = base.unwrap_or_else(|| self.new_stat(FileKind::Link, 0o777));
         describe(&mut result, &Stat { kind: FileKind::Link, size: src.len() as u64, ..stat });
+        group_of_new(&mut result, &Attrs::default());
         let dir = if found == "directory" {
             format!("xp_do \"replace \"{path} rmdir -- {path}\n")
         } else {
@@ -490,9 +491,7 @@ impl<'a> Plan<'a> {
             kind,
             mode: if kind == FileKind::Link { mode } else { mode & !self.look.umask },
             uid: target.uid,
-            gid: target.uid,
             owner: (!target.user.is_empty()).then(|| target.user.clone()),
-            group: (!target.user.is_empty()).then(|| target.user.clone()),
             nlink: 1,
             ..Stat::default()
         }
@@ -521,6 +520,7 @@ impl<'a> Plan<'a> {
         let mut result = Map::new();
         result.insert(key, self.shown);
         describe(&mut result, stat);
+        group_of_new(&mut result, &self.attrs);
         let mut prediction = Prediction::change(result, vec![Action::run(script)]).diff(self.state_diff(
             found,
             state,

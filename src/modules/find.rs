@@ -203,8 +203,10 @@ fn name_tests(args: &Args) -> String {
     format!(" \\( {} \\)", tests.join(" -o "))
 }
 
+type Entries = Vec<(String, Stat)>;
+
 /// Reads the batches: a count, so many lines of attributes, so many names.
-fn entries(content: &[u8]) -> Result<(Vec<(String, Stat)>, &[u8]), Failure> {
+fn entries(content: &[u8]) -> Result<(Entries, &[u8]), Failure> {
     let broken = || Failure::new("the list of files cannot be read");
     let mut rest = content;
     let mut found = Vec::new();

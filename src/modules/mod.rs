@@ -27,6 +27,10 @@ mod edit;
 mod testing;
 
 mod assemble;
+mod service;
+mod setup;
+mod unarchive;
+mod wait_for;
 mod blockinfile;
 mod fetch;
 mod find;

@@ -17,11 +17,17 @@ static GENERAL: &[&dyn Module] = &[
     &super::command::Raw,
     &super::replace::Replace,
     &super::script::Script,
+    &super::service::Service,
+    &super::setup::Setup,
     &super::command::Shell,
     &super::slurp::Slurp,
     &super::stat::Stat,
+    &super::service::Systemd,
+    &super::service::SystemdService,
     &super::tempfile::Tempfile,
     &super::template::Template,
+    &super::unarchive::Unarchive,
+    &super::wait_for::WaitFor,
 ];
 
 /// Finds a module that works on targets.

@@ -3,7 +3,7 @@
 use super::attrs::{AttrChange, Attrs, describe};
 use super::local::Digests;
 use super::sh::{Look, Report, Stat, q};
-use super::{Action, Args, Call, Diff, DiffSide, Failure, Outcome, Prediction, Run, words};
+use super::{Action, Args, Call, Diff, DiffSide, Failure, Outcome, Prediction, Run, Target, words};
 use crate::transport::{Content, Output};
 use crate::value::Map;
 
@@ -92,11 +92,11 @@ impl Write<'_> {
     }
 
     /// Returns the attributes that the file will have.
-    pub fn predicted(&self, target_uid: u32) -> Stat {
+    pub fn predicted(&self, target: &Target) -> Stat {
         let base = self.old.cloned().unwrap_or_else(|| Stat {
             mode: self.mode().unwrap_or(0o666 & !self.umask),
-            uid: target_uid,
-            gid: target_uid,
+            uid: target.uid,
+            owner: (!target.user.is_empty()).then(|| target.user.clone()),
             nlink: 1,
             ..Stat::default()
         });

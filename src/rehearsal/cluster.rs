@@ -21,7 +21,7 @@ use super::machine::Output;
 use super::probe::{Way, find_way};
 use super::site::{MANAGEMENT_NODE, Site};
 use super::sshd::{self, Credentials, Door};
-use super::tree::{make_dir, make_management_root, remove_tree, write_file};
+use super::tree::{link_file, make_dir, make_management_root, remove_tree, write_file};
 use super::{control, terminal, userland};
 
 /// What cluster to start, and how.
@@ -67,6 +67,9 @@ struct Label {
 }
 
 const FORMAT: u32 = 1;
+const LABEL: &str = "cluster.json";
+const PINNED: &str = "xplay";
+const COPIED_PROGRAM_MAX: u64 = 64 << 20;
 
 /// Boot steps below this are a test's.
 const SHORTEST_REAL_PACE: Duration = Duration::from_millis(100);
@@ -98,8 +101,10 @@ fn start_blocking(options: ClusterOptions) -> Result<Cluster, RehearsalError> {
     let keep = options.dir.is_some();
     let dir = match options.dir {
         Some(dir) => {
-            make_dir(&dir, 0o700).map_err(RehearsalError::file("make", &dir))?;
-            dir.canonicalize().map_err(RehearsalError::file("find", &dir))?
+            fs::create_dir_all(&dir).map_err(RehearsalError::file("make", &dir))?;
+            let dir = dir.canonicalize().map_err(RehearsalError::file("find", &dir))?;
+            check_kept_dir(&dir)?;
+            dir
         }
         None => temporary_dir("xplay-rehearsal-")?,
     };
@@ -130,6 +135,7 @@ fn start_in(
     password: Option<String>,
 ) -> Result<Cluster, RehearsalError> {
     let lock = take_lock(dir)?;
+    let exe = pin_program(dir, &exe)?;
     let kept = read_label(dir)?;
     let way = match &kept {
         Some(label) => {
@@ -138,6 +144,10 @@ fn start_in(
         }
         None => find_way(&exe, dir, mode)?,
     };
+    // Before anything else is made, so that a start that was interrupted goes on with the same site.
+    if kept.is_none() {
+        write_label(dir, site, way)?;
+    }
     let shared_userland = dir.join("userland");
     once(&shared_userland, |fresh| userland::build(fresh, &exe))?;
     let hosts_dir = dir.join("hosts");
@@ -151,9 +161,6 @@ fn start_in(
             reason: format!("cannot set up its tables: {error}"),
         })
     })?;
-    if kept.is_none() {
-        write_label(dir, site, way)?;
-    }
     let key_file = dir.join("id_ed25519");
     let client_key = keys::load_or_make(&key_file, "xplay rehearsal")?;
     let mut list = Vec::new();
@@ -184,7 +191,11 @@ fn start_in(
         pace,
         cut: Arc::new(CutFault::new(management_root.join(FAULTS_FILE))),
         management_root,
-        credentials: Arc::new(Credentials { key: client_key.public_key().clone(), password }),
+        credentials: Arc::new(Credentials {
+            user: Some("root"),
+            key: client_key.public_key().clone(),
+            password,
+        }),
         list,
     });
     hosts.start()?;
@@ -320,6 +331,38 @@ fn once(dir: &Path, make: impl FnOnce(&Path) -> Result<(), RehearsalError>) -> R
     fs::rename(&fresh, dir).map_err(RehearsalError::file("rename", &fresh))
 }
 
+/// Gives the program a name of its own in the cluster's directory: a new build of xplay may replace the other one
+/// while the cluster runs.
+fn pin_program(dir: &Path, exe: &Path) -> Result<PathBuf, RehearsalError> {
+    let pinned = dir.join(PINNED);
+    let size_bytes = fs::metadata(exe).map_err(RehearsalError::file("read", exe))?.len();
+    // Hosts without mounts see this very file, so a copy is better; a debug build is too large for one each time.
+    let pin = if size_bytes <= COPIED_PROGRAM_MAX { copy_program } else { link_file };
+    pin(exe, &pinned).map_err(RehearsalError::file("copy this program to", &pinned))?;
+    Ok(pinned)
+}
+
+fn copy_program(exe: &Path, pinned: &Path) -> std::io::Result<()> {
+    write_file(pinned, 0o755, &fs::read(exe)?)
+}
+
+/// A directory with somebody's files in it must not become a cluster's.
+fn check_kept_dir(dir: &Path) -> Result<(), RehearsalError> {
+    const OURS_BEFORE_THE_LABEL: [&str; 4] = ["lock", PINNED, "probe", "probe.log"];
+    check_programs_run(dir).map_err(RehearsalError::file("keep a cluster in", dir))?;
+    if dir.join(LABEL).exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(RehearsalError::file("read", dir))? {
+        let name = entry.map_err(RehearsalError::file("read", dir))?.file_name();
+        if !OURS_BEFORE_THE_LABEL.iter().any(|ours| name == *ours) {
+            let reason = format!("it is no kept cluster but holds {}", name.to_string_lossy());
+            return Err(RehearsalError::Kept { dir: dir.into(), reason });
+        }
+    }
+    Ok(())
+}
+
 fn take_lock(dir: &Path) -> Result<File, RehearsalError> {
     let file = dir.join("lock");
     let lock = File::create(&file).map_err(RehearsalError::file("write", &file))?;
@@ -333,7 +376,7 @@ fn take_lock(dir: &Path) -> Result<File, RehearsalError> {
 }
 
 fn read_label(dir: &Path) -> Result<Option<Label>, RehearsalError> {
-    let file = dir.join("cluster.json");
+    let file = dir.join(LABEL);
     let text = match fs::read(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -345,7 +388,7 @@ fn read_label(dir: &Path) -> Result<Option<Label>, RehearsalError> {
 }
 
 fn write_label(dir: &Path, site: Site, way: Way) -> Result<(), RehearsalError> {
-    let file = dir.join("cluster.json");
+    let file = dir.join(LABEL);
     let label =
         Label { format: FORMAT, site: site.to_string(), mode: way.mode, user_namespace: way.user_namespace };
     serde_json::to_vec(&label)
@@ -386,11 +429,15 @@ pub(super) fn temporary_dir(prefix: &str) -> Result<PathBuf, RehearsalError> {
     Err(first.unwrap_or(RehearsalError::Impossible { missing: vec!["TMPDIR names no directory".into()] }))
 }
 
-fn usable_dir(place: &Path, prefix: &str) -> std::io::Result<PathBuf> {
-    let flags = rustix::fs::statvfs(place)?.f_flag;
-    if flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
-        return Err(std::io::Error::other("its file system is mounted noexec"));
+fn check_programs_run(dir: &Path) -> std::io::Result<()> {
+    if rustix::fs::statvfs(dir)?.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+        return Err(std::io::Error::other("its file system is mounted noexec, programs cannot run there"));
     }
+    Ok(())
+}
+
+fn usable_dir(place: &Path, prefix: &str) -> std::io::Result<PathBuf> {
+    check_programs_run(place)?;
     let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(place)?.keep();
     dir.canonicalize()
 }

@@ -260,7 +260,8 @@ fn protect_kernel_settings() {
     }
 }
 
-/// A playbook that reboots its host, sets its clock or loads a module must not do that to this machine.
+/// A playbook that reboots its host, sets its clock, loads a module or makes a disk's device file must not do that
+/// to this machine.
 fn drop_machine_capabilities() {
     for capability in [
         CapabilitySet::SYS_BOOT,
@@ -270,6 +271,7 @@ fn drop_machine_capabilities() {
         CapabilitySet::NET_ADMIN,
         CapabilitySet::MAC_ADMIN,
         CapabilitySet::SYSLOG,
+        CapabilitySet::MKNOD,
     ] {
         // Without the right to change the set, the process does not have these capabilities either.
         let _ = remove_capability_from_bounding_set(capability);

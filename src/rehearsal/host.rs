@@ -46,6 +46,8 @@ pub(super) struct Host {
     boot: Mutex<Option<JoinHandle<()>>>,
     /// Counts the boots; a boot that has been overtaken must leave no trace.
     turn: Mutex<u64>,
+    /// Held while its root is filled: an overtaken boot may still be at it.
+    loading: Mutex<()>,
 }
 
 /// All hosts and what they share.
@@ -90,6 +92,7 @@ impl Host {
             machine: Mutex::default(),
             boot: Mutex::default(),
             turn: Mutex::default(),
+            loading: Mutex::default(),
         })
     }
 
@@ -349,7 +352,7 @@ impl Hosts {
         let machine = {
             let (hosts, boot_id) = (Arc::clone(self), boot_id.clone());
             // An index, because a borrowed host cannot go to another thread.
-            let work = tokio::task::spawn_blocking(move || hosts.load(name, &image, boot_id));
+            let work = tokio::task::spawn_blocking(move || hosts.load(name, turn, &image, boot_id));
             match work.await {
                 Ok(result) => result?,
                 Err(error) => return Err(refused(io::Error::other(error))),
@@ -373,8 +376,16 @@ impl Hosts {
     }
 
     /// Copies the image out of the way of the next packimage and starts the host from it. Blocks.
-    fn load(&self, name: &str, image: &Path, boot_id: String) -> Result<Arc<Machine>, RehearsalError> {
+    fn load(
+        &self,
+        name: &str,
+        turn: u64,
+        image: &Path,
+        boot_id: String,
+    ) -> Result<Arc<Machine>, RehearsalError> {
         let host = self.find(name)?;
+        let _alone = lock(&host.loading);
+        host.step(turn, || Ok(()))?;
         let copy = host.image();
         fs::copy(image, &copy).map_err(RehearsalError::file("load the boot image", image))?;
         if host.suspended().exists() {

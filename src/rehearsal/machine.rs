@@ -58,14 +58,14 @@ impl Machine {
             reason,
         };
         let (link, theirs) = Link::pair().map_err(|error| failed("make a socket pair", error.to_string()))?;
-        let log = File::create(log).map_err(RehearsalError::file("write", log))?;
+        let log_file = File::create(log).map_err(RehearsalError::file("write", log))?;
         let encoded =
             serde_json::to_string(spec).map_err(|error| failed("describe it", error.to_string()))?;
         let mut agent = Command::new(exe)
             .args([ENTER_COMMAND, "outer", &encoded])
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
-            .stderr(Stdio::from(log))
+            .stderr(Stdio::from(log_file))
             // A cluster must not end by the terminal's interrupt before its supervisor says so.
             .process_group(0)
             .spawn()
@@ -75,7 +75,7 @@ impl Machine {
         let outcome = match first {
             Ok(Some(Report::Ready)) => Ok(()),
             Ok(Some(Report::Failed { step, reason })) => Err(failed(&step, reason)),
-            Ok(_) => Err(failed("set up its root", "its agent ended without a word".into())),
+            Ok(_) => Err(failed("set up its root", silent_end(exe, log))),
             Err(error) => Err(failed("set up its root", error.to_string())),
         };
         if let Err(error) = outcome {
@@ -190,6 +190,15 @@ pub(super) fn base_environment() -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_string(), value.to_string()))
     .to_vec()
+}
+
+/// What to say of an agent that ended without a report: its last words, if it had any.
+fn silent_end(exe: &Path, log: &Path) -> String {
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    match said.trim().lines().last() {
+        Some(words) => format!("its agent ended: {words}"),
+        None => format!("its agent ended without a word; is {} this version of xplay?", exe.display()),
+    }
 }
 
 fn first_report(link: &Arc<Link>) -> io::Result<Option<Report>> {

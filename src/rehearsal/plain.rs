@@ -34,7 +34,8 @@ pub async fn start_plain(count: usize) -> Result<PlainHosts, RehearsalError> {
     } else {
         std::env::var("USER").unwrap_or_else(|_| "user".into())
     };
-    let credentials = Arc::new(Credentials { key: client_key.public_key().clone(), password: None });
+    let credentials =
+        Arc::new(Credentials { user: None, key: client_key.public_key().clone(), password: None });
     let config = sshd::config(host_key);
     for index in 1..=count {
         let name = format!("host{index:04}");

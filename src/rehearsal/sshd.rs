@@ -28,8 +28,25 @@ const INPUT_PACKETS_MAX: usize = 2048;
 
 /// Who may log in.
 pub(super) struct Credentials {
+    /// The only user; any when there is none.
+    pub(super) user: Option<&'static str>,
     pub(super) key: PublicKey,
     pub(super) password: Option<String>,
+}
+
+impl Credentials {
+    fn accept_key(&self, user: &str, key: &PublicKey) -> Auth {
+        self.answer(user, key.key_data() == self.key.key_data())
+    }
+
+    fn accept_password(&self, user: &str, password: &str) -> Auth {
+        self.answer(user, self.password.as_deref() == Some(password))
+    }
+
+    fn answer(&self, user: &str, is_right: bool) -> Auth {
+        let is_known = self.user.is_none_or(|known| known == user);
+        if is_right && is_known { Auth::Accept } else { Auth::reject() }
+    }
 }
 
 /// Where the commands of a host run.
@@ -280,18 +297,18 @@ impl Handler for Connection {
 
     async fn auth_publickey_offered(
         &mut self,
-        _user: &str,
+        user: &str,
         offer: russh::server::PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(accept_if(offer.public_key.key_data() == self.server.credentials.key.key_data()))
+        Ok(self.server.credentials.accept_key(user, offer.public_key))
     }
 
-    async fn auth_publickey(&mut self, _user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
-        Ok(accept_if(key.public_key.key_data() == self.server.credentials.key.key_data()))
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        Ok(self.server.credentials.accept_key(user, key.public_key))
     }
 
-    async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, Self::Error> {
-        Ok(accept_if(self.server.credentials.password.as_deref() == Some(password)))
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        Ok(self.server.credentials.accept_password(user, password))
     }
 
     async fn channel_open_session(
@@ -416,10 +433,6 @@ impl Handler for Connection {
         }
         Ok(())
     }
-}
-
-fn accept_if(allowed: bool) -> Auth {
-    if allowed { Auth::Accept } else { Auth::reject() }
 }
 
 fn size(columns: u32, rows: u32) -> Size {

@@ -112,7 +112,8 @@ impl<W: Write + Send> Terminal<W> {
                 self.diff(&unified(diff))?;
             }
         }
-        if r.looped && r.item.is_none() && self.loop_summary_is_silent(r) {
+        // The items of a loop said it already.
+        if r.looped && r.item.is_none() && matches!(r.status, Status::Ok | Status::Changed) {
             return Ok(());
         }
         let host = label(r);
@@ -120,7 +121,11 @@ impl<W: Write + Send> Terminal<W> {
         match r.status {
             Status::Ok => self.good(GREEN, "ok", &host, &item, r),
             Status::Changed => self.good(YELLOW, "changed", &host, &item, r),
-            Status::Skipped => self.good(CYAN, "skipping", &host, &item, r),
+            Status::Skipped => {
+                // Ansible ends the line of a skipped item with a blank.
+                let item = if item.is_empty() { item } else { item + " " };
+                self.good(CYAN, "skipping", &host, &item, r)
+            }
             Status::Failed | Status::Ignored => {
                 if let Some(explanation) = &r.explanation {
                     self.say(RED, explanation.trim_end())?;
@@ -162,7 +167,8 @@ impl<W: Write + Send> Terminal<W> {
         if r.verbose_always || self.options.verbosity > 0 {
             let indent = (r.verbose_always || self.options.verbosity > 2).then_some(4);
             line.push_str(" => ");
-            line.push_str(&self.dump(&r.result, indent));
+            let shown = if is_debug(r) { debug_members(&r.result) } else { r.result.clone() };
+            line.push_str(&self.dump(&shown, indent));
         }
         self.say(style, &line)
     }
@@ -232,6 +238,24 @@ fn recap_cells(host: &str, c: &Counts) -> [String; 9] {
         format!("rescued={:<4} ", c.rescued),
         format!("ignored={:<4}", c.ignored),
     ]
+}
+
+fn is_debug(r: &HostResult) -> bool {
+    crate::modules::short_name(&r.task.module) == Some("debug")
+}
+
+/// What `debug` shows: a message stands alone, a variable without the marks of a result.
+fn debug_members(result: &Map) -> Map {
+    let message = result.contains("msg");
+    let shown = |key: &str| match message {
+        true => matches!(key, "msg" | "exception" | "warnings" | "deprecations"),
+        false => !matches!(key, "changed" | "failed" | "skipped" | "invocation" | "skip_reason"),
+    };
+    result
+        .iter()
+        .filter(|(k, _)| k.as_str().is_none_or(shown))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 fn label(r: &HostResult) -> String {

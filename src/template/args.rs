@@ -20,10 +20,6 @@ impl<T> Default for Args<T> {
 }
 
 impl<T> Args<T> {
-    pub fn new(pos: Vec<T>) -> Self {
-        Args { pos, named: Vec::new() }
-    }
-
     /// Gives each argument its name's place. Unknown names and too many arguments are errors.
     pub fn bind<const N: usize>(self, names: [&str; N]) -> R<[Option<T>; N]> {
         let mut bound = [const { None }; N];

@@ -9,7 +9,7 @@ use super::interp::Interp;
 use super::lookups;
 use super::runtime::V;
 use super::{Expr, Scope, Tree, TreeKind, Truth};
-use crate::diag::{Diagnostic, SourceMap, did_you_mean};
+use crate::diag::{SourceMap, did_you_mean};
 use crate::value::{Key, Map, Secret, Value};
 
 /// Opens a `!vault` text; the error says why it cannot.
@@ -159,11 +159,6 @@ impl Templar {
                 did_you_mean(name, names.iter().map(|n| &**n)).map(|best| format!("did you mean `{best}`?"));
         }
         fail.into_error(&self.0.sources)
-    }
-
-    /// Returns an error outside of any template.
-    pub(super) fn error(&self, diagnostic: Diagnostic) -> RenderError {
-        RenderError { kind: RenderErrorKind::Syntax, diagnostic: Box::new(diagnostic) }
     }
 }
 

@@ -80,7 +80,7 @@ impl Templar {
         })
     }
 
-    fn file_scope(
+    pub(super) fn file_scope(
         &self,
         path: &Path,
         scope: &Arc<dyn Scope>,

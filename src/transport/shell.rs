@@ -48,13 +48,14 @@ pub(super) fn loop_program(ready: &str) -> String {
 /// - `_xp_e MARKER` ends a frame. The marker arrives after the script has ended, so no script can know and print it.
 ///
 /// A shell that cannot tell how much of an upload was consumed must end, or the rest would be run as commands:
-/// `_xp_i` keeps the reader alive until all was taken (`cat`) and ends the loop unless the taking succeeded.
+/// `_xp_i` keeps the reader alive until all was taken (`_xp_d`) and ends the loop unless the taking succeeded.
 pub(super) const FRAME_FUNCTIONS: &str = r#"_xp_n=$(printf '\nx'); _xp_n=${_xp_n%x}; _xp_rc=0
 _xp_l() { _xp_s=; _xp_c=$1; while [ "$_xp_c" -gt 0 ]; do IFS= read -r _xp_r || exit 125; _xp_s=$_xp_s$_xp_r$_xp_n; _xp_c=$((_xp_c-1)); done; }
 _xp_b() { _xp_s=$(_xp_t "$1" && printf x) || exit 126; _xp_s=${_xp_s%x}; }
 _xp_p() { eval "$_xp_s"; _xp_rc=$?; }
 _xp_x() { ( set --; eval "$_xp_s" ) </dev/null; _xp_rc=$?; }
-_xp_i() { { _xp_r=$( { { _xp_t "$1" 3>&- 4>&- && echo taken >&3; } | { ( XP_STDIN_SIZE=$2; set --; eval "$_xp_s" ) >&4 3>&- 4>&-; _xp_rc=$?; cat >/dev/null; echo "rc$_xp_rc" >&3; }; } 3>&1 ); } 4>&1; case $_xp_r in *taken*rc*|*rc*taken*) ;; *) exit 126 ;; esac; _xp_rc=${_xp_r#*rc}; _xp_rc=${_xp_rc%%[!0-9]*}; }
+_xp_d() { if [ "$1" -gt 65536 ]; then cat >/dev/null; else while IFS= read -r _xp_r; do :; done; fi; }
+_xp_i() { { _xp_r=$( { { _xp_t "$1" 3>&- 4>&- && echo taken >&3; } | { ( XP_STDIN_SIZE=$2; set --; eval "$_xp_s" ) >&4 3>&- 4>&-; _xp_rc=$?; _xp_d "$2"; echo "rc$_xp_rc" >&3; }; } 3>&1 ); } 4>&1; case $_xp_r in *taken*rc*|*rc*taken*) ;; *) exit 126 ;; esac; _xp_rc=${_xp_r#*rc}; _xp_rc=${_xp_rc%%[!0-9]*}; }
 _xp_e() { printf '\036%s %s\n' "$1" "$_xp_rc"; printf '\036%s %s\n' "$1" "$_xp_rc" >&2; }
 "#;
 
@@ -74,12 +75,13 @@ pub(super) fn take_function(how: ExactRead) -> &'static str {
     }
 }
 
-/// Names the private directory and removes it when the shell ends. `xp_tmp` makes it; the name is not guessable
-/// and `mkdir` follows nothing, so nobody else can have made it.
+/// Names the private directory and removes it when the shell ends. `xp_tmp` makes it. The name cannot be guessed,
+/// but it can be seen while `rm` runs, so what is there already must be a directory of this user.
 pub(super) fn private_directory(token: &str) -> String {
     format!(
         "XP_TMP=${{TMPDIR:-/tmp}}/xplay.{token}; trap '[ ! -d \"$XP_TMP\" ] || rm -rf \"$XP_TMP\"' EXIT\n\
-         xp_tmp() {{ [ -d \"$XP_TMP\" ] || mkdir -m 700 \"$XP_TMP\"; }}\n"
+         xp_tmp() {{ if [ -d \"$XP_TMP\" ] && [ ! -L \"$XP_TMP\" ] && [ -O \"$XP_TMP\" ]; then return 0; fi; mkdir -m 700 \
+         \"$XP_TMP\"; }}\n"
     )
 }
 
@@ -189,6 +191,6 @@ mod tests {
             assert_eq!(quote_for_any_shell(odd), None);
         }
         assert!(quote_for_any_shell(&loop_program("xplay-ready-00")).is_some());
-        assert!(FRAME_FUNCTIONS.lines().count() == 7, "each line is evaluated alone");
+        assert!(FRAME_FUNCTIONS.lines().count() == 8, "each line is evaluated alone");
     }
 }

@@ -5,8 +5,11 @@
     reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod emulator;
+mod modules;
 mod playbooks;
 mod rehearsal;
 mod service_node;
 mod support;
+mod transcripts;
 mod transport;

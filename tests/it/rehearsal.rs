@@ -24,11 +24,16 @@ fn have(program: &str) -> bool {
     found
 }
 
+/// The program under test; an installed one can be named instead of the one just built.
+fn program() -> PathBuf {
+    std::env::var_os("XPLAY_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_xplay").into()).into()
+}
+
 fn options(mode: RootMode) -> ClusterOptions {
     ClusterOptions {
         mode: Some(mode),
         pace: Duration::from_millis(20),
-        exe: Some(env!("CARGO_BIN_EXE_xplay").into()),
+        exe: Some(program()),
         ..ClusterOptions::default()
     }
 }
@@ -162,6 +167,9 @@ fn identity(cluster: &Cluster) {
     );
     assert_eq!(ssh(cluster, "mn1", "sudo -H -n -u root sh -c 'echo $USER'"), "root\n");
     assert_eq!(ssh(cluster, "mn1", "awk '$2 == \"sn2\" {print $1}' /etc/hosts"), "10.20.0.12\n");
+    let other_user = HostAccess { user: "nobody".into(), ..cluster.hosts()[0].clone() };
+    let refused = ssh_command(&other_user, &cluster.known_hosts_path()).arg("true").output().unwrap();
+    assert_eq!(refused.status.code(), Some(255));
     let off = ssh_input(cluster, "sn1", "true", b"");
     assert_eq!(off.status.code(), Some(255));
     assert!(String::from_utf8_lossy(&off.stderr).contains("Connection refused"), "{off:?}");
@@ -249,12 +257,12 @@ fn processes(text: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everyday_use_in_namespaces() {
+async fn everyday_use_by_namespaces() {
     everyday_use(RootMode::Namespaces).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everyday_use_in_chroot() {
+async fn everyday_use_by_chroot() {
     everyday_use(RootMode::Chroot).await;
 }
 
@@ -271,7 +279,9 @@ fn works_as_an_ordinary_user() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let readable = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_xplay")])
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program())
+        .arg("--version")
         .status();
     if !readable.is_ok_and(|status| status.success()) {
         println!("skipped: an ordinary user may not run the program under test");
@@ -280,7 +290,7 @@ fn works_as_an_ordinary_user() {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--nocapture", "--test-threads=1", "namespaces"])
+        .args(["--nocapture", "--test-threads=1", "_by_namespaces"])
         .env("TMPDIR", dir.path())
         .env("HOME", "/nonexistent")
         .current_dir("/")
@@ -336,7 +346,7 @@ fn works_as_root_in_a_container() {
         let text = [&output.stdout[..], &output.stderr[..]].concat();
         (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     };
-    let (possible, text) = inside("-sys_admin,-mknod", &format!("{} modules", env!("CARGO_BIN_EXE_xplay")));
+    let (possible, text) = inside("-sys_admin,-mknod", &format!("exec {} --version", program().display()));
     if !possible {
         println!("skipped: this machine cannot imitate such a container: {text}");
         return;
@@ -348,7 +358,7 @@ fn works_as_root_in_a_container() {
     assert!(passed, "{text}");
     let (passed, text) = inside("-sys_admin,-mknod,-sys_chroot", &way("Impossible"));
     assert!(passed && text.contains("user.max_user_namespaces is 0"), "{text}");
-    let (passed, text) = inside("-sys_admin,-mknod", "exec \"$IT\" --nocapture --test-threads=1 in_chroot");
+    let (passed, text) = inside("-sys_admin,-mknod", "exec \"$IT\" --nocapture --test-threads=1 _by_chroot");
     println!("{text}");
     assert!(passed && !text.contains("skipped"), "{text}");
 }
@@ -404,13 +414,52 @@ async fn builds_and_boots_by_xcat(mode: RootMode) {
     cluster.shutdown().await.unwrap();
 }
 
+/// The same on the site of the procedure document, where copycds makes the image definition.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn builds_and_boots_by_xcat_in_namespaces() {
+async fn builds_and_boots_the_seed_site_by_namespaces() {
+    if !have("ssh") {
+        return;
+    }
+    let seed = ClusterOptions { site: Site::Seed, ..options(RootMode::Namespaces) };
+    let Some(cluster) = cluster(seed).await else { return };
+    let build = r#"set -e
+        . /etc/profile
+        copycds /root/media/rhels6.4-ppc64.iso
+        others=/install/post/otherpkgs/rhels6.4/ppc64/xcat
+        mkdir -p $others
+        tar -C $others -xzf /root/media/xcat-core-*-linux.tar.gz
+        tar -C $others -xzf /root/media/xcat-dep-*-linux.tar.gz
+        image=rhels6.4-ppc64-netboot-service
+        lsdef -t osimage $image -i rootimgdir
+        genimage $image
+        chroot /install/netboot/rhels6.4/ppc64/service/rootimg chkconfig dhcpd off
+        packimage $image
+        nodeset sn1 osimage=$image
+        rnetboot sn1"#;
+    let output = tokio::task::block_in_place(|| ssh_input(&cluster, "mn1", build, b""));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    while console_end(&cluster, "sn1") != "xcat.deployment: status booted" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(
+        ssh_in(
+            &cluster,
+            "sn1",
+            "uname -m; cat /etc/redhat-release; chkconfig --list dhcpd | tr -s '\\t' ' '"
+        )
+        .await,
+        "ppc64\nRed Hat Enterprise Linux 6.4\ndhcpd 0:off 1:off 2:off 3:off 4:off 5:off 6:off\n"
+    );
+    cluster.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds_and_boots_by_xcat_by_namespaces() {
     builds_and_boots_by_xcat(RootMode::Namespaces).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn builds_and_boots_by_xcat_in_chroot() {
+async fn builds_and_boots_by_xcat_by_chroot() {
     builds_and_boots_by_xcat(RootMode::Chroot).await;
 }
 
@@ -425,7 +474,7 @@ async fn make_image(cluster: &Cluster, mark: &str) {
         cp /etc/passwd /etc/group $image/etc/
         echo 'mn1:/install /install nfs rw 0 0' >$image/etc/fstab
         printf \"IMAGENAME='test'\\nIMAGEUUID='{mark}'\\n\" >$image/opt/xcat/xcatinfo
-        tar -C $image -czf ${{image}}.tar.gz .
+        tar -C $image -cf - . | gzip -1 >${{image}}.tar.gz
         echo 'kernel imgurl=http://10.20.0.1:80//install/netboot/test/rootimg.tar.gz XCAT=x NODE=sn1' \
             >/tftpboot/xcat/xnba/nodes/sn1"
     );
@@ -453,6 +502,9 @@ async fn boots_an_image(mode: RootMode) {
         return;
     }
     let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("thesis.txt"), "").unwrap();
+    let foreign = start(ClusterOptions { dir: Some(place.path().into()), ..options(mode) }).await;
+    assert!(matches!(foreign, Err(RehearsalError::Kept { .. })), "somebody's directory");
     // Deeper than the path of a Unix socket may be long.
     let dir: PathBuf = place.path().join("a-long-name-for-a-directory".repeat(4));
     let kept = ClusterOptions { dir: Some(dir.clone()), ..options(mode) };
@@ -479,13 +531,13 @@ async fn boots_an_image(mode: RootMode) {
     }
     running.shutdown().await.unwrap();
 
+    let other_site = start(ClusterOptions { site: Site::Seed, ..kept.clone() }).await;
+    assert!(matches!(other_site, Err(RehearsalError::Kept { .. })), "another site's directory");
     let again = cluster(kept.clone()).await.unwrap();
     assert_eq!(
         ssh_in(&again, "sn1", "cat /etc/synced; cat /run/boot_id").await,
         format!("synced\n{second_id}")
     );
-    let other_site = start(ClusterOptions { site: Site::Seed, ..kept.clone() }).await;
-    assert!(matches!(other_site, Err(RehearsalError::Kept { .. })), "another site's directory");
     let second = start(kept).await;
     assert!(matches!(second, Err(RehearsalError::Kept { .. })), "two supervisors in one directory");
     assert!(!power(&again, "sn1", Power::Off).await);
@@ -519,17 +571,17 @@ fn console_end(cluster: &Cluster, host: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn boots_an_image_in_namespaces() {
+async fn boots_an_image_by_namespaces() {
     boots_an_image(RootMode::Namespaces).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn boots_an_image_in_chroot() {
+async fn boots_an_image_by_chroot() {
     boots_an_image(RootMode::Chroot).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_on_the_management_node_reach_other_hosts_in_namespaces() {
+async fn commands_on_the_management_node_reach_other_hosts_by_namespaces() {
     let Some(cluster) = cluster(ClusterOptions { site: Site::Seed, ..options(RootMode::Namespaces) }).await
     else {
         return;
@@ -549,7 +601,7 @@ async fn commands_on_the_management_node_reach_other_hosts_in_namespaces() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_is_cut_once_when_genimage_has_begun_in_namespaces() {
+async fn a_connection_is_cut_once_when_genimage_has_begun_by_namespaces() {
     if !have("ssh") {
         return;
     }

@@ -121,7 +121,7 @@ async fn bytes(name: &str, session: &mut Box<dyn Session>) {
 }
 
 async fn batches(name: &str, session: &mut Box<dyn Session>) {
-    let count = if name == "ssh" { 5000 } else { 1000 };
+    let count = if name == "ssh" { 5000 } else { 300 };
     let reqs = (0..count).map(|i| Exec::new(format!("echo {i}; exit {}", i % 100))).collect();
     let outputs = session.exec_all(reqs).await;
     for (i, output) in outputs.into_iter().enumerate() {
@@ -146,9 +146,17 @@ async fn late_scripts(name: &str, session: &mut Box<dyn Session>) {
     let upload = Exec::new("read -r x; sleep 77").stdin(Content::bytes(harm.as_bytes()));
     let late = session.exec(upload.timeout(Duration::from_millis(200)), &mut NullSink).await;
     assert!(matches!(late, Err(TransportError::Timeout { .. })), "{name}: {late:?}");
-    let murder = "me=$$; for p in /proc/[0-9]*; do read -r stat <$p/stat || continue; set -- ${stat##*)}; \
-                  case $stat in *'(head)'*|*'(dd)'*) [ $3 != \"$(ps -o pgid= -p $me | tr -d ' ')\" ] || \
-                  kill -9 ${p#/proc/} ;; esac; done 2>/dev/null; sleep 0.2; exit 0";
+    // Somebody kills the program that takes the upload; it may not have started when the script does.
+    let murder = r#"
+group=$(ps -o pgid= -p $$ | tr -d ' ')
+while :; do
+  for p in /proc/[0-9]*; do
+    read -r stat <$p/stat || continue
+    set -- ${stat##*)}
+    case $stat in *'(head)'*|*'(dd)'*) [ $3 != "$group" ] || { kill -9 ${p#/proc/}; exit 0; } ;; esac
+  done 2>/dev/null
+  sleep 0.05
+done"#;
     if !name.contains("busybox") {
         let upload = Exec::new(murder).stdin(Content::bytes(harm.as_bytes()));
         let lost = session.exec(upload, &mut NullSink).await;
@@ -303,34 +311,48 @@ async fn a_cut_connection_is_lost_and_a_job_goes_on() {
     assert_eq!(exec(&mut session, Exec::new("greet back")).await.stdout_text(), "hello back\n");
 
     let id = DurableId::new(&format!("cut-{}", std::process::id())).unwrap();
-    let counter = tempfile::NamedTempFile::new().unwrap();
+    let (counter, gate) = (server.path("counter"), server.path("gate"));
     let script = format!(
-        "echo run >>{}; echo first; sleep 1; echo second; exit 3",
-        quote(&counter.path().display().to_string())
+        "echo run >>{}; echo first; while [ ! -e {} ]; do sleep 0.1; done; echo second; exit 3",
+        quote(&counter.display().to_string()),
+        quote(&gate.display().to_string()),
     );
-    let req = Exec::new(script).durable(id.clone()).timeout(Duration::from_secs(30));
+    let req = Exec::new(script).durable(id.clone()).timeout(Duration::from_secs(60));
+    let has_started = async || {
+        while !counter.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Past the answer to the start, into the watching.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
     // While a job is only watched, a cut connection is made again and nobody notices.
     let running = session.exec(req.clone(), &mut sink);
     let (output, ()) = tokio::join!(running, async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        has_started().await;
         server.cut_connections();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        std::fs::write(&gate, "").unwrap();
     });
     assert_eq!(output.unwrap().stdout, b"first\nsecond\n");
-    assert_eq!(std::fs::read_to_string(counter.path()).unwrap(), "run\n", "it ran once");
+    assert_eq!(std::fs::read_to_string(&counter).unwrap(), "run\n", "it ran once");
     durable::confirm(&mut *session, &id).await.unwrap();
 
     // When this side is gone for a while, another session finds the job.
-    std::fs::write(counter.path(), "").unwrap();
-    let gone = tokio::time::timeout(Duration::from_millis(500), session.exec(req.clone(), &mut sink)).await;
-    assert!(gone.is_err());
+    std::fs::remove_file(&counter).unwrap();
+    std::fs::remove_file(&gate).unwrap();
+    tokio::select! {
+        output = session.exec(req.clone(), &mut sink) => panic!("{output:?}"),
+        () = has_started() => {}
+    }
     server.cut_connections();
     drop(session);
     let mut session = connection.session(None).await.unwrap();
     assert_eq!(durable::state(&mut *session, &id).await.unwrap(), JobState::Running);
     assert!(durable::confirm(&mut *session, &id).await.is_err(), "a running job is not removed");
+    std::fs::write(&gate, "").unwrap();
     let output = session.exec(req, &mut NullSink).await.unwrap();
     assert_eq!((output.rc, output.stdout_text()), (3, "first\nsecond\n".to_owned()));
-    assert_eq!(std::fs::read_to_string(counter.path()).unwrap(), "run\n", "it ran once");
+    assert_eq!(std::fs::read_to_string(&counter).unwrap(), "run\n", "it ran once");
     durable::confirm(&mut *session, &id).await.unwrap();
     assert_eq!(durable::state(&mut *session, &id).await.unwrap(), JobState::NotStarted);
 }
@@ -618,4 +640,81 @@ async fn sudo_gets_the_password_when_it_asks() {
     let mut session = connection.session(Some(&other)).await.unwrap();
     let output = exec(&mut session, Exec::new("greet you")).await;
     assert_eq!((&*output.stdout, &*output.stderr), (&b"hello you\n"[..], &b""[..]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_come_from_the_agent_and_the_home_folder() {
+    let test = "keys_come_from_the_agent_and_the_home_folder";
+    let Some(server) = Sshd::start(test) else { return };
+    let spec = ConnectionSpec { keys: Vec::new(), default_keys: true, ..server.spec() };
+    let log_in = async |home: Option<&Path>, agent: Option<&Path>| {
+        let own = |p: Option<&Path>| p.map(Path::to_path_buf);
+        let identity = Identity { user: server.user.clone(), home: own(home), agent: own(agent) };
+        HostConnector::new("", identity).connect(&spec).await.map(|_| ()).map_err(|e| e.to_string())
+    };
+    let nothing = format!(
+        "cannot log in to sshd as {}: there is nothing to try; the server takes publickey",
+        server.user
+    );
+    assert_eq!(log_in(None, None).await.unwrap_err(), nothing);
+
+    // A key of the old kind, which is signed in a newer way.
+    let home = server.path("home");
+    std::fs::create_dir_all(home.join(".ssh")).unwrap();
+    let rsa = home.join(".ssh/id_rsa");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f"])
+        .arg(&rsa)
+        .status();
+    assert!(made.unwrap().success());
+    let mut authorized = std::fs::read(server.path("authorized_keys")).unwrap();
+    authorized.extend(std::fs::read(home.join(".ssh/id_rsa.pub")).unwrap());
+    std::fs::write(server.path("authorized_keys"), authorized).unwrap();
+    log_in(Some(&home), None).await.unwrap();
+
+    let (Some(agent), Some(add)) = (find_program("ssh-agent"), find_program("ssh-add")) else {
+        return skip(test, "there is no ssh-agent");
+    };
+    for key in [server.path("user_key"), rsa] {
+        let socket = server.path("agent");
+        let mut running = std::process::Command::new(&agent)
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let added = async {
+            while !socket.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let mut add = std::process::Command::new(&add);
+            add.arg("-q").arg(&key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success()
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(10), added).await.unwrap());
+        let result = log_in(None, Some(&socket)).await;
+        running.kill().unwrap();
+        running.wait().unwrap();
+        std::fs::remove_file(&socket).unwrap_or_default();
+        result.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_servers_are_reached_on_request() {
+    let config = "KexAlgorithms diffie-hellman-group14-sha1\nCiphers aes128-cbc\nMACs hmac-sha1";
+    let Some(server) = Sshd::start_with("old_servers_are_reached_on_request", config) else { return };
+    let modern = refusal(&server, &server.spec()).await.to_string();
+    assert!(
+        modern.starts_with(
+            "cannot reach sshd: no common kex algorithm: the server offers diffie-hellman-group14-sha1"
+        ) && modern.ends_with("; an old server may need the legacy algorithms for this host"),
+        "{modern}"
+    );
+    let legacy = ConnectionSpec { legacy: true, ..server.spec() };
+    let connection = server.connector(PRELUDE).connect(&legacy).await.unwrap();
+    let mut session = connection.session(None).await.unwrap();
+    let data = noise(1 << 20);
+    let back = exec(&mut session, Exec::new("cat").stdin(Content::bytes(data.clone()))).await;
+    assert!(back.stdout == data);
 }

@@ -19,7 +19,10 @@ static SPEC: ModuleSpec = ModuleSpec {
     )
     .default("service")],
     returns: &[
-        ("xcat", "version, dbengine, management_node, site, osimages (name to attributes), service_nodes"),
+        (
+            "xcat",
+            "version, dbengine, management_node, site, osimages (name to attributes), service_nodes, served_images (osimage to the nodes that load it from a service node)",
+        ),
         ("ansible_facts", "the same under xcat"),
     ],
     ..ModuleSpec::BASE
@@ -35,6 +38,7 @@ impl Module for Facts {
         Ok(Some(script(&format!(
             "xc_run version xcat lsxcatd -a\n[ \"$xc_rc\" = 0 ] || exit 0\n\
              xc_run site xcat tabdump site\nxc_run osimages xcat lsdef -t osimage -z\n\
+             xc_run served xcat lsdef -t node -c -i servicenode,provmethod,currstate\n\
              xc_run members xcat nodels {}",
             quote(group)
         ))))
@@ -73,6 +77,17 @@ fn facts(sections: &Sections) -> Value {
         })
         .collect();
     xcat.insert("osimages", images);
+    let mut served: std::collections::BTreeMap<String, Vec<String>> = Default::default();
+    for (node, attrs) in parse::objects(sections.text("served")) {
+        let get = |key: &str| attrs.get(key).map(String::as_str).unwrap_or_default();
+        if !get("servicenode").is_empty()
+            && !get("provmethod").is_empty()
+            && get("currstate").starts_with("netboot ")
+        {
+            served.entry(get("provmethod").to_string()).or_default().push(node);
+        }
+    }
+    xcat.insert("served_images", served.into_iter().collect::<Map>());
     // A group that does not exist has no members.
     let members = sections.get("members").filter(|s| s.rc == 0);
     let members: Vec<String> =
@@ -104,13 +119,19 @@ mod tests {
                 0,
                 "",
             ),
+            (
+                "served",
+                "cn1: currstate=netboot a\ncn1: provmethod=c1\ncn1: servicenode=sn1\nsn1: currstate=netboot a\nsn1: provmethod=i1\nsn1: servicenode=\n",
+                0,
+                "",
+            ),
             ("members", "sn1\nsn2\n", 0, ""),
         ]);
         let prediction =
             with_call(&Facts, serde_json::json!({}), false, |call| Facts.plan(call, &seen)).expect("read");
         assert_eq!(
             to_json(prediction.result.get("xcat").expect("there")).to_string(),
-            r#"{"version":"2.19.0","management_node":true,"dbengine":"SQLite","site":{"installdir":"/install"},"osimages":{"i1":{"osarch":"ppc64"}},"service_nodes":["sn1","sn2"]}"#
+            r#"{"version":"2.19.0","management_node":true,"dbengine":"SQLite","site":{"installdir":"/install"},"osimages":{"i1":{"osarch":"ppc64"}},"served_images":{"c1":["cn1"]},"service_nodes":["sn1","sn2"]}"#
         );
     }
 }

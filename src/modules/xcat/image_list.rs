@@ -121,13 +121,10 @@ pub fn finish_written(prediction: Prediction, ran: &[Output]) -> Result<Outcome,
     }
     let outcome = prediction.into_outcome();
     for diff in &outcome.diff {
-        if let crate::modules::DiffSide::Text(wanted) = &diff.after {
-            if sections.text("now") != wanted {
-                return Err(Failure::new(format!(
-                    "{} does not hold what was written to it",
-                    diff.after_header
-                )));
-            }
+        if let crate::modules::DiffSide::Text(wanted) = &diff.after
+            && sections.text("now") != wanted
+        {
+            return Err(Failure::new(format!("{} does not hold what was written to it", diff.after_header)));
         }
     }
     Ok(outcome)

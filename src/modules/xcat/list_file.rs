@@ -133,21 +133,6 @@ fn without(kind: Kind, line: String, gone: &str) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(separator))
 }
 
-/// Returns the package names in an otherpkgs list with its includes: the last part of `xcat/xcat-core/xCATsn`.
-pub fn package_names<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for line in texts.flat_map(str::lines) {
-        for entry in entries(Kind::Packages, line) {
-            let name = entry.rsplit('/').next().unwrap_or(entry);
-            let plain = !name.is_empty() && !entry.starts_with(['-', '@']) && !name.contains(['*', '?']);
-            if plain && !names.iter().any(|n| n == name) {
-                names.push(name.to_string());
-            }
-        }
-    }
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,11 +194,5 @@ mod tests {
             moved("/share/service.pkglist", "#INCLUDE:compute.pkglist#\n#INCLUDE:/a#\nbash"),
             "#INCLUDE:/share/compute.pkglist#\n#INCLUDE:/a#\nbash"
         );
-    }
-
-    #[test]
-    fn package_names_are_the_last_parts() {
-        let list = "xcat/xcat-core/xCATsn\nxcat/xcat-dep/rh9/x86_64/goconserver\n# no\n-old\n";
-        assert_eq!(package_names([list].into_iter()), ["xCATsn", "goconserver"]);
     }
 }

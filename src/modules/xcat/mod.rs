@@ -3,6 +3,8 @@
 //! xCAT's commands say little of what they changed and their exit codes cannot be trusted, so every module looks
 //! before (`probe`), writes only on a difference, and looks again at the end of the change (`finish` judges that).
 
+mod boot;
+mod boot_script;
 mod build_host;
 mod common;
 mod copycds;
@@ -13,12 +15,16 @@ mod image_list;
 mod image_service;
 mod list_file;
 mod node;
+mod nodeset;
 mod osimage;
 mod otherpkgs;
 mod packimage;
 mod parse;
 mod postinstall;
 mod sh;
+mod sync_install;
+mod updatenode;
+mod verify;
 
 use super::Module;
 
@@ -35,4 +41,9 @@ pub static MODULES: &[&dyn Module] = &[
     &genimage::Genimage,
     &image_service::ImageService,
     &packimage::Packimage,
+    &nodeset::Nodeset,
+    &boot::Boot,
+    &sync_install::SyncInstall,
+    &updatenode::Updatenode,
+    &verify::Verify,
 ];

@@ -115,7 +115,7 @@ impl Module for Node {
 }
 
 fn look(range: &str) -> String {
-    format!("xc_run nodes xcat lsdef -t node -o {} -z", quote(range))
+    format!("xc_run nodes xcat lsdef -z {}", quote(range))
 }
 
 struct Wanted {

@@ -152,7 +152,7 @@ impl Module for Packimage {
         };
         let wanted = archive_name(call);
         let archive = sections.line("archive");
-        if archive != wanted {
+        if !is_wanted(call, archive) {
             return refuse(match archive {
                 "" => format!("{wanted} does not exist"),
                 other => format!("{wanted} does not exist, only {other}"),
@@ -221,6 +221,12 @@ fn archive_name(call: &Call) -> &'static str {
         _ if xz => "rootimg.cpio.xz",
         _ => "rootimg.cpio.gz",
     }
+}
+
+/// Whether an archive has the name of the wanted method; old releases say `rootimg.gz` for cpio and gzip.
+fn is_wanted(call: &Call, archive: &str) -> bool {
+    let wanted = archive_name(call);
+    archive == wanted || wanted == ARCHIVES[0] && archive == "rootimg.gz"
 }
 
 fn insert_build(result: &mut Map, sections: &Sections, root: &str) {
@@ -338,7 +344,7 @@ fn why(call: &Call, sections: &Sections) -> Vec<String> {
         return reasons;
     }
     let wanted = archive_name(call);
-    if archive != wanted {
+    if !is_wanted(call, archive) {
         reasons.push(format!("it is packed as {archive} instead of {wanted}"));
     }
     if !sections.line("newer").is_empty() {
@@ -366,9 +372,15 @@ fn why(call: &Call, sections: &Sections) -> Vec<String> {
 
 fn change_script(call: &Call, name: &str) -> Result<String, Failure> {
     let mut body = begin(call)?;
-    let mut options = format!("-m {} ", call.args.str("method").unwrap_or("cpio"));
-    if call.args.str("method") != Some("squashfs") {
-        add(&mut options, format_args!("-c {} ", call.args.str("compress").unwrap_or("gzip")));
+    // Only what differs from xCAT's own defaults: old releases do not know every option.
+    let mut options = String::new();
+    match call.args.str("method") {
+        None | Some("cpio") => {}
+        Some(method) => add(&mut options, format_args!("-m {method} ")),
+    }
+    match call.args.str("compress") {
+        None | Some("gzip") => {}
+        Some(compress) => add(&mut options, format_args!("-c {compress} ")),
     }
     if call.args.flag("nosyncfiles") {
         options.push_str("--nosyncfiles ");
@@ -380,14 +392,18 @@ fn change_script(call: &Call, name: &str) -> Result<String, Failure> {
             "x_look >/dev/null\nx_info=$(cat \"$x_root/rootimg/opt/xcat/xcatinfo\" 2>/dev/null)\nif [ -f \"$x_root/rootimg/opt/xcat/xcatinfo\" ]; then xc_run info-before cat \"$x_root/rootimg/opt/xcat/xcatinfo\"; fi\n\
              x_inputs >\"$x_root/.xplay-packimage.new\" || exit 1\nrm -f \"$x_root/.xplay-packimage\"\n\
              x_beat() {{\n  x_s=0\n  while [ \"$x_s\" -lt {timeout} ]; do\n    sleep 5 >/dev/null 2>&1\n    x_s=$((x_s + 5))\n    \
-             xc_progress \"packimage {name}: $x_s s, $(du -sk \"$x_root/{archive}\" 2>/dev/null | cut -f 1) KB\"\n  done\n}}\n\
+             xc_progress \"packimage {name}: $x_s s, $(du -sk \"$x_root\"/rootimg.* 2>/dev/null | sed -n 1p | cut -f 1) KB\"\n  done\n}}\n\
              x_beat </dev/null &\nx_beating=$!\nxc_run packimage xcat packimage {options}{quoted}\nx_rc=$xc_rc\nkill \"$x_beating\" 2>/dev/null\n\
              wait \"$x_beating\" 2>/dev/null\n[ \"$x_rc\" = 0 ] || exit 0\nx_look\n[ -n \"$x_archive\" ] || exit 0\nf=$x_root/$x_archive\n\
              x_ok=no\nif [ -n \"$(find \"$f\" -newer \"$x_root/.xplay-packimage.new\")\" ]; then xc_say fresh yes; x_ok=yes; fi\n\
-             [ \"$x_archive\" = {archive} ] && [ \"$(wc -c <\"$f\")\" -ge {minimum} ] || x_ok=no\n\
+             case $x_archive in {archive}) ;; *) x_ok=no ;; esac\n[ \"$(wc -c <\"$f\")\" -ge {minimum} ] || x_ok=no\n\
              [ \"$(cat \"$x_root/rootimg/opt/xcat/xcatinfo\" 2>/dev/null)\" != \"$x_info\" ] || x_ok=no\n",
             minimum = call.args.int("minimum_size").unwrap_or(0),
-            archive = archive_name(call),
+            archive = if archive_name(call) == ARCHIVES[0] {
+                "rootimg.cpio.gz|rootimg.gz"
+            } else {
+                archive_name(call)
+            },
             quoted = quote(name),
         ),
     );

@@ -31,10 +31,10 @@ pub fn objects(text: &str) -> BTreeMap<String, Attrs> {
             current = Some(name.to_string());
             continue;
         }
-        if let Some((name, attr)) = line.split_once(": ") {
-            if let (false, Some((key, value))) = (name.contains(char::is_whitespace), attr.split_once('=')) {
-                found.entry(name.to_string()).or_default().insert(key.to_string(), value.to_string());
-            }
+        if let Some((name, attr)) = line.split_once(": ")
+            && let (false, Some((key, value))) = (name.contains(char::is_whitespace), attr.split_once('='))
+        {
+            found.entry(name.to_string()).or_default().insert(key.to_string(), value.to_string());
         }
     }
     found
@@ -196,11 +196,13 @@ pub fn error_text(out: &str, err: &str) -> String {
 pub fn by_node(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut nodes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.lines() {
-        if let Some((node, rest)) = line.split_once(':') {
-            if !node.is_empty() && !node.contains(char::is_whitespace) && !node.starts_with('[') {
-                let rest = rest.strip_prefix(' ').unwrap_or(rest);
-                nodes.entry(node.to_string()).or_default().push(rest.to_string());
-            }
+        if let Some((node, rest)) = line.split_once(':')
+            && !node.is_empty()
+            && !node.contains(char::is_whitespace)
+            && !node.starts_with('[')
+        {
+            let rest = rest.strip_prefix(' ').unwrap_or(rest);
+            nodes.entry(node.to_string()).or_default().push(rest.to_string());
         }
     }
     nodes

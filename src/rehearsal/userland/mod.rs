@@ -54,7 +54,6 @@ const WANTED: &[&str] = &[
     "factor",
     "false",
     "fgrep",
-    "file",
     "findmnt",
     "flock",
     "fmt",
@@ -130,7 +129,6 @@ const WANTED: &[&str] = &[
     "users",
     "vdir",
     "dir",
-    "vi",
     "which",
     "who",
     "whoami",
@@ -139,7 +137,6 @@ const WANTED: &[&str] = &[
     "yes",
     "zcat",
     "zgrep",
-    "zstd",
     "ip",
 ];
 
@@ -179,10 +176,8 @@ pub(super) fn build(tree: &Path, also: &Path) -> Result<(), RehearsalError> {
     let data = fs::read(also).map_err(RehearsalError::file("read", also))?;
     copier.queue(also, &data);
     copier.libraries().map_err(failed)?;
-    for optional in
-        ["/etc/ld.so.cache", "/usr/share/misc/magic.mgc", "/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"]
-    {
-        // The system works without: a slower search, no file types, plain C messages.
+    for optional in ["/etc/ld.so.cache", "/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"] {
+        // The system works without: a slower search, plain C messages.
         let _ = copy_plain(Path::new(optional), &copier.inside(Path::new(optional)));
     }
     for dir in ["/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo"] {

@@ -3,7 +3,7 @@
 use super::Filter::{self, Plain, Raw};
 use crate::template::args::{VArgs, ValueArgs, flag_or, int_or, need, text_or};
 use crate::template::error::{Fail, R};
-use crate::template::interp::{Interp, Sink};
+use crate::template::interp::Interp;
 use crate::template::ops::Num;
 use crate::template::runtime::{Undef, V, text_of};
 use crate::value::Value;
@@ -181,13 +181,6 @@ fn float(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
         _ => None,
     };
     Ok(found.map_or(default, Value::Float))
-}
-
-/// Returns the text that printing the value gives.
-pub(super) fn printed(interp: &mut Interp<'_>, v: V) -> R<String> {
-    let mut sink = Sink::default();
-    sink.push(interp, v)?;
-    sink.text(interp).map(|t| t.to_text())
 }
 
 /// Returns an error that names the type a filter wanted.

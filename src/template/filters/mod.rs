@@ -5,7 +5,7 @@ mod dicts;
 mod hash;
 mod html;
 mod json;
-mod lists;
+pub(super) mod lists;
 mod math;
 mod network;
 mod paths;
@@ -17,6 +17,7 @@ mod text;
 pub(super) mod time;
 
 pub(super) use convert::to_bool;
+pub(super) use dicts::pairs_with_members;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -99,6 +99,16 @@ fn translate(pattern: &str) -> String {
                 Some(d) => out.push(d),
                 None => out.push('\\'),
             },
+            '(' if !in_class => {
+                out.push('(');
+                // Python's `(?P=name)` refers back to a named group.
+                let ahead: String = chars.clone().take(3).collect();
+                if ahead == "?P=" {
+                    let name: String = chars.by_ref().skip(3).take_while(|c| *c != ')').collect();
+                    out.pop();
+                    out.push_str(&format!("\\k<{name}>"));
+                }
+            }
             '[' if in_class => out.push_str("\\["),
             '&' | '~' if in_class && chars.peek() == Some(&c) => {
                 out.push('\\');

@@ -133,6 +133,25 @@ impl<'t> Interp<'t> {
         sink.text(self)
     }
 
+    /// Renders another template file in the middle of this rendering.
+    pub fn render_nested_file(
+        &mut self,
+        path: &std::path::Path,
+        options: &super::TemplateFileOptions,
+    ) -> R<crate::value::Value> {
+        let templar = self.templar;
+        let scope = templar.file_scope(path, &self.scope, options);
+        let (program, _) = templar.load_program(path, &options.syntax)?;
+        let outer = std::mem::replace(&mut self.scope, scope);
+        let blocks = std::mem::take(&mut self.blocks);
+        self.dirs.push(path.parent().unwrap_or(std::path::Path::new(".")).to_path_buf());
+        let result = self.nested(|i| i.run_file(&program));
+        self.dirs.pop();
+        self.blocks = blocks;
+        self.scope = outer;
+        result
+    }
+
     pub fn run_formula(&mut self, formula: &Formula) -> R<V> {
         let saved = self.enter(self.scope.clone(), formula.source.clone(), formula.mutates);
         let result = self.eval(&formula.root);

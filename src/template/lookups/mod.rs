@@ -16,6 +16,8 @@ mod process;
 mod tables;
 mod vars;
 
+pub(super) use files::{fnmatch, glob};
+
 /// What a lookup is given.
 pub(super) struct Call {
     pub terms: Vec<V>,

@@ -19,12 +19,14 @@ pub(super) fn run(session: &mut Session<'_>, args: &[String]) -> io::Result<i32>
     };
     let hosts = fs::read_to_string(session.path("/etc/hosts")).unwrap_or_default();
     for line in hosts.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (Some(short), full) = (words.get(1), words.get(2)) else { continue };
-        match &nodes {
-            Some(nodes) if !nodes.iter().any(|node| node == short) => continue,
-            Some(_) => session.say(&format!("Handling {short} in /etc/hosts.")),
-            None => session.say(&format!("Handling {} in /etc/hosts.", full.unwrap_or(short))),
+        let names: Vec<&str> =
+            line.split('#').next().unwrap_or_default().split_whitespace().skip(1).collect();
+        let name = match &nodes {
+            Some(nodes) => names.iter().find(|name| nodes.iter().any(|node| node == *name)),
+            None => names.iter().find(|name| name.contains('.')).or(names.first()),
+        };
+        if let Some(name) = name {
+            session.say(&format!("Handling {name} in /etc/hosts."));
         }
     }
     session.say("Getting reverse zones, this may take several minutes for a large cluster.");

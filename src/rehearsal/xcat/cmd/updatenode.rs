@@ -137,8 +137,8 @@ fn sync(session: &mut Session<'_>, nodes: &[String]) -> io::Result<()> {
         );
         bad.extend(failed);
     }
+    note(session, &done, "synced")?;
     if bad.is_empty() {
-        note(session, &done, "synced")?;
         session.say(&format!("File synchronization has completed for nodes: \"{}\"", done.join(",")));
     } else {
         // Only one of the failed nodes is named, and the others keep the status "syncing".
