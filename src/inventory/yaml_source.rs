@@ -27,11 +27,8 @@ fn read_group(builder: &mut Builder<'_>, name: &Node, data: &Node) -> Option<Gro
     };
     if !data.is_map() && !data.is_null() {
         builder.errors.push(
-            Diagnostic::error(
-                "XP0506",
-                format!("the group `{text}` is a mapping, not {}", data.described()),
-            )
-            .at(data.span, "expected `hosts:`, `children:` or `vars:`"),
+            Diagnostic::error("XP0506", format!("the group `{text}` is a mapping, not {}", data.described()))
+                .at(data.span, "expected `hosts:`, `children:` or `vars:`"),
         );
         return None;
     }

@@ -303,11 +303,8 @@ impl Load<'_> {
             for item in node.items() {
                 if item.scalar().is_none_or(|s| s.value.is_null()) {
                     self.error(
-                        Diagnostic::error(
-                            "XP0604",
-                            format!("`hosts` takes texts, not {}", item.described()),
-                        )
-                        .at(item.span, "expected a host pattern"),
+                        Diagnostic::error("XP0604", format!("`hosts` takes texts, not {}", item.described()))
+                            .at(item.span, "expected a host pattern"),
                     );
                 }
             }
