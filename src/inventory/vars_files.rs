@@ -16,9 +16,11 @@ use crate::yaml::{self, Parsed};
 pub struct VarFiles {
     templar: Templar,
     sources: SourceMap,
-    known: Mutex<HashMap<(PathBuf, &'static str, Arc<str>), Loaded>>,
+    known: Mutex<HashMap<Key, Loaded>>,
 }
 
+/// Directory, folder, name of the host or group.
+type Key = (PathBuf, &'static str, Arc<str>);
 type Loaded = Result<Arc<[(PathBuf, VarMap)]>, Vec<Diagnostic>>;
 
 /// Where a layer of variables comes from, weakest first as they apply.

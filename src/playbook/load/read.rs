@@ -104,7 +104,7 @@ impl<'l> Load<'l> {
             {
                 format!("\"{}\"", scalar.text)
             }
-            _ => format!("{}", node.described()),
+            _ => node.described(),
         };
         self.error(
             Diagnostic::error("XP0604", format!("`{name}` takes {wanted}, not {got}"))
