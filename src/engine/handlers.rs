@@ -68,7 +68,9 @@ impl Handlers {
 
 fn is_called(task: &Task, name: &str, templar: &Templar, scope: &Arc<dyn Scope>) -> bool {
     let Some(tree) = &task.name else { return false };
-    let own = templar.render(tree, scope).map_or_else(|_| tree.as_text().unwrap_or_default().to_string(), |v| v.to_text());
+    let own = templar
+        .render(tree, scope)
+        .map_or_else(|_| tree.as_text().unwrap_or_default().to_string(), |v| v.to_text());
     if own == name {
         return true;
     }

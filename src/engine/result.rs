@@ -121,7 +121,10 @@ impl From<RenderError> for Trouble {
     /// A template of the task could not be rendered.
     fn from(error: RenderError) -> Self {
         let msg = if error.is_undefined() {
-            format!("The task includes an option with an undefined variable. The error was: {}", error.message())
+            format!(
+                "The task includes an option with an undefined variable. The error was: {}",
+                error.message()
+            )
         } else {
             error.message().to_string()
         };

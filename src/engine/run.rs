@@ -191,7 +191,9 @@ impl Whole {
             other => other.to_text(),
         };
         let name = match &play.name {
-            Some(tree) => text(tree).map_or_else(|_| tree.as_text().unwrap_or_default().to_string(), |v| v.to_text()),
+            Some(tree) => {
+                text(tree).map_or_else(|_| tree.as_text().unwrap_or_default().to_string(), |v| v.to_text())
+            }
             None => pattern.clone(),
         };
         let order = play.order.as_ref().map(&text).transpose()?.map(|v| v.to_text());
