@@ -167,6 +167,12 @@ impl Execution<'_> {
                     let Some(source) = ran.get(*from) else {
                         return Err(Trouble::msg(format!("nothing was read for {}", path.display())));
                     };
+                    if source.truncated {
+                        return Err(Trouble::msg(format!(
+                            "the file for {} is too big to fetch",
+                            path.display()
+                        )));
+                    }
                     save(path, &source.stdout, *mode)?;
                     ran.push(Output::default());
                 }

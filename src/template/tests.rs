@@ -337,7 +337,7 @@ fn result(interp: &mut Interp<'_>, v: V, args: VArgs, member: &str, answer: fn(b
     };
     let mut any = false;
     if member == "changed"
-        && !own
+        && interp.member(&v, &Key::from("changed"))?.is_none()
         && let Some(results) = interp.member(&v, &Key::from("results"))?
         && results.is_list()
     {

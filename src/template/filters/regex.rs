@@ -60,7 +60,7 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
         (false, true) => "(?m)",
         (false, false) => "",
     };
-    let translated = format!("{flags}{}", translate(pattern));
+    let translated = format!("{flags}{}", translate(pattern, multiline));
     let regex = Regex::new(&translated)
         .map(Arc::new)
         .map_err(|e| Fail::failed(format!("invalid regular expression '{pattern}': {e}")))?;
@@ -74,12 +74,12 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
 
 /// Turns Python's syntax into that of the library: `\Z`, a `$` that also matches before a final line break, and
 /// brackets inside of classes.
-fn translate(pattern: &str) -> String {
+fn translate(pattern: &str, multiline: bool) -> String {
     let mut out = String::new();
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;
     // `(?m)` in the pattern makes `$` the end of a line anyway.
-    let multiline = pattern.starts_with("(?")
+    let multiline = multiline || pattern.starts_with("(?")
         && pattern.split(')').next().is_some_and(|f| f.contains('m') && !f.contains(':'));
     while let Some(c) = chars.next() {
         match c {

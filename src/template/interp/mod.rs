@@ -120,7 +120,7 @@ impl<'t> Interp<'t> {
         self.blocks = blocks;
         self.leave(saved);
         result?;
-        sink.finish(self, &program.source.text)
+        sink.finish(&program.source.text)
     }
 
     /// Renders a template file to text.

@@ -111,9 +111,9 @@ fn together(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
 }
 
 fn random_choice(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
-    let all = items_lookup(interp, call)?;
+    let all = call.values(interp)?;
     let i = Random::new(None).below(all.len() as u64) as usize;
-    Ok(all.get(i).cloned().into_iter().collect())
+    Ok(all.get(i).cloned().map(V::Val).into_iter().collect())
 }
 
 fn subelements(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
@@ -140,7 +140,26 @@ fn subelements(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
         ),
         other => other.clone(),
     };
-    Ok(values(pairs_with_members(&over, &path, skip)?))
+    let mut pairs = pairs_with_members(&over, &path, skip)?;
+    // The lookup, unlike the filter, takes the list out of the item.
+    for pair in &mut pairs {
+        if let Some([item, member]) = pair.as_list() {
+            *pair = Value::list(vec![without(item, &path), member.clone()]);
+        }
+    }
+    Ok(values(pairs))
+}
+
+/// Returns the item without the member under a path.
+fn without(item: &Value, path: &[String]) -> Value {
+    let (Value::Map(map), Some((first, rest))) = (item, path.split_first()) else { return item.clone() };
+    let mut map = (**map).clone();
+    if rest.is_empty() {
+        map.remove(first);
+    } else if let Some(inner) = map.get(first).map(|v| without(v, rest)) {
+        map.insert(first.as_str(), inner);
+    }
+    Value::map(map)
 }
 
 /// The longest sequence.
