@@ -147,7 +147,7 @@ pub struct OutputArgs {
     /// Write the HTML report to this file instead of the state directory.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write no HTML report.
+    /// Write no HTML report; the environment variable XPLAY_NO_REPORT does the same.
     #[arg(long, conflicts_with = "report")]
     pub no_report: bool,
 }
@@ -269,7 +269,7 @@ pub struct RehearseArgs {
     pub shell: Option<String>,
     /// How hosts get their root: namespaces or chroot; the first that works here by default.
     #[arg(long, value_name = "WAY", hide_short_help = true)]
-    pub roots: Option<RootsArg>,
+    pub root_mode: Option<RootModeArg>,
     /// Only hosts that also match this pattern.
     #[arg(short, long, value_name = "PATTERN")]
     pub limit: Vec<String>,
@@ -285,7 +285,7 @@ pub struct RehearseArgs {
 
 /// How a rehearsal host gets its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RootsArg {
+pub enum RootModeArg {
     Namespaces,
     Chroot,
 }

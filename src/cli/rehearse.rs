@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::args::{ColorWhen, RehearseArgs, RootsArg};
+use super::args::{ColorWhen, RehearseArgs, RootModeArg};
 use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
@@ -105,9 +105,9 @@ fn cluster_options(args: &RehearseArgs, config: &Config) -> Result<ClusterOption
     Ok(ClusterOptions {
         site,
         dir: args.keep.as_ref().map(|dir| config.env.path(&dir.to_string_lossy(), None)),
-        mode: args.roots.map(|roots| match roots {
-            RootsArg::Namespaces => RootMode::Namespaces,
-            RootsArg::Chroot => RootMode::Chroot,
+        mode: args.root_mode.map(|way| match way {
+            RootModeArg::Namespaces => RootMode::Namespaces,
+            RootModeArg::Chroot => RootMode::Chroot,
         }),
         faults: args.fault.iter().flat_map(|f| f.split(',')).map(fault).collect::<Result<_, _>>()?,
         ..ClusterOptions::default()

@@ -282,7 +282,7 @@ pub fn output(
 ) -> OutputSettings {
     let report = match &args.report {
         Some(path) => ReportTo::File(config.env.path(&path.to_string_lossy(), None)),
-        None if args.no_report => ReportTo::Nowhere,
+        None if args.no_report || config.env.get("XPLAY_NO_REPORT").is_some() => ReportTo::Nowhere,
         None => reports_dir(config).map_or(ReportTo::Nowhere, ReportTo::Directory),
     };
     let both = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
@@ -426,5 +426,6 @@ mod tests {
         assert_eq!(report(&[("XDG_STATE_HOME", "/s")], &[]), ReportTo::Directory("/s/xplay/reports".into()));
         assert_eq!(report(&[], &["--report", "/r.html"]), ReportTo::File("/r.html".into()));
         assert_eq!(report(&[], &["--no-report"]), ReportTo::Nowhere);
+        assert_eq!(report(&[("XPLAY_NO_REPORT", "1")], &[]), ReportTo::Nowhere);
     }
 }
