@@ -31,10 +31,7 @@ fn scopes(templar: &Templar) -> HashMap<String, Arc<dyn Scope>> {
 }
 
 fn outcome(templar: &Templar, template: &str, scope: &Arc<dyn Scope>) -> String {
-    let tree = match templar.compile_str(template, None) {
-        Ok(tree) => tree,
-        Err(_) => return "error: syntax".to_string(),
-    };
+    let Ok(tree) = templar.compile_str(template, None) else { return "error: syntax".to_string() };
     match templar.render(&tree, scope) {
         Ok(value) => value.repr(),
         Err(e) if e.is_undefined() => "error: undefined".to_string(),

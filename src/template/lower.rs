@@ -285,7 +285,9 @@ impl Lower {
                 Kind::Var(v.id.into())
             }
             ast::Expr::Const(c) => Kind::Const(match (constant(&c.value), self.keep && self.in_variable) {
-                (Value::Str(text), true) => self.as_written(at_of(c.span())).map_or(Value::Str(text), Value::str),
+                (Value::Str(text), true) => {
+                    self.as_written(at_of(c.span())).map_or(Value::Str(text), Value::str)
+                }
                 (value, _) => value,
             }),
             ast::Expr::Slice(s) => Kind::Slice(
@@ -339,13 +341,10 @@ impl Lower {
             let mut chars = rest[1..].char_indices();
             let end = loop {
                 match chars.next()? {
-                    (_, '\\') => match chars.next()?.1 {
-                        c if c == quote => out.push(c),
-                        c => {
-                            out.push('\\');
-                            out.push(c);
-                        }
-                    },
+                    (_, '\\') => {
+                        out.push('\\');
+                        out.push(chars.next()?.1);
+                    }
                     (i, c) if c == quote => break i + 1,
                     (_, c) => out.push(c),
                 }

@@ -79,22 +79,19 @@ fn translate(pattern: &str, multiline: bool) -> String {
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;
     // `(?m)` in the pattern makes `$` the end of a line anyway.
-    let multiline = multiline || pattern.starts_with("(?")
-        && pattern.split(')').next().is_some_and(|f| f.contains('m') && !f.contains(':'));
+    let multiline = multiline
+        || pattern.starts_with("(?")
+            && pattern.split(')').next().is_some_and(|f| f.contains('m') && !f.contains(':'));
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {
                 Some('Z') if !in_class => out.push_str("\\z"),
                 Some(d) if d.is_alphanumeric() || d.is_ascii_punctuation() => {
                     // Python takes an escaped sign for the sign; letters keep their meaning.
-                    if "\"'#@!%&,/:;<=>_`~ ".contains(d) && !"<>".contains(d) {
-                        out.push(d);
-                    } else if d == '<' || d == '>' {
-                        out.push(d);
-                    } else {
+                    if !"\"'#@!%&,/:;<=>_`~".contains(d) {
                         out.push('\\');
-                        out.push(d);
                     }
+                    out.push(d);
                 }
                 Some(d) => out.push(d),
                 None => out.push('\\'),
@@ -106,7 +103,7 @@ fn translate(pattern: &str, multiline: bool) -> String {
                 if ahead == "?P=" {
                     let name: String = chars.by_ref().skip(3).take_while(|c| *c != ')').collect();
                     out.pop();
-                    out.push_str(&format!("\\k<{name}>"));
+                    out.extend(["\\k<", &name, ">"]);
                 }
             }
             '[' if in_class => out.push_str("\\["),

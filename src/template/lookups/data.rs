@@ -5,8 +5,8 @@ use crate::template::error::{Fail, R};
 use crate::template::filters::lists::{Random, cartesian, flatten_into, items, longest_rows};
 use crate::template::filters::pairs_with_members;
 use crate::template::interp::Interp;
-use crate::template::runtime::V;
 use crate::template::python_format;
+use crate::template::runtime::V;
 use crate::value::{Map, Value};
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[
@@ -179,7 +179,8 @@ fn sequence(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         texts.push(String::new());
     }
     for text in texts {
-        let mut options: Vec<(String, String)> = named.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
+        let mut options: Vec<(String, String)> =
+            named.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
         options.extend(sequence_options(&text)?);
         let option = |name: &str| options.iter().rev().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
         let number = |name: &str| -> R<Option<i128>> {
@@ -195,7 +196,9 @@ fn sequence(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         let (count, end) = (number("count")?, number("end")?);
         let stride = number("stride")?;
         let (end, stride) = match (count, end) {
-            (Some(_), Some(_)) => return Err(Fail::failed("can't specify both count and end in with_sequence")),
+            (Some(_), Some(_)) => {
+                return Err(Fail::failed("can't specify both count and end in with_sequence"));
+            }
             (None, None) => return Err(Fail::failed("must specify count or end in with_sequence")),
             (Some(0), None) => continue,
             (Some(count), None) => {
