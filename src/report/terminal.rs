@@ -136,7 +136,7 @@ impl<W: Write + Send> Terminal<W> {
                     None if unreachable => format!("fatal: [{host}]: UNREACHABLE! => "),
                     None => format!("fatal: [{host}]: FAILED! => "),
                 };
-                let body = self.dump(&r.result, None);
+                let body = self.dump(&r.result, r.verbose_always.then_some(4));
                 self.say(RED, &format!("{head}{body}"))?;
                 if r.status == Status::Ignored { self.say(CYAN, "...ignoring") } else { Ok(()) }
             }
@@ -240,11 +240,7 @@ fn debug_members(result: &Map) -> Map {
         true => matches!(key, "msg" | "exception" | "warnings" | "deprecations"),
         false => !matches!(key, "changed" | "failed" | "skipped" | "invocation" | "skip_reason"),
     };
-    result
-        .iter()
-        .filter(|(k, _)| k.as_str().is_none_or(shown))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    result.iter().filter(|(k, _)| k.as_str().is_none_or(shown)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 fn label(r: &HostResult) -> String {
