@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::modules::{
     Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
 };
-use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError};
+use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
 use crate::value::Value;
 
 /// How often a long command is looked for again after its connection was lost, and how long to wait in between.
@@ -167,6 +167,12 @@ impl Execution<'_> {
                     let Some(source) = ran.get(*from) else {
                         return Err(Trouble::msg(format!("nothing was read for {}", path.display())));
                     };
+                    if source.truncated {
+                        return Err(Trouble::msg(format!(
+                            "the file for {} is too big to fetch",
+                            path.display()
+                        )));
+                    }
                     save(path, &source.stdout, *mode)?;
                     ran.push(Output::default());
                 }
@@ -189,7 +195,8 @@ impl Execution<'_> {
         if !run.long {
             return Ok(self.attempt(lease, exec).await?);
         }
-        exec = exec.durable(DurableId::new(&format!("{}-{index}", self.job))?);
+        let id = DurableId::new(&format!("{}-{index}", self.job))?;
+        exec = exec.durable(id.clone());
         let mut tries = 0;
         loop {
             match self.attempt(lease, exec.clone()).await {
@@ -210,8 +217,21 @@ impl Execution<'_> {
                     tokio::time::sleep(if tries == 1 { Duration::from_millis(200) } else { REATTACH_WAIT })
                         .await;
                 }
-                other => return Ok(other?),
+                other => {
+                    let output = other?;
+                    self.forget_job(lease, &id).await;
+                    return Ok(output);
+                }
             }
+        }
+    }
+
+    /// Removes what a finished long command left on its target. When that fails the next look there does it.
+    async fn forget_job(&self, lease: &mut Option<Lease>, id: &DurableId) {
+        if let Some(lease) = lease
+            && let Err(e) = durable::confirm(lease.session(), id).await
+        {
+            self.shared.emit(Event::Warning(format!("{}: {e}", self.host))).await;
         }
     }
 }

@@ -36,7 +36,7 @@ impl LocalFiles for TaskFiles {
 fn template_options(args: &Value) -> TemplateFileOptions {
     let mut options = TemplateFileOptions::default();
     let text = |name: &str| args.get(name).filter(|v| !v.is_null()).map(Value::to_text);
-    let mut delimiter = |place: &mut String, name: &str| {
+    let delimiter = |place: &mut String, name: &str| {
         if let Some(given) = text(name) {
             *place = given;
         }

@@ -35,7 +35,7 @@ impl PlayRun<'_> {
             }
             match self.load(task, &include, &hosts[0], place) {
                 Ok((loaded, shown)) => {
-                    self.announce(task, &include, shown, &hosts).await;
+                    self.announce(&include, shown, &hosts).await;
                     ready.push((loaded, hosts));
                 }
                 Err(trouble) => {
@@ -55,11 +55,9 @@ impl PlayRun<'_> {
         flow
     }
 
-    async fn announce(&mut self, task: &Task, include: &Include, file: PathBuf, hosts: &[Host]) {
-        if matches!(task.action, Action::IncludeTasks(_)) {
-            for host in hosts {
-                self.recap.hosts.entry(host.clone()).or_default().ok += 1;
-            }
+    async fn announce(&mut self, include: &Include, file: PathBuf, hosts: &[Host]) {
+        for host in hosts {
+            self.recap.hosts.entry(host.clone()).or_default().ok += 1;
         }
         self.shared.emit(Event::Included { file, hosts: hosts.to_vec(), item: include.label.clone() }).await;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::Login;
+use crate::modules::words;
 use crate::playbook::Directives;
 use crate::template::{RenderError, Scope, Templar, Tree, Var};
 use crate::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
@@ -223,14 +224,16 @@ impl<'a> LoginReader<'a> {
 
 /// Takes what applies from arguments written for OpenSSH's client. Others are refused by name, never ignored.
 fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginError> {
-    let mut words = args.split_whitespace().map(|w| w.trim_matches(['"', '\'']));
+    let words = words::split(args)
+        .map_err(|e| LoginError::Bad(format!("ssh arguments of host {}: {e}: {args}", spec.host)))?;
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        let (flag, mut value) = match word.get(..2) {
-            Some(flag @ ("-o" | "-i" | "-p" | "-l" | "-J")) => (flag, word[2..].to_string()),
-            _ => (word, String::new()),
+        let (flag, mut value) = match word.split_at_checked(2) {
+            Some((flag @ ("-o" | "-i" | "-p" | "-l" | "-J"), value)) => (flag, value.to_string()),
+            _ => (word.as_str(), String::new()),
         };
         if value.is_empty() && matches!(flag, "-o" | "-i" | "-p" | "-l" | "-J") {
-            value = words.next().unwrap_or_default().to_string();
+            value = words.next().unwrap_or_default();
         }
         let bad = || {
             LoginError::Bad(format!("ssh argument \"{flag} {value}\" of host {} is not supported", spec.host))
@@ -250,10 +253,11 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
                             _ => HostKeyPolicy::Strict,
                         }
                     }
-                    "userknownhostsfile" if setting == "/dev/null" => {
-                        spec.known_hosts = vec![PathBuf::from("/dev/null")]
+                    "userknownhostsfile" => {
+                        spec.known_hosts = setting.split_whitespace().map(expand_home).collect();
                     }
-                    "userknownhostsfile" => spec.known_hosts = setting.split(',').map(expand_home).collect(),
+                    // A spec with files of its own reads no others.
+                    "globalknownhostsfile" if setting == "/dev/null" => {}
                     "identityfile" => spec.keys.push(expand_home(setting)),
                     "port" => spec.port = setting.parse().map_err(|_| bad())?,
                     "user" => spec.user = Some(setting.to_string()),

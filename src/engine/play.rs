@@ -256,6 +256,19 @@ impl<'a> PlayRun<'a> {
             self.number(&task.directives.throttle, &scope)
         });
         let at_once = throttle.filter(|t| *t > 0.0).map_or(forks, |t| forks.min(t as usize).max(1));
+        let mut results = Vec::with_capacity(hosts.len());
+        if super::actions::is_immediate(task) {
+            // Nothing is waited for: in order, without a worker for each.
+            for host in hosts {
+                let scope = self.scope(task, host);
+                let job =
+                    Job { shared: self.shared.clone(), task: task.clone(), header: header.clone(), scope };
+                let result = Box::pin(job.run()).await;
+                self.report(task, header, host, &result).await;
+                results.push((host.clone(), result));
+            }
+            return results;
+        }
         let permits = Arc::new(Semaphore::new(at_once));
         let mut workers = JoinSet::new();
         for host in hosts {
@@ -271,7 +284,6 @@ impl<'a> PlayRun<'a> {
                 (host, job.run().await)
             });
         }
-        let mut results = Vec::with_capacity(hosts.len());
         while let Some(joined) = workers.join_next().await {
             let Ok((host, result)) = joined else { continue };
             self.report(task, header, &host, &result).await;
@@ -460,7 +472,7 @@ impl<'a> PlayRun<'a> {
         hosts: Vec<Host>,
         place: Place,
     ) -> Flow {
-        // Conditions of meta tasks that act on the play are asked on the first host only, as in Ansible.
+        self.shared.emit(Event::TaskStarted(header.clone())).await;
         let mut acting = Vec::new();
         let mut idle = Vec::new();
         for host in hosts {

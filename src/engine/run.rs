@@ -206,20 +206,20 @@ impl Whole {
         }
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
-        self.shared.emit(Event::PlayStarted { name, hosts: hosts.clone() }).await;
         if hosts.is_empty() {
+            self.shared.emit(Event::PlayStarted { name, hosts }).await;
             self.shared.emit(Event::NoHostsMatched).await;
             return Ok(true);
         }
         let hosts: Vec<Host> = hosts.into_iter().filter(|h| !self.gone.contains(h)).collect();
         if hosts.is_empty() {
-            self.shared.emit(Event::NoHostsLeft).await;
             return Ok(false);
         }
         let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
         for batch in batches(&hosts, &sizes)
             .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?
         {
+            self.shared.emit(Event::PlayStarted { name: name.clone(), hosts: batch.clone() }).await;
             if !self.batch(play, &vars, &batch).await? {
                 return Ok(false);
             }
@@ -296,11 +296,8 @@ impl Whole {
             }
             Some(Stop::Play | Stop::Batch) | None => {}
         }
-        if lost == batch.len() {
-            self.shared.emit(Event::NoHostsLeft).await;
-            return Ok(false);
-        }
-        Ok(true)
+        // When a whole batch is lost the rest of the run is left alone.
+        Ok(lost < batch.len())
     }
 
     fn prompts(&self, play: &Play) -> VarMap {

@@ -11,7 +11,9 @@ impl Sections {
         for line in String::from_utf8_lossy(stdout).lines() {
             if let Some(name) = line.strip_prefix('@') {
                 sections.push((name.to_string(), Vec::new()));
-            } else if let Some((_, lines)) = sections.last_mut() {
+            } else if !line.is_empty()
+                && let Some((_, lines)) = sections.last_mut()
+            {
                 lines.push(line.strip_prefix(' ').unwrap_or(line).to_string());
             }
         }

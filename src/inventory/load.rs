@@ -165,7 +165,7 @@ fn read_yaml(builder: &mut Builder<'_>, path: &Path) {
                 Some(node) if !node.is_null() => builder.errors.push(
                     Diagnostic::error(
                         "XP0506",
-                        format!("an inventory is a mapping of groups, not a {}", node.type_name()),
+                        format!("an inventory is a mapping of groups, not {}", node.described()),
                     )
                     .at(node.span, "expected a group and a colon"),
                 ),
@@ -194,14 +194,28 @@ fn read_document(builder: &mut Builder<'_>, node: &Node) {
 
 /// A file without extension: YAML when it is a mapping, else ini.
 fn read_unnamed(builder: &mut Builder<'_>, path: &Path) {
-    if let Ok(parsed) = parse_yaml(builder.sources, builder.templar, path)
-        && let Some(node) = parsed.documents.first().filter(|n| n.is_map())
-    {
-        builder.warnings.extend(parsed.warnings.iter().cloned());
-        read_document(builder, node);
-        return;
+    match parse_yaml(builder.sources, builder.templar, path) {
+        Ok(parsed) => {
+            if let Some(node) = parsed.documents.first().filter(|n| n.is_map()) {
+                builder.warnings.extend(parsed.warnings.iter().cloned());
+                read_document(builder, node);
+                return;
+            }
+        }
+        Err(diagnostic) if looks_like_yaml(path) => {
+            builder.errors.push(diagnostic);
+            return;
+        }
+        Err(_) => {}
     }
     read_ini(builder, path);
+}
+
+/// Whether the first line that says something could only be YAML.
+fn looks_like_yaml(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with(['#', ';']));
+    first.is_some_and(|line| line == "---" || line.ends_with(':'))
 }
 
 fn read_ini(builder: &mut Builder<'_>, path: &Path) {

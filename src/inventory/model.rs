@@ -330,14 +330,15 @@ impl Inventory {
         }
         if parent == child || self.descendants(child).contains(&parent) {
             let (parent, child) = (&self.group(parent).name, &self.group(child).name);
-            let message = if parent == child {
-                format!("the group `{child}` cannot be its own child")
+            let (message, label) = if parent == child {
+                (format!("the group `{child}` cannot be its own child"), "the group itself".to_owned())
             } else {
-                format!("the groups `{parent}` and `{child}` contain each other")
+                let label = format!("`{child}` is already above `{parent}`");
+                (format!("the groups `{parent}` and `{child}` contain each other"), label)
             };
             let mut diagnostic = Diagnostic::error("XP0507", message);
             if let Some(span) = span {
-                diagnostic = diagnostic.at(span, format!("`{child}` is already above `{parent}`"));
+                diagnostic = diagnostic.at(span, label);
             }
             return Err(diagnostic);
         }

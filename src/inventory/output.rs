@@ -202,7 +202,7 @@ pub fn raw_value(tree: &Tree) -> Value {
     }
 }
 
-/// JSON as Python writes it with sorted keys, an indentation of 4 and ASCII only.
+/// JSON as Python writes it with sorted keys and an indentation of 4.
 fn python_json(value: &Value) -> String {
     let mut out = String::new();
     write_json(value, 0, &mut out);
@@ -264,12 +264,10 @@ fn write_json_text(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            ' '..='~' => out.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
             }
+            c => out.push(c),
         }
     }
     out.push('"');

@@ -13,7 +13,13 @@ use crate::value::{Map, Value, from_json};
 pub(super) fn read(builder: &mut Builder<'_>, path: &Path) {
     let Some(listed) = run(builder, path, &["--list"]) else { return };
     let Some(groups) = listed.as_map().cloned() else {
-        fail(builder, path, "--list", &format!("printed a {}, not a mapping", listed.type_name()), "");
+        fail(
+            builder,
+            path,
+            "--list",
+            &format!("printed something of type `{}`, not a mapping", listed.type_name()),
+            "",
+        );
         return;
     };
     let mut meta: Option<Value> = None;
@@ -46,9 +52,13 @@ fn group(builder: &mut Builder<'_>, path: &Path, name: &str, data: &Value, hosts
         return match data.as_list() {
             Some(list) => add_hosts(builder, group, list, hosts),
             None if data.is_null() => {}
-            None => {
-                fail(builder, path, "--list", &format!("the group `{name}` is a {}", data.type_name()), "")
-            }
+            None => fail(
+                builder,
+                path,
+                "--list",
+                &format!("the group `{name}` is of type `{}`", data.type_name()),
+                "",
+            ),
         };
     };
     if !["hosts", "vars", "children"].iter().any(|k| members.contains(k)) {
@@ -75,8 +85,10 @@ fn group(builder: &mut Builder<'_>, path: &Path, name: &str, data: &Value, hosts
             }
             (Some(section @ ("hosts" | "vars" | "children")), other) if !other.is_null() => {
                 let wanted = if section == "vars" { "mapping" } else { "list" };
-                let reason =
-                    format!("`{section}` of the group `{name}` is a {}, not a {wanted}", other.type_name());
+                let reason = format!(
+                    "`{section}` of the group `{name}` is of type `{}`, not a {wanted}",
+                    other.type_name()
+                );
                 fail(builder, path, "--list", &reason, "");
             }
             _ => {}

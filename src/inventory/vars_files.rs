@@ -16,9 +16,11 @@ use crate::yaml::{self, Parsed};
 pub struct VarFiles {
     templar: Templar,
     sources: SourceMap,
-    known: Mutex<HashMap<(PathBuf, &'static str, Arc<str>), Loaded>>,
+    known: Mutex<HashMap<Key, Loaded>>,
 }
 
+/// Directory, folder, name of the host or group.
+type Key = (PathBuf, &'static str, Arc<str>);
 type Loaded = Result<Arc<[(PathBuf, VarMap)]>, Vec<Diagnostic>>;
 
 /// Where a layer of variables comes from, weakest first as they apply.
@@ -239,7 +241,7 @@ pub fn load_vars_file(
         errors.push(
             Diagnostic::error(
                 "XP0512",
-                format!("a file of variables holds a mapping, not a {}", node.type_name()),
+                format!("a file of variables holds a mapping, not {}", node.described()),
             )
             .at(node.span, "expected `name: value`"),
         );

@@ -19,7 +19,7 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node) {
 fn read_group(builder: &mut Builder<'_>, name: &Node, data: &Node) -> Option<GroupId> {
     let Some(text) = name.as_str() else {
         builder.errors.push(
-            Diagnostic::error("XP0506", format!("the name of a group is a text, not a {}", name.type_name()))
+            Diagnostic::error("XP0506", format!("the name of a group is a text, not {}", name.described()))
                 .at(name.span, "not a text")
                 .help("put it in quotes"),
         );
@@ -27,11 +27,8 @@ fn read_group(builder: &mut Builder<'_>, name: &Node, data: &Node) -> Option<Gro
     };
     if !data.is_map() && !data.is_null() {
         builder.errors.push(
-            Diagnostic::error(
-                "XP0506",
-                format!("the group `{text}` is a mapping, not a {}", data.type_name()),
-            )
-            .at(data.span, "expected `hosts:`, `children:` or `vars:`"),
+            Diagnostic::error("XP0506", format!("the group `{text}` is a mapping, not {}", data.described()))
+                .at(data.span, "expected `hosts:`, `children:` or `vars:`"),
         );
         return None;
     }
@@ -84,7 +81,7 @@ fn read_section(builder: &mut Builder<'_>, group: GroupId, section: &str, value:
 
 fn not_a_mapping(builder: &mut Builder<'_>, section: &str, value: &Node) {
     let mut diagnostic =
-        Diagnostic::error("XP0506", format!("`{section}` is a mapping, not a {}", value.type_name()))
+        Diagnostic::error("XP0506", format!("`{section}` is a mapping, not {}", value.described()))
             .at(value.span, "expected a mapping");
     if value.is_list() {
         diagnostic = diagnostic.help(match section {
@@ -111,7 +108,7 @@ fn read_child(builder: &mut Builder<'_>, parent: GroupId, name: &Node, data: &No
 fn read_host(builder: &mut Builder<'_>, group: GroupId, name: &Node, data: Option<&Node>) {
     let Some(text) = name.as_str() else {
         builder.errors.push(
-            Diagnostic::error("XP0506", format!("the name of a host is a text, not a {}", name.type_name()))
+            Diagnostic::error("XP0506", format!("the name of a host is a text, not {}", name.described()))
                 .at(name.span, "not a text")
                 .help("put it in quotes"),
         );
@@ -130,7 +127,7 @@ fn read_host(builder: &mut Builder<'_>, group: GroupId, name: &Node, data: Optio
             builder.errors.push(
                 Diagnostic::error(
                     "XP0506",
-                    format!("the variables of `{text}` are a mapping, not a {}", data.type_name()),
+                    format!("the variables of `{text}` are a mapping, not {}", data.described()),
                 )
                 .at(data.span, "expected `name: value`"),
             );

@@ -39,6 +39,11 @@ pub fn found(call: &Call, seen: &Seen, path_arg: &str) -> Result<Found, Failure>
         if stat.kind == FileKind::Dir {
             return Err(Failure::new(format!("Path {shown} is a directory !")).with("rc", 256));
         }
+        let arrived = content.as_ref().map_or(0, Vec::len) as u64;
+        if arrived < stat.size {
+            let size = stat.size;
+            return Err(Failure::new(format!("cannot edit {shown}: {arrived} of {size} bytes arrived")));
+        }
         if stat.kind != FileKind::File {
             return Err(Failure::new(format!("Path {shown} is no regular file")));
         }

@@ -18,7 +18,7 @@ mod call;
 mod check;
 mod local;
 mod registry;
-mod words;
+pub mod words;
 mod attrs;
 mod text;
 mod write;

@@ -38,7 +38,15 @@ impl Module for Slurp {
             Some(stat) if stat.kind == FileKind::Dir => {
                 return Err(Failure::new(format!("source is a directory and must be a file: {src}")));
             }
-            Some(_) => {}
+            Some(stat) => {
+                let arrived = report.content.as_ref().map_or(0, Vec::len) as u64;
+                if arrived < stat.size {
+                    return Err(Failure::new(format!(
+                        "cannot read {src}: {arrived} of {} bytes arrived",
+                        stat.size
+                    )));
+                }
+            }
         }
         let mut result = Map::new();
         result.insert("content", STANDARD.encode(report.content.unwrap_or_default()));

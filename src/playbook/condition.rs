@@ -20,10 +20,10 @@ pub(super) fn without_brackets(text: &str) -> Result<Option<String>, ()> {
         if rest.starts_with("{{") {
             let end = closing(rest).ok_or(())?;
             let inner = rest[2..end].trim().trim_start_matches('-').trim_end_matches('-').trim();
-            out.push_str(&match quote {
-                Some(q) => format!("{q} ~ ({inner}) ~ {q}"),
-                None => format!("({inner})"),
-            });
+            match quote {
+                Some(q) => out.extend([&format!("{q} ~ ("), inner, &format!(") ~ {q}")]),
+                None => out.extend(["(", inner, ")"]),
+            }
             rest = &rest[end + 2..];
             continue;
         }

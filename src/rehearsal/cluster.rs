@@ -182,6 +182,13 @@ fn start_in(
         list.push(Host::open(*plan, host_dir, door, sshd::config(host_key))?);
     }
     keys::write_client_files(dir, &format!("xplay rehearsal, site {site}"), &access)?;
+    let variables = dir.join("group_vars/management.yml");
+    if !variables.exists() {
+        let text = emulation::site_variables(site);
+        fs::create_dir_all(dir.join("group_vars"))
+            .and_then(|()| fs::write(&variables, text))
+            .map_err(RehearsalError::file("write", &variables))?;
+    }
     let listener = control::listen(&management_root)?;
     let hosts = Arc::new(Hosts {
         site,

@@ -22,10 +22,7 @@ pub(super) const NO_DELAYS: &str = "etc/xcat/rehearsal/no-delays";
 
 /// Puts the emulated xCAT with its tables, commands and media on the management node's disk.
 pub(super) fn seed(root: &Path, site: Site) -> io::Result<()> {
-    let emulated = match site {
-        Site::El9 => xcat::Site::El9,
-        Site::Seed => xcat::Site::Seed,
-    };
+    let emulated = emulated(site);
     xcat::seed(root, emulated)?;
     for (name, dir) in xcat::COMMANDS {
         let script = format!("#!/bin/sh\nexec /{PROGRAM} {COMMAND} {name} \"$@\"\n");
@@ -50,6 +47,37 @@ pub(super) fn seed(root: &Path, site: Site) -> io::Result<()> {
     // A later release, for the update of service nodes.
     xcat::write_xcat_tarballs(&media.join("update"), &next_version(version))?;
     Ok(())
+}
+
+/// What the rehearsal's site would write into its group_vars: the media that it has, and short times.
+pub(super) fn site_variables(site: Site) -> String {
+    let emulated = emulated(site);
+    let (os, arch) = emulated.os_arch();
+    let version = emulated.xcat_version();
+    format!(
+        "---\n\
+         # The rehearsal's site: what a real site writes for itself.\n\
+         xcat_osvers: {os}\n\
+         xcat_osarch: {arch}\n\
+         xcat_isos: [/{MEDIA}/{os}-{arch}.iso]\n\
+         xcat_core_tarball: /{MEDIA}/xcat-core-{version}-linux.tar.gz\n\
+         xcat_dep_tarball: /{MEDIA}/xcat-dep-{version}-linux.tar.gz\n\
+         xcat_packages: [strace]\n\
+         xcat_exclusions: [./usr/share/doc*]\n\
+         xcat_nfs_hybrid: true\n\
+         # Emulated nodes boot in seconds.\n\
+         xcat_boot_interval: 1\n\
+         xcat_boot_timeout: 20\n\
+         xcat_boot_status_grace: 5\n\
+         xcat_verify_delay: 1\n"
+    )
+}
+
+fn emulated(site: Site) -> xcat::Site {
+    match site {
+        Site::El9 => xcat::Site::El9,
+        Site::Seed => xcat::Site::Seed,
+    }
 }
 
 /// The version after this one: its last number grows.

@@ -78,10 +78,11 @@ async fn converse(running: Running, input: OwnedFd, mut output: File) -> io::Res
         feed(&mut stdin, &content).await;
         stdin = None;
     }
-    loop {
+    let mut stdout_open = true;
+    while stdout_open || stderr.is_some() {
         tokio::select! {
-            count = stdout.read(&mut from_host) => match count? {
-                0 => break,
+            count = stdout.read(&mut from_host), if stdout_open => match count? {
+                0 => stdout_open = false,
                 count => output.write_all(&from_host[..count]).and_then(|()| output.flush())?,
             },
             count = read_some(&mut stderr, &mut from_stderr), if stderr.is_some() => match count? {

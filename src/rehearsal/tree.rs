@@ -147,7 +147,8 @@ fn system_files(site: Site, host: &HostPlan) -> Vec<(&'static str, u32, String)>
             "etc/profile",
             0o644,
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\n\
-             for f in /etc/profile.d/*.sh; do [ -r \"$f\" ] && . \"$f\"; done\nunset f\n"
+             for f in /etc/profile.d/*.sh; do [ -r \"$f\" ] && . \"$f\"; done\nunset f\n\
+             [ -z \"${PS1-}\" ] || PS1=\"[root@$(hostname) rehearsal]# \"\n"
                 .into(),
         ),
         ("etc/redhat-release", 0o644, release.clone()),

@@ -136,7 +136,7 @@ impl<W: Write + Send> Terminal<W> {
                     None if unreachable => format!("fatal: [{host}]: UNREACHABLE! => "),
                     None => format!("fatal: [{host}]: FAILED! => "),
                 };
-                let body = self.dump(&r.result, None);
+                let body = self.dump(&r.result, r.verbose_always.then_some(4));
                 self.say(RED, &format!("{head}{body}"))?;
                 if r.status == Status::Ignored { self.say(CYAN, "...ignoring") } else { Ok(()) }
             }
@@ -148,17 +148,6 @@ impl<W: Write + Send> Terminal<W> {
                 let body = self.dump(&r.result, None);
                 self.say(BRIGHT_RED, &format!("fatal: [{host}]: LOST! => {body}"))
             }
-        }
-    }
-
-    /// The items of a loop said it already, unless the task as a whole is worse or was skipped as one.
-    fn loop_summary_is_silent(&self, r: &HostResult) -> bool {
-        match r.status {
-            Status::Ok | Status::Changed => true,
-            Status::Skipped => {
-                r.result.get("results").and_then(Value::as_list).is_some_and(|l| !l.is_empty())
-            }
-            Status::Ignored | Status::Failed | Status::Unreachable | Status::Lost => false,
         }
     }
 
@@ -251,11 +240,7 @@ fn debug_members(result: &Map) -> Map {
         true => matches!(key, "msg" | "exception" | "warnings" | "deprecations"),
         false => !matches!(key, "changed" | "failed" | "skipped" | "invocation" | "skip_reason"),
     };
-    result
-        .iter()
-        .filter(|(k, _)| k.as_str().is_none_or(shown))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    result.iter().filter(|(k, _)| k.as_str().is_none_or(shown)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 fn label(r: &HostResult) -> String {

@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use super::lower::{self, Syntax, SyntaxFail};
+use super::lower::{self, Backslashes, Syntax, SyntaxFail};
 use super::source::Source;
 use super::tree::{Expr, Template, Tree, TreeKind};
 use super::{Templar, has_markers};
 use crate::diag::{Diagnostic, Span};
 use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeValue, Tag};
-
-/// The syntax of templates in YAML values.
-pub(super) fn value_syntax() -> Syntax {
-    Syntax::default()
-}
 
 impl Templar {
     /// Compiles a value of a project file. Texts under `!unsafe` and texts without markers stay as they are.
@@ -149,7 +144,7 @@ impl Templar {
         node: Option<&Node>,
     ) -> Result<Arc<Template>, Diagnostic> {
         let source = Arc::new(Source { text: text.clone(), span, node: node.cloned() });
-        let program = lower::program(source.clone(), &value_syntax())
+        let program = lower::program(source.clone(), &Syntax::default(), Backslashes::Keep)
             .map_err(|fail| self.syntax_diagnostic(&source, *fail))?;
         Ok(Arc::new(Template { text: text.clone(), span, program: Arc::new(program) }))
     }

@@ -81,7 +81,8 @@ impl Templar {
             let name = self.render(key, scope)?;
             let Some(name) = Key::from_value(&name) else {
                 let message = format!("a key must be a text or number, not a {}", name.type_name());
-                return Err(self.fail(Fail::failed(message).through("in this key", key.span), scope));
+                let fail = Fail::failed(message).through("in this key", key.span);
+                return Err(self.fail(*fail, scope));
             };
             map.insert(name, self.render(value, scope)?);
         }
@@ -147,10 +148,10 @@ impl Templar {
         run: impl FnOnce(&mut Interp<'_>) -> R<T>,
     ) -> Result<T, RenderError> {
         let mut interp = Interp::new(self, scope);
-        run(&mut interp).map_err(|fail| self.fail(fail, scope))
+        run(&mut interp).map_err(|fail| self.fail(*fail, scope))
     }
 
-    pub(super) fn fail(&self, mut fail: Box<Fail>, scope: &Arc<dyn Scope>) -> RenderError {
+    pub(super) fn fail(&self, mut fail: Fail, scope: &Arc<dyn Scope>) -> RenderError {
         if let (RenderErrorKind::Undefined { name }, None) = (&fail.kind, &fail.help)
             && fail.message == format!("'{name}' is undefined")
         {

@@ -115,7 +115,7 @@ impl Fail {
         }
     }
 
-    pub fn into_error(self: Box<Self>, sources: &SourceMap) -> RenderError {
+    pub fn into_error(self, sources: &SourceMap) -> RenderError {
         let mut diagnostic = Diagnostic::error(self.code(), self.message.clone());
         if let Some((source, at)) = &self.at {
             match source.span_of(sources, *at) {

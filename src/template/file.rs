@@ -9,7 +9,7 @@ use super::engine::candidates;
 use super::error::{Fail, R, RenderError, RenderErrorKind};
 use super::interp::NOT_FOUND;
 use super::ir::Program;
-use super::lower::{self, Syntax};
+use super::lower::{self, Backslashes, Syntax};
 use super::source::Source;
 use super::{Scope, SearchPath, Templar, Var};
 use crate::diag::Span;
@@ -141,7 +141,7 @@ impl Templar {
         let body: Arc<str> = text[skip..].into();
         let span = Span { file, start: u32::try_from(skip).unwrap_or(u32::MAX), end };
         let source = Arc::new(Source { text: body, span: Some(span), node: None });
-        let program = lower::program(source.clone(), &syntax).map_err(|fail| {
+        let program = lower::program(source.clone(), &syntax, Backslashes::Escape).map_err(|fail| {
             let diagnostic = self.syntax_diagnostic(&source, *fail);
             let mut out = Fail::new(RenderErrorKind::Syntax, diagnostic.message.clone());
             for label in diagnostic.labels {

@@ -78,12 +78,21 @@ pub(super) struct SyntaxFail {
 
 type L<T> = Result<T, Box<SyntaxFail>>;
 
+/// How backslashes in the strings of `{{ }}` are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backslashes {
+    /// As escapes: in template files.
+    Escape,
+    /// As they stand: in YAML values, where Ansible doubles them before parsing.
+    Keep,
+}
+
 /// Compiles template text.
-pub(super) fn program(source: Arc<Source>, syntax: &Syntax) -> L<Program> {
+pub(super) fn program(source: Arc<Source>, syntax: &Syntax, backslashes: Backslashes) -> L<Program> {
     let config = syntax.config().map_err(|e| from_parser(&source.text, e))?;
     let text = source.text.clone();
     let root = parse(&text, "<template>", config).map_err(|e| from_parser(&text, e))?;
-    let mut lower = Lower::default();
+    let mut lower = Lower { keep: backslashes == Backslashes::Keep, text: text.clone(), ..Lower::default() };
     let body = match &root {
         ast::Stmt::Template(t) => lower.body(&t.children)?,
         other => lower.body(std::slice::from_ref(other))?,
@@ -141,6 +150,10 @@ const TAKES_TEST: &[(&str, usize)] = &[("select", 0), ("reject", 0), ("selectatt
 
 #[derive(Default)]
 struct Lower {
+    text: Arc<str>,
+    /// Strings inside of `{{ }}` keep their backslashes.
+    keep: bool,
+    in_variable: bool,
     blocks: HashMap<Arc<str>, Arc<Vec<Stmt>>>,
     mutates: bool,
     extends: bool,
@@ -159,7 +172,10 @@ impl Lower {
             ast::Stmt::Template(t) => Stmt::Group(self.body(&t.children)?),
             ast::Stmt::EmitRaw(raw) => Stmt::Text(raw.raw.into()),
             ast::Stmt::EmitExpr(e) => {
-                let mut node = self.expr(&e.expr)?;
+                self.in_variable = true;
+                let node = self.expr(&e.expr);
+                self.in_variable = false;
+                let mut node = node?;
                 node.at = at_of(e.span());
                 Stmt::Emit(node)
             }
@@ -268,7 +284,12 @@ impl Lower {
                 }
                 Kind::Var(v.id.into())
             }
-            ast::Expr::Const(c) => Kind::Const(constant(&c.value)),
+            ast::Expr::Const(c) => Kind::Const(match (constant(&c.value), self.keep && self.in_variable) {
+                (Value::Str(text), true) => {
+                    self.as_written(at_of(c.span())).map_or(Value::Str(text), Value::str)
+                }
+                (value, _) => value,
+            }),
             ast::Expr::Slice(s) => Kind::Slice(
                 self.boxed(&s.expr)?,
                 Box::new([self.option(&s.start)?, self.option(&s.stop)?, self.option(&s.step)?]),
@@ -306,6 +327,31 @@ impl Lower {
             }
         };
         Ok(Node { kind, at: at_of(expr.span()) })
+    }
+
+    /// Returns the text of string literals without reading escapes.
+    fn as_written(&self, at: At) -> Option<String> {
+        let mut rest = self.text.get(at.start as usize..at.end as usize)?;
+        if !rest.contains('\\') {
+            return None;
+        }
+        let mut out = String::new();
+        while !rest.is_empty() {
+            let quote = rest.chars().next().filter(|c| "'\"".contains(*c))?;
+            let mut chars = rest[1..].char_indices();
+            let end = loop {
+                match chars.next()? {
+                    (_, '\\') => {
+                        out.push('\\');
+                        out.push(chars.next()?.1);
+                    }
+                    (i, c) if c == quote => break i + 1,
+                    (_, c) => out.push(c),
+                }
+            };
+            rest = rest[end + 1..].trim_start();
+        }
+        Some(out)
     }
 
     fn binary(&mut self, b: &ast::BinOp<'_>) -> L<Kind> {

@@ -110,4 +110,6 @@ pub fn has_markers(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
 mod engine_tests;

@@ -284,7 +284,7 @@ fn every(interp: &mut Interp<'_>, v: V, args: VArgs, all: bool) -> R<V> {
 fn regex(v: &Value, args: ValueArgs, mode: MatchMode) -> R<bool> {
     let [pattern, ignorecase, multiline] = args.bind(["pattern", "ignorecase", "multiline"])?;
     let Some(text) = text_of(v) else {
-        return Ok(matches(&need(pattern, "pattern")?.to_text(), &v.to_text(), mode, false, false)?);
+        return matches(&need(pattern, "pattern")?.to_text(), &v.to_text(), mode, false, false);
     };
     matches(
         &need(pattern, "pattern")?.to_text(),
@@ -337,7 +337,7 @@ fn result(interp: &mut Interp<'_>, v: V, args: VArgs, member: &str, answer: fn(b
     };
     let mut any = false;
     if member == "changed"
-        && !own
+        && interp.member(&v, &Key::from("changed"))?.is_none()
         && let Some(results) = interp.member(&v, &Key::from("results"))?
         && results.is_list()
     {

@@ -146,6 +146,13 @@ impl Node {
         }
     }
 
+    /// Returns [`Node::type_name`] with its article.
+    pub fn described(&self) -> String {
+        let name = self.type_name();
+        let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {name}")
+    }
+
     /// Maps a byte range of [`Scalar::text`] into the file, to point into `{{ }}` for example. Where the text does
     /// not stand as such in the file, returns the whole value.
     pub fn content_span(&self, range: Range<usize>) -> Span {

@@ -39,7 +39,31 @@ fn steady(text: &str) -> String {
         r#""(delta|start|end|atime|ctime|mtime)": ("[^"]*"|[0-9.]+)|"(inode|dev|uid|gid)": [0-9]+"#,
     )
     .unwrap();
-    times.replace_all(text, "\"$1$3\": TIME").into_owned()
+    let text = times.replace_all(text, "\"$1$3\": TIME");
+    text.split("\n\n").map(in_order).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Sorts the results of one task by host: they come as they are ready.
+fn in_order(paragraph: &str) -> String {
+    let mut lines = paragraph.split_inclusive('\n');
+    let Some(banner) = lines.next().filter(|b| b.starts_with("TASK [") || b.starts_with("RUNNING HANDLER ["))
+    else {
+        return paragraph.to_string();
+    };
+    let mut results: Vec<String> = Vec::new();
+    for line in lines {
+        let begins =
+            ["ok: ", "changed: ", "skipping: ", "fatal: ", "failed: "].iter().any(|w| line.starts_with(w));
+        match results.last_mut() {
+            Some(last) if !begins => last.push_str(line),
+            _ => results.push(line.trim_end_matches('\n').to_string() + "\n"),
+        }
+    }
+    let host = |r: &String| {
+        r.split_once('[').and_then(|(_, r)| r.split_once([']', ' '])).map(|(h, _)| h.to_string())
+    };
+    results.sort_by_key(host);
+    format!("{banner}{}", results.concat())
 }
 
 #[test]

@@ -22,9 +22,9 @@ pub fn run(item: &ItemRun) -> Result<TaskResult, Trouble> {
             Truth::Unknown(u) => unknown = unknown.or(Some(u)),
             Truth::False => {
                 let msg = message(item, &["fail_msg", "msg"])?.unwrap_or_else(|| "Assertion failed".into());
-                let mut failure = Failure { result: Map::new(), ..Failure::new(msg.to_text()) };
-                failure = failure.with("assertion", text).with("evaluated_to", false);
-                return Err(failure.into());
+                let failure = Failure::new(msg.to_text()).with("assertion", text).with("evaluated_to", false);
+                let failed = TaskResult::from_trouble(failure.into());
+                return Ok(TaskResult { verbose_always: !quiet, ..failed });
             }
         }
     }

@@ -51,6 +51,17 @@ pub fn find(name: &str) -> Option<Action> {
     })
 }
 
+/// Tells whether a task is done by the engine alone, at once.
+pub fn is_immediate(task: &crate::playbook::Task) -> bool {
+    match &task.action {
+        TaskAction::Module { name, .. } => {
+            let waits = task.delay.is_some() || !task.until.is_empty();
+            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+        }
+        TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
+    }
+}
+
 impl Action {
     pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {

@@ -3,6 +3,8 @@
 //! `nodelist.status` sticks and lies, so "booted" means: status booted, later than the power action, and the node's own
 //! `/opt/xcat/xcatinfo` names the packed build. A node that runs it already is left alone.
 
+use std::collections::BTreeMap;
+
 use super::boot_script::{RUNNING, WATCH};
 use super::common::{self, NAMESPACES};
 use super::osimage::check_name;
@@ -129,31 +131,31 @@ impl Module for Boot {
         if ran.is_empty() {
             return Ok(prediction.into_outcome());
         }
-        let sections = Sections::of_change(ran, 0)?;
+        let said = Sections::of_long(ran, "cannot boot the nodes")?;
         let mut outcome = prediction.into_outcome();
         let mut booted = Map::new();
         let mut failed = Map::new();
         let mut reasons = Vec::new();
         let mut waiting = Vec::new();
-        for (node, section) in sections.named("node") {
-            let mut words = section.line().splitn(3, ' ');
-            let (state, secs, text) = (
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default().trim(),
-            );
-            match state {
-                "ok" => {
-                    booted.insert(node, secs.parse::<u64>().unwrap_or(0));
-                    if text != "status booted" {
-                        outcome.warnings.push(format!("{node}: {text}"));
-                    }
+        let mut consoles: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in said.lines() {
+            let Some((who, text)) = line.split_once(": ") else { continue };
+            if let Some(node) = who.strip_suffix(" console") {
+                consoles.entry(node.to_string()).or_default().push(text.to_string());
+                continue;
+            }
+            let words = text.split_once('(').and_then(|(_, w)| w.strip_suffix(')')).unwrap_or(text);
+            let secs = text.split(' ').nth(2).and_then(|s| s.parse::<u64>().ok()).unwrap_or(0);
+            if text.starts_with("booted after ") {
+                booted.insert(who, secs);
+                if words != "status booted" {
+                    outcome.warnings.push(format!("{who}: {words}"));
                 }
-                "waiting" => waiting.push(node.to_string()),
-                _ => {
-                    failed.insert(node, text);
-                    reasons.push(format!("{node}: {text}"));
-                }
+            } else if text.starts_with("failed after ") {
+                failed.insert(who, words);
+                reasons.push(format!("{who}: {words}"));
+            } else if text.starts_with("not booted ") {
+                waiting.push(who.to_string());
             }
         }
         let told = booted.len() + failed.len() + waiting.len();
@@ -175,17 +177,10 @@ impl Module for Boot {
             if !waiting.is_empty() {
                 add(&mut msg, format_args!("; {} left alone", common::listed(&waiting)));
             }
-            let consoles: Map = sections
-                .named("console")
-                .map(|(node, section)| (node, common::tail(&section.out, 20)))
-                .collect();
-            for (node, section) in sections.named("console") {
-                add(
-                    &mut msg,
-                    format_args!("\nconsole of {node}:\n{}", common::tail(&section.out, 20).join("\n")),
-                );
+            for (node, lines) in &consoles {
+                add(&mut msg, format_args!("\nconsole of {node}:\n{}", lines.join("\n")));
             }
-            outcome.result.insert("consoles", consoles);
+            outcome.result.insert("consoles", consoles.into_iter().collect::<Map>());
             return Err(Failure { msg, result: outcome.result, diff: outcome.diff });
         }
         outcome.warnings.extend(reasons);

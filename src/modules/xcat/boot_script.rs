@@ -1,7 +1,8 @@
 //! The sh program that boots nodes a given number at a time and watches each until it runs the image.
 //!
-//! It runs on the management node, so a lost connection to it does not stop the watching. It prints a section
-//! `node NAME` with `ok|failed|waiting SECONDS text` for each node, and `console NAME` for those that failed.
+//! It runs on the management node, so a lost connection to it does not stop the watching. Its output is
+//! shown while it comes, so it is for people and for [`super::boot`] at once: `NODE: booted after N s (WORDS)`,
+//! `NODE: failed after N s (WORDS)`, `NODE: not booted (WORDS)`, and `NODE console: LINE` for those that failed.
 
 /// Functions that ask nodes which image they run; also used by the probe.
 pub const RUNNING: &str = r#"x_comma_list() { tr '\n' ',' | sed -e 's/,,*/,/g' -e 's/^,//' -e 's/,$//'; }
@@ -28,13 +29,12 @@ x_id() {
   printf '%s' "$x_i"
 }
 x_done() {
-  xc_say "node $1" "$2 $3 $4"
   case $2 in
-  ok) xc_progress "$1: booted with this image after $3 s" ;;
+  ok) echo "$1: booted after $3 s ($4)" ;;
   failed)
     x_failed=$((x_failed + 1))
-    xc_progress "$1: failed: $4"
-    if [ -f "$x_consoles/$1" ]; then xc_run "console $1" tail -n 20 "$x_consoles/$1"; fi ;;
+    echo "$1: failed after $3 s ($4)"
+    [ ! -f "$x_consoles/$1" ] || tail -n 20 "$x_consoles/$1" | sed "s/^/$1 console: /" ;;
   esac
 }
 x_power() {
@@ -65,7 +65,7 @@ x_start() {
     x_running=$x_running"$1 $x_since $x_stamp $3 0 0 -$xc_nl"
     x_count=$((x_count + 1))
   else
-    x_done "$1" failed 0 "$x_how: $(printf '%s\n' "$x_out" | sed -e '/^[[:space:]]*$/d' -e "s/^$1: //" -e 's/^\[[^]]*\]: //' -e 's/^Error: //' | tr '\n' ' ')"
+    x_done "$1" failed 0 "$x_how: $(printf '%s\n' "$x_out" | sed -e '/^[[:space:]]*$/d' -e "s/^$1: //" -e 's/^\[[^]]*\]: //' -e 's/^Error: //' | tr '\n' ' ' | sed 's, *$,,')"
   fi
 }
 x_judge() {
@@ -139,7 +139,7 @@ while [ -n "$x_todo" ] || [ -n "$x_running" ]; do
   x_poll
 done
 while read -r x_1 x_2; do
-  [ -z "$x_1" ] || xc_say "node $x_1" 'waiting 0 it was not booted because others failed'
+  [ -z "$x_1" ] || echo "$x_1: not booted (others failed)"
 done <<XC_END
 $x_todo
 XC_END

@@ -151,12 +151,15 @@ impl Module for Copycds {
         result.insert("reasons", state.missing.clone());
         let prediction = Prediction::change(
             result,
-            vec![Action::Run(Run {
-                script: change_script(&wanted, &osvers, &osarch),
-                long: true,
-                timeout_secs: call.args.int("timeout").and_then(|t| u64::try_from(t).ok()),
-                ..Run::default()
-            })],
+            vec![
+                Action::Run(Run {
+                    script: change_script(&wanted, &osvers, &osarch),
+                    long: true,
+                    timeout_secs: call.args.int("timeout").and_then(|t| u64::try_from(t).ok()),
+                    ..Run::default()
+                }),
+                Action::run(verify_script(&wanted, &osvers, &osarch)),
+            ],
         );
         let header = format!("distribution {osvers} {osarch} in {}", state.path);
         Ok(prediction.diff(common::state_diff(
@@ -174,23 +177,16 @@ impl Module for Copycds {
             return Ok(prediction.into_outcome());
         }
         let wanted = Wanted::of(call)?;
-        let sections = Sections::of_change(ran, 0)?;
+        let said = Sections::of_long(ran, "copycds failed")?;
+        let sections = Sections::of_change(ran, 1)?;
         let mut outcome = prediction.into_outcome();
         let text = |key: &str| outcome.result.get(key).map(|v| v.to_text()).unwrap_or_default();
         let (osvers, osarch) = (text("osvers"), text("osarch"));
-        let mut all_known = true;
-        for (iso, copied) in sections.named("copycds") {
-            if copied.rc != 0 {
-                return Err(common::command_failed(&format!("copycds of {iso} failed"), copied));
-            }
-            let known = copied.out.contains("already been copied in");
-            if !known && !copied.out.contains("Media copy operation successful") {
-                return Err(common::command_failed(
-                    &format!("copycds of {iso} ended with rc 0 but did not say that it copied the medium"),
-                    copied,
-                ));
-            }
-            all_known &= known;
+        let known = said.matches("already been copied in").count();
+        let copied = said.matches("Media copy operation successful").count();
+        if known + copied < wanted.isos.len() {
+            return Err(Failure::new("copycds ended with rc 0 but did not say that it copied each medium")
+                .with("stdout", said));
         }
         let state = State::of(&sections, &osvers, &osarch, 1);
         if !state.missing.is_empty() {
@@ -198,9 +194,9 @@ impl Module for Copycds {
                 "copycds ended without an error, but of {osvers} {osarch} {}",
                 common::listed(&state.missing)
             ))
-            .with("stdout", sections.plain.clone()));
+            .with("stdout", said));
         }
-        outcome.changed = !all_known;
+        outcome.changed = copied > 0;
         outcome.result.insert("path", state.path);
         outcome.result.insert("osimages", state.osimages);
         outcome.result.insert("copied", wanted.isos);
@@ -268,16 +264,17 @@ fn change_script(wanted: &Wanted, osvers: &str, osarch: &str) -> String {
         add(
             &mut body,
             format_args!(
-                "printf '\\036%s\\n' {}\nxc_copy {} xcat copycds {options} {}\nprintf '\\036=%s\\n\\036\\n' \"$xc_rc\"\n\
-             [ \"$xc_rc\" = 0 ] || exit 0\n",
-                quote(&format!("copycds {iso}")),
+                "xc_copy {} xcat copycds {options} {}\n[ \"$xc_rc\" = 0 ] || exit \"$xc_rc\"\n",
                 quote(&format!("copycds {name}")),
                 quote(iso),
             ),
         );
     }
-    add(&mut body, format_args!("n={}\na={}\n{}", quote(osvers), quote(osarch), wanted.look()));
     script(&body)
+}
+
+fn verify_script(wanted: &Wanted, osvers: &str, osarch: &str) -> String {
+    script(&format!("n={}\na={}\n{}", quote(osvers), quote(osarch), wanted.look()))
 }
 
 #[cfg(test)]
@@ -380,14 +377,21 @@ mod tests {
             let looked = seen(&run_with("sh", &probe, &replace));
             let prediction = Copycds.plan(call, &looked).expect("planned");
             assert_eq!(prediction.effect, Effect::Change);
-            let Some(Action::Run(run)) = prediction.change.as_ref().and_then(|c| c.actions.first()) else {
-                panic!("no script")
-            };
+            let scripts: Vec<&Run> = prediction
+                .change
+                .iter()
+                .flat_map(|c| &c.actions)
+                .map(|a| match a {
+                    Action::Run(run) => run,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
             for sh in ["sh", "bash"] {
-                let ran = run_with(sh, &run.script, &replace);
-                let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+                let ran: Vec<Output> =
+                    scripts.iter().map(|run| run_with(sh, &run.script, &replace)).collect();
+                let text = String::from_utf8_lossy(&ran[0].stdout).into_owned();
                 assert!(text.contains("xplay:progress copycds d.iso: 50.00%\n"), "{sh}: {text}");
-                let outcome = Copycds.finish(call, prediction.clone(), &[ran]).expect("copied");
+                let outcome = Copycds.finish(call, prediction.clone(), &ran).expect("copied");
                 assert!(outcome.changed);
             }
         });

@@ -69,7 +69,7 @@ impl Module for Genimage {
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
-        let mut body = begin(call)?;
+        let mut body = begin(call, "xc_image")?;
         body.push_str(
             "[ -n \"$xc_def\" ] || xc_def=none\nxc_run inputs x_genimage_inputs\n\
              if [ -f \"$x_root/.xplay-genimage\" ]; then xc_run stamp cat \"$x_root/.xplay-genimage\"; fi\n\
@@ -149,7 +149,7 @@ impl Module for Genimage {
         }
         let mut outcome = prediction.into_outcome();
         let root = outcome.result.get("rootimgdir").map(|v| v.to_text()).unwrap_or_default();
-        outcome.warnings.extend(mounts(&made, &root)?);
+        outcome.warnings.extend(mounts(&made.plain, &root)?);
         outcome.warnings.extend(dracut_errors(&made.plain));
         let sections = Sections::of_change(ran, 1)?;
         let missing = missing_tree(&sections);
@@ -176,17 +176,18 @@ impl Module for Genimage {
     }
 }
 
-/// Prints the definition and sets `x_root`.
-fn begin(call: &Call) -> Result<String, Failure> {
+/// Reads the definition by the function `image` and sets `x_root`. What a long action prints is shown to people, so it
+/// takes the function that prints nothing.
+fn begin(call: &Call, image: &str) -> Result<String, Failure> {
     let name = call.args.str("name").unwrap_or_default();
     check_name(name)?;
     let mut body = FUNCTIONS.to_string();
     let given = common::attrs_arg(call, "definition")?;
     if given.is_empty() {
-        add(&mut body, format_args!("xc_image {}\n", quote(name)));
+        add(&mut body, format_args!("{image} {}\n", quote(name)));
     } else {
         let stanza = parse::stanza(name, "osimage", &given);
-        add(&mut body, format_args!("xc_def={}\nxc_say definition \"$xc_def\"\n", quote(stanza.trim_end())));
+        add(&mut body, format_args!("xc_def={}\n", quote(stanza.trim_end())));
     }
     let fallback = call.args.str("rootimgdir").unwrap_or_default().trim_end_matches('/');
     if !fallback.is_empty() && !fallback.starts_with('/') {
@@ -264,12 +265,12 @@ fn missing_tree(sections: &Sections) -> Vec<String> {
 }
 
 fn change_script(call: &Call, name: &str) -> Result<String, Failure> {
-    let mut body = begin(call)?;
+    let mut body = begin(call, "xc_quiet_image")?;
     let lock = call.args.int("lock_timeout").unwrap_or(3600).clamp(0, 86_400);
     add(
         &mut body,
         format_args!(
-            "x_mounts() {{ sort /proc/mounts 2>/dev/null; }}\nx_waited=0\n\
+            "x_mounts() {{ cut -d ' ' -f 2 /proc/mounts 2>/dev/null | sort; }}\nx_waited=0\n\
              while x_pid=$(xc_lock_holder \"$x_root/rootimg\"); [ -n \"$x_pid\" ]; do\n  \
              if [ \"$x_waited\" -ge {lock} ]; then echo \"process $x_pid holds the lock of $x_root/rootimg: another genimage or packimage \
              is running\" >&2; exit 75; fi\n  xc_progress \"waiting for process $x_pid, which works on $x_root/rootimg\"\n  \
@@ -301,12 +302,13 @@ fn change_script(call: &Call, name: &str) -> Result<String, Failure> {
             add(&mut body, format_args!("xcat genimage{options} {}\n", quote(name)));
         }
     }
-    body.push_str("x_rc=$?\nxc_say before \"$x_before\"\nxc_say after \"$(x_mounts)\"\nexit $x_rc");
+    body.push_str("x_rc=$?\nx_mounts | while IFS= read -r x_m; do\n  case \"$xc_nl$x_before$xc_nl\" in *\"$xc_nl$x_m$xc_nl\"*) ;; *) echo \"left mounted: $x_m\" ;; esac\ndone\n\
+         exit $x_rc");
     Ok(script(&body))
 }
 
 fn verify_script(call: &Call, definition: Option<&Attrs>) -> Result<String, Failure> {
-    let mut body = begin(call)?;
+    let mut body = begin(call, "xc_quiet_image")?;
     body.push_str("x_tree\nx_ok=yes\nx_rpm() {\n  if command -v rpm >/dev/null 2>&1; then rpm --root \"$x_root/rootimg\" -q \"$@\"\n  \
                    else chroot \"$x_root/rootimg\" rpm -q \"$@\"; fi\n}\n");
     let wanted = call.args.texts("packages");
@@ -376,20 +378,12 @@ fn failed(name: &str, output: &Output, made: &Sections) -> Failure {
         .with("stderr", stderr.into_owned())
 }
 
-/// Compares the mount tables. A mount left below the image is a failure: a later removal would go on inside it.
-fn mounts(made: &Sections, root: &str) -> Result<Vec<String>, Failure> {
-    let points = |section: &str| -> Vec<String> {
-        made.text(section).lines().filter_map(|l| l.split(' ').nth(1)).map(str::to_string).collect()
-    };
-    let (before, after) = (points("before"), points("after"));
-    let mut left: Vec<String> = after;
-    for point in &before {
-        if let Some(at) = left.iter().position(|p| p == point) {
-            left.remove(at);
-        }
-    }
-    let inside: Vec<&String> =
-        left.iter().filter(|p| !root.is_empty() && p.starts_with(&format!("{root}/"))).collect();
+/// Judges what was mounted during the run and not before. A mount left below the image is a failure: a later removal
+/// would go on inside it.
+fn mounts(said: &str, root: &str) -> Result<Vec<String>, Failure> {
+    let left: Vec<&str> = said.lines().filter_map(|l| l.strip_prefix("left mounted: ")).collect();
+    let below = format!("{root}/");
+    let inside: Vec<&&str> = left.iter().filter(|p| !root.is_empty() && p.starts_with(&below)).collect();
     if !inside.is_empty() {
         return Err(Failure::new(format!("genimage left mounts behind: {}", common::listed(&inside))));
     }

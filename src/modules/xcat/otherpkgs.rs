@@ -79,7 +79,8 @@ impl Module for Otherpkgs {
             &wanted.path,
             [("packages", state.reasons.join("; "), format!("from {}, with repodata", wanted.sources()))],
         );
-        Ok(Prediction::change(result, vec![Action::Run(run)]).diff(diff))
+        let look = Action::run(script(&wanted.look()));
+        Ok(Prediction::change(result, vec![Action::Run(run), look]).diff(diff))
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -87,10 +88,8 @@ impl Module for Otherpkgs {
             return Ok(prediction.into_outcome());
         }
         let wanted = Wanted::of(call)?;
-        let sections = Sections::of_change(ran, 0)?;
-        if let Some(failed) = sections.all().iter().find(|s| s.name.starts_with("step ") && s.rc != 0) {
-            return Err(common::command_failed(&format!("cannot {}", &failed.name[5..]), failed));
-        }
+        Sections::of_long(ran, &format!("cannot fill {}", wanted.path))?;
+        let sections = Sections::of_change(ran, 1)?;
         let state = State::of(&wanted, &sections);
         if !state.reasons.is_empty() {
             return Err(Failure::new(format!(
@@ -185,14 +184,18 @@ impl Wanted {
     }
 
     fn change(&self, state: &State) -> String {
-        let mut body = format!("p={}\nxc_run 'step make the directory' mkdir -p \"$p\"\n", quote(&self.path));
-        body.push_str("x_step() { xc_run \"$@\"; [ \"$xc_rc\" = 0 ] || exit 0; }\n");
+        let mut body = format!("p={}\n", quote(&self.path));
+        body.push_str(
+            "x_step() {\n  x_label=$1; shift\n  x_said=$(\"$@\" </dev/null 2>&1) && return\n  x_rc=$?\n  \
+             echo \"cannot $x_label: $(printf '%s' \"$x_said\" | tr '\\n' ' ')\" >&2\n  exit \"$x_rc\"\n}\n\
+             x_step 'make the directory' mkdir -p \"$p\"\n",
+        );
         if state.fill {
             if let Some(src) = &self.src {
                 add(
                     &mut body,
                     format_args!(
-                        "x_copy() {{ cp -Rp \"$1/.\" \"$p/\"; }}\nxc_progress copying {src}\nx_step 'step copy the packages' x_copy {src}\n",
+                        "x_copy() {{ cp -Rp \"$1/.\" \"$p/\"; }}\nxc_progress copying {src}\nx_step 'copy the packages' x_copy {src}\n",
                         src = quote(src)
                     ),
                 );
@@ -217,7 +220,7 @@ impl Wanted {
                             "f={}\nxc_progress unpacking {}\nh=$(xc_sum \"$f\")\nx_step {} x_unpack \"$f\"\nx_stamp=\"$x_stamp$h $f$xc_nl\"\n",
                             quote(tarball),
                             quote(name),
-                            quote(&format!("step unpack {name}")),
+                            quote(&format!("unpack {name}")),
                         ),
                     );
                 }
@@ -229,7 +232,7 @@ impl Wanted {
                 format_args!(
                     "r={repo}\nm=$p/$r/repodata/repomd.xml\nif [ -d \"$p/$r\" ] && {{ [ ! -s \"$m\" ] || [ -n \"$(find \"$p/$r\" -name '*.rpm' -newer \"$m\" | sed -n 1p)\" ]; }}; then\n  \
                  c=$(command -v createrepo_c || command -v createrepo)\n  xc_progress \"making repodata of $r\"\n  \
-                 if [ -n \"$c\" ]; then x_step \"step make repodata of $r\" \"$c\" -q \"$p/$r\"\n  else x_step \"step make repodata of $r\" sh -c \
+                 if [ -n \"$c\" ]; then x_step \"make repodata of $r\" \"$c\" -q \"$p/$r\"\n  else x_step \"make repodata of $r\" sh -c \
                  'echo \"neither createrepo_c nor createrepo is installed\" >&2; exit 127'; fi\nfi\n",
                     repo = quote(repository)
                 ),
@@ -238,7 +241,6 @@ impl Wanted {
         if state.fill && !self.tarballs.is_empty() {
             add(&mut body, format_args!("printf '%s' \"$x_stamp\" >\"$p/{STAMP}\"\n"));
         }
-        body.push_str(&self.look());
         body
     }
 }
@@ -349,9 +351,15 @@ mod tests {
             let reasons = prediction.result.get("reasons").map(|r| r.to_text()).unwrap_or_default();
             let effect = prediction.effect.clone();
             if let Some(change) = &prediction.change {
-                let Action::Run(run) = &change.actions[0] else { panic!() };
-                let ran = run_with(sh, &run.script, &[]);
-                Otherpkgs.finish(call, prediction, &[ran]).expect("filled");
+                let ran: Vec<Output> = change
+                    .actions
+                    .iter()
+                    .map(|a| match a {
+                        Action::Run(run) => run_with(sh, &run.script, &[]),
+                        other => panic!("{other:?}"),
+                    })
+                    .collect();
+                Otherpkgs.finish(call, prediction, &ran).expect("filled");
             }
             (effect, reasons)
         })

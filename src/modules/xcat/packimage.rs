@@ -60,7 +60,7 @@ impl Module for Packimage {
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
-        let mut body = begin(call)?;
+        let mut body = begin(call, Loud::Yes)?;
         add(
             &mut body,
             format_args!(
@@ -131,7 +131,8 @@ impl Module for Packimage {
             &format!("archive of {name}"),
             [("state", reasons.join("; "), format!("{} packed anew", archive_name(call)))],
         );
-        let prediction = Prediction::change(result, vec![Action::Run(run)]).diff(diff);
+        let verify = Action::run(verify_script(call, sections.text("info"))?);
+        let prediction = Prediction::change(result, vec![Action::Run(run), verify]).diff(diff);
         Ok(Prediction { warnings, ..prediction })
     }
 
@@ -140,15 +141,14 @@ impl Module for Packimage {
             return Ok(prediction.into_outcome());
         }
         let name = name(call)?;
-        let sections = Sections::of_change(ran, 0)?;
-        let packed = sections.get("packimage").ok_or_else(|| Failure::new("packimage was not run"))?;
-        if packed.rc != 0 {
-            return Err(common::command_failed(&format!("packimage of {name} failed"), packed));
-        }
+        let said = Sections::of_long(ran, &format!("packimage of {name} failed"))?;
+        let complaints =
+            ran.first().map(|o| String::from_utf8_lossy(&o.stderr).into_owned()).unwrap_or_default();
+        let sections = Sections::of_change(ran, 1)?;
         let refuse = |why: String| {
             Err(Failure::new(format!("packimage of {name} ended with rc 0, but {why}"))
-                .with("stdout", packed.out.clone())
-                .with("stderr", packed.err.clone()))
+                .with("stdout", said.clone())
+                .with("stderr", complaints.clone()))
         };
         let wanted = archive_name(call);
         let archive = sections.line("archive");
@@ -181,10 +181,8 @@ impl Module for Packimage {
                 "{wanted} does not hold a system (neither etc/os-release nor etc/redhat-release)"
             ));
         }
-        let before = parse::xcatinfo(sections.text("info-before").lines());
         let now = parse::xcatinfo(sections.text("info").lines());
-        let id = parse::image_id(&now);
-        if id.is_none() || id == parse::image_id(&before) {
+        if parse::image_id(&now).is_none() || sections.get("new-id").is_none() {
             return refuse("rootimg/opt/xcat/xcatinfo has no new build id".into());
         }
         let mut outcome = prediction.into_outcome();
@@ -193,7 +191,7 @@ impl Module for Packimage {
                 .warnings
                 .push("the image has no IMAGEUUID (is uuidgen installed?); its time is used instead".into());
         }
-        for m in parse::messages(&packed.err).into_iter().filter(|m| m.warning) {
+        for m in parse::messages(&complaints).into_iter().filter(|m| m.warning) {
             outcome.warnings.push(m.text);
         }
         for (what, section) in sections.named("test").filter(|(_, s)| s.rc == 127) {
@@ -238,8 +236,15 @@ fn insert_build(result: &mut Map, sections: &Sections, root: &str) {
     result.insert("timestamp", get("TIMESTAMP"));
 }
 
+/// Whether a script prints the definition: what a long action prints is shown to people.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loud {
+    Yes,
+    No,
+}
+
 /// Prints the definition, sets `x_root`, `x_archive`, and defines what probe and change share.
-fn begin(call: &Call) -> Result<String, Failure> {
+fn begin(call: &Call, loud: Loud) -> Result<String, Failure> {
     let name = name(call)?;
     let fallback = call.args.str("rootimgdir").unwrap_or_default().trim_end_matches('/');
     if !fallback.is_empty() && !fallback.starts_with('/') {
@@ -250,7 +255,7 @@ fn begin(call: &Call) -> Result<String, Failure> {
     add(
         &mut body,
         format_args!(
-            "xc_image {name}\nx_install={install}\nx_root=$(xc_attr rootimgdir)\nx_root=${{x_root:-{fallback}}}\nx_root=${{x_root%/}}\n\
+            "{image} {name}\nx_install={install}\nx_root=$(xc_attr rootimgdir)\nx_root=${{x_root:-{fallback}}}\nx_root=${{x_root%/}}\n\
              x_inputs() {{\n  printf 'attribute - method=%s\\nattribute - nosyncfiles=%s\\n' {method} {nosync}\n  \
              x_packimage_inputs \"$x_install\"\n}}\n\
              x_newer() {{\n  for f in $(x_inputs | sed -n -e 's/^exlist [^ ]* //p' -e 's/^synclist [^ ]* //p' -e 's/^synced-file [^ ]* //p'); do\n    \
@@ -263,6 +268,7 @@ fn begin(call: &Call) -> Result<String, Failure> {
              [ ! -s \"$x_root/kernel\" ] || xc_say kernel yes\n  for f in initrd-stateless.gz initrd.gz; do\n    \
              if [ -s \"$x_root/$f\" ]; then xc_say initrd \"$f\"; break; fi\n  done\n  \
              if [ -f \"$x_root/rootimg/opt/xcat/xcatinfo\" ]; then xc_run info cat \"$x_root/rootimg/opt/xcat/xcatinfo\"; fi\n}}\n",
+            image = if loud == Loud::Yes { "xc_image" } else { "xc_quiet_image" },
             name = quote(name),
             install = quote(installdir),
             fallback = quote(fallback),
@@ -371,7 +377,7 @@ fn why(call: &Call, sections: &Sections) -> Vec<String> {
 }
 
 fn change_script(call: &Call, name: &str) -> Result<String, Failure> {
-    let mut body = begin(call)?;
+    let mut body = begin(call, Loud::No)?;
     // Only what differs from xCAT's own defaults: old releases do not know every option.
     let mut options = String::new();
     match call.args.str("method") {
@@ -389,22 +395,34 @@ fn change_script(call: &Call, name: &str) -> Result<String, Failure> {
     add(
         &mut body,
         format_args!(
-            "x_look >/dev/null\nx_info=$(cat \"$x_root/rootimg/opt/xcat/xcatinfo\" 2>/dev/null)\nif [ -f \"$x_root/rootimg/opt/xcat/xcatinfo\" ]; then xc_run info-before cat \"$x_root/rootimg/opt/xcat/xcatinfo\"; fi\n\
-             x_inputs >\"$x_root/.xplay-packimage.new\" || exit 1\nrm -f \"$x_root/.xplay-packimage\"\n\
+            "x_look >/dev/null\nx_inputs >\"$x_root/.xplay-packimage.new\" || exit 1\nrm -f \"$x_root/.xplay-packimage\"\n\
              x_beat() {{\n  x_s=0\n  while [ \"$x_s\" -lt {timeout} ]; do\n    sleep 5 >/dev/null 2>&1\n    x_s=$((x_s + 5))\n    \
              xc_progress \"packimage {name}: $x_s s, $(du -sk \"$x_root\"/rootimg.* 2>/dev/null | sed -n 1p | cut -f 1) KB\"\n  done\n}}\n\
-             x_beat </dev/null &\nx_beating=$!\nxc_run packimage xcat packimage {options}{quoted}\nx_rc=$xc_rc\nkill \"$x_beating\" 2>/dev/null\n\
-             wait \"$x_beating\" 2>/dev/null\n[ \"$x_rc\" = 0 ] || exit 0\nx_look\n[ -n \"$x_archive\" ] || exit 0\nf=$x_root/$x_archive\n\
+             x_beat </dev/null &\nx_beating=$!\nxcat packimage {options}{quoted} </dev/null\nx_rc=$?\nkill \"$x_beating\" 2>/dev/null\n\
+             wait \"$x_beating\" 2>/dev/null\nexit $x_rc",
+            quoted = quote(name),
+        ),
+    );
+    Ok(script(&body))
+}
+
+/// Reads the result back; the stamp comes back only when everything holds. `info` is xcatinfo of the last build.
+fn verify_script(call: &Call, info: &str) -> Result<String, Failure> {
+    let mut body = begin(call, Loud::No)?;
+    add(
+        &mut body,
+        format_args!(
+            "x_info={}\nx_look\n[ -n \"$x_archive\" ] || exit 0\nf=$x_root/$x_archive\n\
              x_ok=no\nif [ -n \"$(find \"$f\" -newer \"$x_root/.xplay-packimage.new\")\" ]; then xc_say fresh yes; x_ok=yes; fi\n\
              case $x_archive in {archive}) ;; *) x_ok=no ;; esac\n[ \"$(wc -c <\"$f\")\" -ge {minimum} ] || x_ok=no\n\
-             [ \"$(cat \"$x_root/rootimg/opt/xcat/xcatinfo\" 2>/dev/null)\" != \"$x_info\" ] || x_ok=no\n",
+             if [ \"$(cat \"$x_root/rootimg/opt/xcat/xcatinfo\" 2>/dev/null)\" != \"$x_info\" ]; then xc_say new-id yes; else x_ok=no; fi\n",
+            quote(info.trim_end()),
             minimum = call.args.int("minimum_size").unwrap_or(0),
             archive = if archive_name(call) == ARCHIVES[0] {
                 "rootimg.cpio.gz|rootimg.gz"
             } else {
                 archive_name(call)
             },
-            quoted = quote(name),
         ),
     );
     body.push_str(

@@ -57,6 +57,7 @@ xc_image() {
   xc_cap definition xcat lsdef -t osimage -z "$1"
   xc_def=$xc_out
 }
+xc_quiet_image() { xc_def=$(xcat lsdef -t osimage -z "$1" </dev/null 2>/dev/null); }
 xc_attr() {
   printf '%s\n' "$xc_def" | sed -n "s/^    $1=//p" | sed -n 1p
 }
@@ -183,6 +184,20 @@ impl Sections {
         }
         sections.ready()?;
         Ok(sections)
+    }
+
+    /// Returns the plain output of a long action that ended well; what goes wrong with `what` becomes the failure.
+    /// Long actions print no sections, because their output is shown to people while it comes.
+    pub fn of_long(ran: &[Output], what: &str) -> Result<String, Failure> {
+        let output = ran.first().ok_or_else(|| Failure::new("the change was not executed"))?;
+        let text = without_progress(&String::from_utf8_lossy(&output.stdout));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.rc == 0 {
+            return Ok(text);
+        }
+        let section = Section { name: String::new(), out: text, err: stderr, rc: output.rc };
+        Sections { list: vec![section.clone()], plain: String::new() }.ready()?;
+        Err(super::common::command_failed(what, &section))
     }
 
     /// Reads what a change printed; a management node that stopped working in between is a failure.

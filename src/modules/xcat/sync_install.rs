@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::common::{self, NAMESPACES};
-use super::parse::{self, Answer};
+use super::parse;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
@@ -38,8 +38,8 @@ static SPEC: ModuleSpec = ModuleSpec {
     ],
     returns: &[
         ("mounted", "nodes that mount the directory"),
-        ("synced", "nodes that hold a copy of their own, each with its digest"),
-        ("digest", "the digest of the management node's directory"),
+        ("synced", "nodes that hold a copy of their own, each with the number of files that are alike"),
+        ("files", "how many files there are"),
     ],
     ..ModuleSpec::BASE
 };
@@ -85,9 +85,10 @@ impl Module for SyncInstall {
         };
         let diff = common::state_diff(
             &format!("{} on service nodes", wanted.dir),
-            todo.iter().map(|n| (n.as_str(), state.describe(n), state.digest.clone())),
+            todo.iter().map(|n| (n.as_str(), state.describe(n), format!("{} files alike", state.files))),
         );
-        let prediction = Prediction::change(result, vec![Action::Run(run)]).diff(diff);
+        let look = Action::run(script(&wanted.look()));
+        let prediction = Prediction::change(result, vec![Action::Run(run), look]).diff(diff);
         // A node that is down now may mount the directory once it is up.
         if todo.iter().all(|n| !state.nodes.contains_key(n)) {
             return Ok(Prediction { effect: crate::modules::Effect::Unknown, ..prediction });
@@ -99,7 +100,8 @@ impl Module for SyncInstall {
         if ran.is_empty() {
             return Ok(prediction.into_outcome());
         }
-        let sections = Sections::of_change(ran, 0)?;
+        let said = parse::by_node(&Sections::of_long(ran, "cannot copy the directory")?);
+        let sections = Sections::of_change(ran, 1)?;
         let state = State::of(&sections)?;
         let mut outcome = prediction.into_outcome();
         let todo = outcome.result.get("to_sync").and_then(|v| v.as_list()).unwrap_or_default().to_vec();
@@ -108,11 +110,14 @@ impl Module for SyncInstall {
             if state.nodes.contains_key(&node) && !state.differs(&node) {
                 continue;
             }
-            let said = sections
-                .named("copy")
-                .find(|(n, _)| *n == node)
-                .map(|(_, s)| parse::error_text(&s.out, &s.err));
-            wrong.push(format!("{node}: {} ({})", state.describe(&node), said.unwrap_or_default()));
+            let last = said
+                .get(&node)
+                .and_then(|lines| lines.iter().rev().find(|l| !l.starts_with("Remote_command_rc")));
+            wrong.push(format!(
+                "{node}: {}{}",
+                state.describe(&node),
+                last.map(|l| format!(" ({l})")).unwrap_or_default()
+            ));
         }
         if !wrong.is_empty() {
             return Err(Failure::new(format!(
@@ -152,8 +157,8 @@ impl Wanted {
         })
     }
 
-    /// One line of sh that prints the digest of the directory: names with content digests, big files with their size.
-    fn digest(&self) -> String {
+    /// One line of sh that prints the directory's files with digests, big ones with their size, in sorted lines.
+    fn manifest(&self) -> String {
         let prune: Vec<String> = self.exclude.iter().map(|e| format!("-path ./{}", quote(e))).collect();
         let prune = if prune.is_empty() {
             String::new()
@@ -166,23 +171,31 @@ impl Wanted {
             format!("find . {prune}-type f -size +2047 -exec wc -c {{}} + | sed \"/ total\\$/d\"; ")
         };
         let small = if self.full { "" } else { "! -size +2047 " };
-        format!(
-            "{{ {big}find . {prune}-type f {small}-exec cksum {{}} +; }} | sed \"s/^ *//\" | LC_ALL=C sort | cksum"
-        )
+        format!("{{ {big}find . {prune}-type f {small}-exec cksum {{}} +; }} | sed \"s/^ */file /\"")
     }
 
+    /// Prints how many files there are, and of each node how many of them it has alike, or what it mounts. The lists
+    /// themselves stay on the management node.
     fn look(&self) -> String {
-        format!(
-            "x_here() {{ cd {dir} || return; {digest}; }}\nxc_run here x_here\n\
-             xc_run there xcat xdsh {range} -t 900 -z {remote}",
+        let remote = format!(
+            "( while read d m t o; do [ \"$m\" = {dir} ] && echo \"mounted $d $t\" && exit; done </proc/mounts; cd {dir} 2>/dev/null && {manifest}; true )",
             dir = quote(&self.dir),
-            digest = self.digest(),
+            manifest = self.manifest(),
+        );
+        format!(
+            "x_here() {{ cd {dir} || return; {manifest}; }}\n\
+             x_compare() {{\n  {{ ( x_here ) | sed 's/^/= /'; xcat xdsh {range} -t 900 -z {remote}; }} | awk '\n\
+             /^= file / {{ l = substr($0, 3); if (!(l in want)) {{ want[l] = 1; list[++n] = l }} next }}\n\
+             {{ i = index($0, \": \"); node = substr($0, 1, i - 1); l = substr($0, i + 2)\n\
+             if (l ~ /^file /) {{ if (l in want) {{ have[node, l] = 1; count[node]++ }} }} else print }}\n\
+             /: Remote_command_rc = / {{ nodes[node] = 1 }}\n\
+             END {{ print \"= \" n + 0; for (node in nodes) {{ print node \": alike \" count[node] + 0\n\
+             for (k = 1; k <= n; k++) if (!((node, list[k]) in have)) {{ print node \": first \" list[k]; break }} }} }}'\n}}\n\
+             xc_run here test -d {dir}\nxc_run there x_compare",
+            dir = quote(&self.dir),
+            manifest = self.manifest(),
             range = quote(&self.range),
-            remote = quote(&format!(
-                "( while read d m t o; do [ \"$m\" = {dir} ] && echo \"mounted $d $t\"; done </proc/mounts; cd {dir} 2>/dev/null && echo \"digest $({digest})\"; true )",
-                dir = quote(&self.dir),
-                digest = self.digest(),
-            )),
+            remote = quote(&remote),
         )
     }
 
@@ -204,68 +217,83 @@ impl Wanted {
             add(
                 &mut body,
                 format_args!(
-                    "xc_progress {}\nxc_run {} x_copy {}\n",
+                    "xc_progress {}\n{{ x_copy {node} || echo \"ended with rc $?\"; }} 2>&1 </dev/null | sed {}\n",
                     quote(&format!("{node}: copying {}", self.dir)),
-                    quote(&format!("copy {node}")),
-                    quote(node)
+                    quote(&format!("s/^\\({node}: \\)\\{{0,1\\}}/{node}: /")),
+                    node = quote(node),
                 ),
             );
         }
-        body.push_str(&self.look());
         body
     }
 }
 
 struct State {
-    digest: String,
-    /// What each node that answered said: where the directory is mounted from, and its digest.
-    nodes: BTreeMap<String, (Option<String>, String)>,
+    /// How many files the management node's directory has.
+    files: u64,
+    nodes: BTreeMap<String, Node>,
+}
+
+/// What a node that answered said.
+#[derive(Default)]
+struct Node {
+    /// Where the directory is mounted from.
+    mounted: Option<String>,
+    /// How many files are the same.
+    alike: u64,
+    /// The first file that is not.
+    first: Option<String>,
 }
 
 impl State {
     fn of(sections: &Sections) -> Result<Self, Failure> {
         let here = sections.get("here").ok_or_else(|| Failure::new("the directory was not read"))?;
         if here.rc != 0 {
-            return Err(common::command_failed("cannot read the directory", here));
+            return Err(Failure::new("the install directory does not exist on the management node"));
         }
-        let answers: BTreeMap<String, Answer> = parse::answers(sections.text("there"));
-        let nodes = answers
-            .into_iter()
-            .map(|(node, answer)| {
-                let after =
-                    |key: &str| answer.lines.iter().find_map(|l| l.strip_prefix(key)).map(str::to_string);
-                (node, (after("mounted "), after("digest ").unwrap_or_default()))
-            })
-            .collect();
-        Ok(State { digest: here.line().to_string(), nodes })
+        let there = sections.text("there");
+        let files = there.lines().find_map(|l| l.strip_prefix("= ")?.trim().parse().ok()).unwrap_or(0);
+        let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
+        for (node, lines) in parse::by_node(there) {
+            if !lines.iter().any(|l| l.starts_with("Remote_command_rc = ")) {
+                continue;
+            }
+            let after = |key: &str| lines.iter().find_map(|l| l.strip_prefix(key)).map(str::to_string);
+            let first = after("first file ").and_then(|l| l.find("./").map(|at| l[at + 2..].to_string()));
+            let alike = after("alike ").and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+            nodes.insert(node, Node { mounted: after("mounted "), alike, first });
+        }
+        Ok(State { files, nodes })
     }
 
     fn differs(&self, node: &str) -> bool {
-        self.nodes.get(node).is_some_and(|(mounted, digest)| mounted.is_none() && *digest != self.digest)
+        self.nodes.get(node).is_some_and(|n| n.mounted.is_none() && n.alike < self.files)
     }
 
     fn describe(&self, node: &str) -> String {
         match self.nodes.get(node) {
             None => "does not answer".into(),
-            Some((Some(from), _)) => format!("mounted from {from}"),
-            Some((None, digest)) if digest.is_empty() => "no such directory".into(),
-            Some((None, digest)) => digest.clone(),
+            Some(Node { mounted: Some(from), .. }) => format!("mounted from {from}"),
+            Some(Node { alike, first, .. }) => {
+                let first = first.as_ref().map(|f| format!(", {f} is not")).unwrap_or_default();
+                format!("{alike} of {} files alike{first}", self.files)
+            }
         }
     }
 
     fn result(&self) -> Map {
+        let mut mounted = Map::new();
+        let mut synced = Map::new();
+        for (name, node) in &self.nodes {
+            match &node.mounted {
+                Some(from) => mounted.insert(name.as_str(), from.as_str()),
+                None => synced.insert(name.as_str(), node.alike),
+            };
+        }
         let mut result = Map::new();
-        let mounted: Map =
-            self.nodes.iter().filter_map(|(n, (from, _))| Some((n.as_str(), from.clone()?))).collect();
-        let synced: Map = self
-            .nodes
-            .iter()
-            .filter(|(n, (from, _))| from.is_none() && !self.differs(n))
-            .map(|(n, (_, digest))| (n.as_str(), digest.as_str()))
-            .collect();
         result.insert("mounted", mounted);
         result.insert("synced", synced);
-        result.insert("digest", self.digest.clone());
+        result.insert("files", self.files);
         result
     }
 }
@@ -320,9 +348,15 @@ mod tests {
                     SyncInstall.plan(call, &seen(&run_with(sh, &probe, &replace))).expect("planned");
                 assert_eq!(prediction.effect, effect);
                 let Some(change) = &prediction.change else { continue };
-                let Action::Run(run) = &change.actions[0] else { panic!() };
-                let ran = run_with(sh, &run.script, &replace);
-                SyncInstall.finish(call, prediction.clone(), &[ran]).expect("copied");
+                let ran: Vec<Output> = change
+                    .actions
+                    .iter()
+                    .map(|a| match a {
+                        Action::Run(run) => run_with(sh, &run.script, &replace),
+                        other => panic!("{other:?}"),
+                    })
+                    .collect();
+                SyncInstall.finish(call, prediction.clone(), &ran).expect("copied");
             }
         });
         assert!(
@@ -335,10 +369,10 @@ mod tests {
     fn a_mounted_directory_needs_no_copy() {
         let seen = printed(&[
             ("members", "sn1\n", 0, ""),
-            ("here", "123 45\n", 0, ""),
+            ("here", "", 0, ""),
             (
                 "there",
-                "sn1: mounted 10.0.0.1:/install nfs\nsn1: digest 9 9\nsn1: Remote_command_rc = 0\n",
+                "sn1: mounted 10.0.0.1:/install nfs\nsn1: Remote_command_rc = 0\n= 7\nsn1: alike 0\n",
                 0,
                 "",
             ),
@@ -357,8 +391,8 @@ mod tests {
     fn a_silent_node_is_named() {
         let seen = printed(&[
             ("members", "sn1\nsn2\n", 0, ""),
-            ("here", "123 45\n", 0, ""),
-            ("there", "sn1: digest 123 45\nsn1: Remote_command_rc = 0\n", 0, ""),
+            ("here", "", 0, ""),
+            ("there", "sn1: Remote_command_rc = 0\n= 7\nsn1: alike 7\n", 0, ""),
         ]);
         let plan = |check| {
             with_call(&SyncInstall, json!({ "nodes": "service" }), check, |call| {

@@ -268,7 +268,7 @@ impl Load<'_> {
             Some(node) if node.is_map() => self.mapping(&mut statement, node),
             Some(node) if whole_template(node) => statement.template_args = self.tree(node),
             Some(node) => self.error(
-                Diagnostic::error("XP0604", format!("`args` takes a mapping, not a {}", node.type_name()))
+                Diagnostic::error("XP0604", format!("`args` takes a mapping, not {}", node.described()))
                     .at(node.span, "expected a mapping or a template that gives one"),
             ),
         }
@@ -303,7 +303,7 @@ impl Load<'_> {
         self.error(
             Diagnostic::error(
                 "XP0614",
-                format!("`{}` takes a mapping of arguments, not a {}", statement.name, value.type_name()),
+                format!("`{}` takes a mapping of arguments, not {}", statement.name, value.described()),
             )
             .at(value.span, "expected arguments"),
         );
@@ -451,7 +451,8 @@ impl Load<'_> {
     }
 
     fn meta(&mut self, statement: &Statement<'_>, place: &Place) -> Option<MetaKind> {
-        let word = statement.free_form.as_ref().and_then(Tree::as_value).and_then(Value::as_str).unwrap_or("");
+        let word =
+            statement.free_form.as_ref().and_then(Tree::as_value).and_then(Value::as_str).unwrap_or("");
         if let Some((_, kind)) = MetaKind::ALL.iter().find(|(name, _)| *name == word.trim()) {
             if *kind == MetaKind::EndRole && (place.role.is_none() || place.handlers) {
                 let place = if place.handlers { "in a handler" } else { "outside of a role" };

@@ -45,7 +45,7 @@ impl Load<'_> {
             self.error(
                 Diagnostic::error(
                     "XP0626",
-                    format!("an entry point is a mapping, not a {}", entry.type_name()),
+                    format!("an entry point is a mapping, not {}", entry.described()),
                 )
                 .at(entry.span, "expected `options:` and descriptions"),
             );
@@ -62,7 +62,7 @@ impl Load<'_> {
         }
         if !options.is_map() {
             self.error(
-                Diagnostic::error("XP0626", format!("`options` is a mapping, not a {}", options.type_name()))
+                Diagnostic::error("XP0626", format!("`options` is a mapping, not {}", options.described()))
                     .at(options.span, "expected option names"),
             );
             return;
@@ -75,7 +75,7 @@ impl Load<'_> {
                 self.error(
                     Diagnostic::error(
                         "XP0626",
-                        format!("an option is a mapping, not a {}", option.type_name()),
+                        format!("an option is a mapping, not {}", option.described()),
                     )
                     .at(option.span, "expected `type:`, `description:` and the like"),
                 );

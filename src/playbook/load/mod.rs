@@ -321,7 +321,7 @@ impl<'l> Load<'l> {
             self.error(
                 Diagnostic::error(
                     "XP0604",
-                    format!("a file of variables holds a mapping, not a {}", node.type_name()),
+                    format!("a file of variables holds a mapping, not {}", node.described()),
                 )
                 .at(node.span, "not a mapping"),
             );

@@ -55,7 +55,7 @@ impl Load<'_> {
             return Vec::new();
         };
         let mut diagnostic =
-            Diagnostic::error("XP0601", format!("a playbook is a list of plays, not a {}", node.type_name()))
+            Diagnostic::error("XP0601", format!("a playbook is a list of plays, not {}", node.described()))
                 .at(node.span, "not a list of plays");
         if !node.is_list() {
             if node.get("hosts").is_some() || IMPORTS.iter().any(|i| node.get(i).is_some()) {
@@ -68,7 +68,7 @@ impl Load<'_> {
         for entry in node.items() {
             if !entry.is_map() {
                 self.error(
-                    Diagnostic::error("XP0601", format!("a play is a mapping, not a {}", entry.type_name()))
+                    Diagnostic::error("XP0601", format!("a play is a mapping, not {}", entry.described()))
                         .at(entry.span, "not a play"),
                 );
                 continue;
@@ -303,11 +303,8 @@ impl Load<'_> {
             for item in node.items() {
                 if item.scalar().is_none_or(|s| s.value.is_null()) {
                     self.error(
-                        Diagnostic::error(
-                            "XP0604",
-                            format!("`hosts` takes texts, not a {}", item.type_name()),
-                        )
-                        .at(item.span, "expected a host pattern"),
+                        Diagnostic::error("XP0604", format!("`hosts` takes texts, not {}", item.described()))
+                            .at(item.span, "expected a host pattern"),
                     );
                 }
             }

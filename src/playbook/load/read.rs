@@ -50,7 +50,7 @@ impl<'l> Load<'l> {
         for (key, value) in node.entries() {
             let Some(name) = key.as_str() else {
                 self.error(
-                    Diagnostic::error("XP0602", format!("a keyword is a text, not a {}", key.type_name()))
+                    Diagnostic::error("XP0602", format!("a keyword is a text, not {}", key.described()))
                         .at(key.span, "not a keyword"),
                 );
                 continue;
@@ -104,7 +104,7 @@ impl<'l> Load<'l> {
             {
                 format!("\"{}\"", scalar.text)
             }
-            _ => format!("a {}", node.type_name()),
+            _ => node.described(),
         };
         self.error(
             Diagnostic::error("XP0604", format!("`{name}` takes {wanted}, not {got}"))
@@ -373,7 +373,7 @@ impl<'l> Load<'l> {
     pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         if !node.is_list() && !node.is_null() {
             self.error(
-                Diagnostic::error("XP0601", format!("{what} is a list, not a {}", node.type_name()))
+                Diagnostic::error("XP0601", format!("{what} is a list, not {}", node.described()))
                     .at(node.span, "not a list")
                     .help("start every entry with `- `"),
             );

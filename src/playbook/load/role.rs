@@ -72,7 +72,7 @@ impl Load<'_> {
             self.error(
                 Diagnostic::error(
                     "XP0623",
-                    format!("a role is a name or a mapping, not a {}", node.type_name()),
+                    format!("a role is a name or a mapping, not {}", node.described()),
                 )
                 .at(node.span, "not a role"),
             );

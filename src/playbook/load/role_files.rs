@@ -201,7 +201,7 @@ impl Load<'_> {
             self.error(
                 Diagnostic::error(
                     "XP0604",
-                    format!("a role's `meta` is a mapping, not a {}", meta.type_name()),
+                    format!("a role's `meta` is a mapping, not {}", meta.described()),
                 )
                 .at(meta.span, "expected a mapping"),
             );
@@ -230,7 +230,7 @@ impl Load<'_> {
             self.error(
                 Diagnostic::error(
                     "XP0626",
-                    format!("`argument_specs` is a mapping of entry points, not a {}", specs.type_name()),
+                    format!("`argument_specs` is a mapping of entry points, not {}", specs.described()),
                 )
                 .at(specs.span, "expected a mapping"),
             );

@@ -99,7 +99,7 @@ impl Load<'_> {
                 self.error(at(
                     Diagnostic::error(
                         "XP0604",
-                        format!("the name of {what} is a {}, not a text", other.type_name()),
+                        format!("the name of {what} is of type `{}`, not a text", other.type_name()),
                     ),
                     tree.span,
                     "no name",

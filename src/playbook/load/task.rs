@@ -25,7 +25,7 @@ impl Load<'_> {
     fn entry(&mut self, node: &Node, place: &Place) -> Option<Entry> {
         if !node.is_map() {
             let mut diagnostic =
-                Diagnostic::error("XP0601", format!("a task is a mapping, not a {}", node.type_name()))
+                Diagnostic::error("XP0601", format!("a task is a mapping, not {}", node.described()))
                     .at(node.span, "not a task");
             if let Some(word) = node.as_str().and_then(|t| t.split([' ', ':', '=']).next())
                 && self.loader.options.catalog.find(word) != crate::playbook::ModuleKnown::No
@@ -192,7 +192,7 @@ impl Load<'_> {
             && (value.is_map() || value.scalar().is_some_and(|s| s.value.as_str().is_none()))
         {
             self.error(
-                Diagnostic::error("XP0604", format!("`loop` takes a list, not a {}", value.type_name()))
+                Diagnostic::error("XP0604", format!("`loop` takes a list, not {}", value.described()))
                     .at(value.span, "expected a list")
                     .help(if value.is_map() {
                         "for a mapping write `loop: \"{{ the_map | dict2items }}\"`"
@@ -212,7 +212,7 @@ impl Load<'_> {
             self.error(
                 Diagnostic::error(
                     "XP0604",
-                    format!("`loop_control` takes a mapping, not a {}", node.type_name()),
+                    format!("`loop_control` takes a mapping, not {}", node.described()),
                 )
                 .at(node.span, "expected a mapping"),
             );
@@ -244,7 +244,7 @@ impl Load<'_> {
         let Some(apply) = apply.filter(|a| !a.is_null()) else { return Arc::new(inherited) };
         if !apply.is_map() {
             self.error(
-                Diagnostic::error("XP0604", format!("`apply` takes a mapping, not a {}", apply.type_name()))
+                Diagnostic::error("XP0604", format!("`apply` takes a mapping, not {}", apply.described()))
                     .at(apply.span, "expected keywords of a block"),
             );
             return Arc::new(inherited);

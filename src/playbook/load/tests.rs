@@ -164,7 +164,7 @@ fn show_play(play: &Play, out: &mut String) {
         play.handlers.iter().for_each(|t| show_task(t, 2, out));
     }
     for usage in &play.role_uses {
-        let layers = |list: Vec<VarMap>| list.iter().map(|l| vars(l)).collect::<Vec<_>>().join(" < ");
+        let layers = |list: Vec<VarMap>| list.iter().map(vars).collect::<Vec<_>>().join(" < ");
         let _ = writeln!(
             out,
             "  role {} defaults {} vars {} params {}",
@@ -265,7 +265,7 @@ fn exprs(list: &[crate::template::Expr]) -> Option<String> {
 }
 
 fn layers(list: &[VarMap]) -> Option<String> {
-    (!list.is_empty()).then(|| list.iter().map(|l| vars(l)).collect::<Vec<_>>().join(" < "))
+    (!list.is_empty()).then(|| list.iter().map(vars).collect::<Vec<_>>().join(" < "))
 }
 
 fn vars(map: &VarMap) -> String {

@@ -76,7 +76,9 @@ pub fn boot_target(root: &Path, node: &str) -> io::Result<Option<BootTarget>> {
 /// nodes are ignored; while the daemon is down, reports are lost.
 pub fn report_status(root: &Path, node: &str, word: &str) -> io::Result<bool> {
     const KNOWN: [&str; 6] = ["netbooting", "installing", "booting", "postbooting", "booted", "failed"];
-    let down = below(root, Path::new("/etc/xcat/rehearsal/xcatd-down")).exists();
+    let faults = fs::read_to_string(below(root, Path::new("/etc/xcat/rehearsal/faults"))).unwrap_or_default();
+    let down = below(root, Path::new("/etc/xcat/rehearsal/xcatd-down")).exists()
+        || faults.lines().any(|line| line.trim() == "xcatd-down");
     if !KNOWN.contains(&word) || down {
         return Ok(false);
     }

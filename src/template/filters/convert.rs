@@ -51,6 +51,7 @@ fn mandatory(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
         },
     };
     let mut fail = u.fail.clone();
+    fail.kind = crate::template::RenderErrorKind::Failed;
     fail.message = text;
     Err(fail)
 }
@@ -87,14 +88,13 @@ fn string(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     Ok(Value::str(v.to_text()))
 }
 
-/// Ansible's `bool` filter: what does not look true is false.
+/// Ansible's `bool` filter: what does not say true is false.
 fn bool_filter(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     args.bind([])?;
-    Ok(match &v {
-        Value::Null => Value::Null,
-        Value::Bool(_) => v,
-        _ => Value::Bool(to_bool(&v).unwrap_or(false)),
-    })
+    Ok(Value::Bool(match &v {
+        Value::Str(s) => matches!(s.to_lowercase().as_str(), "yes" | "on" | "1" | "true"),
+        other => to_bool(other).unwrap_or(false),
+    }))
 }
 
 /// Returns the truth that a value spells out: yes and no, on and off, 1 and 0.

@@ -46,7 +46,9 @@ fn combine(_: &mut Interp<'_>, v: Value, mut args: ValueArgs) -> R<Value> {
         }
     };
     if let Some((name, _)) = args.named.first() {
-        return Err(Fail::failed(format!("'recursive' and 'list_merge' are the only valid keyword arguments, not '{name}'")));
+        return Err(Fail::failed(format!(
+            "'recursive' and 'list_merge' are the only valid keyword arguments, not '{name}'"
+        )));
     }
     let mut dicts = Vec::new();
     for value in [v].into_iter().chain(args.pos) {
@@ -100,7 +102,10 @@ fn merge_lists(old: &[Value], new: &[Value], how: ListMerge) -> Vec<Value> {
 fn dict2items(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [key_name, value_name] = args.bind(["key_name", "value_name"])?;
     let Value::Map(map) = &v else {
-        return Err(Fail::failed(format!("dict2items requires a dictionary, got {} instead.", v.type_name())));
+        return Err(Fail::failed(format!(
+            "dict2items requires a dictionary, got {} instead.",
+            v.type_name()
+        )));
     };
     let (key_name, value_name) = (text_or(key_name, "key"), text_or(value_name, "value"));
     let item = |(k, x): (&Key, &Value)| {
@@ -160,7 +165,9 @@ fn rekey(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let key = text_arg(key, "key")?;
     let duplicates = text_or(duplicates, "error");
     if !matches!(duplicates.as_str(), "error" | "overwrite") {
-        return Err(Fail::failed(format!("duplicates parameter to rekey_on_member has unknown value: {duplicates}")));
+        return Err(Fail::failed(format!(
+            "duplicates parameter to rekey_on_member has unknown value: {duplicates}"
+        )));
     }
     let items: Vec<Value> = match &v {
         Value::Map(map) => map.values().cloned().collect(),
@@ -174,7 +181,10 @@ fn rekey(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
         };
         let member = key_of(member)?;
         if out.get_key(&member).is_some() && duplicates == "error" {
-            return Err(Fail::failed(format!("Key {} is not unique, cannot correctly turn into dict", member.json_name())));
+            return Err(Fail::failed(format!(
+                "Key {} is not unique, cannot correctly turn into dict",
+                member.json_name()
+            )));
         }
         out.insert(member, item);
     }
@@ -191,7 +201,11 @@ fn subelements(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 }
 
 /// Returns `[item, member]` for each member of the list under `path` in each item.
-pub(in crate::template) fn pairs_with_members(v: &Value, path: &[String], skip_missing: bool) -> R<Vec<Value>> {
+pub(in crate::template) fn pairs_with_members(
+    v: &Value,
+    path: &[String],
+    skip_missing: bool,
+) -> R<Vec<Value>> {
     let items: Arc<Vec<Value>> = match v {
         Value::Map(map) => Arc::new(map.values().cloned().collect()),
         Value::List(items) => items.clone(),

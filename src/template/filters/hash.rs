@@ -17,11 +17,29 @@ use crate::value::Value;
 pub(super) const TABLE: &[(&str, Filter)] = &[
     ("b64decode", Plain(b64decode)),
     ("b64encode", Plain(b64encode)),
-    ("checksum", Plain(|_, v, a| { a.bind([])?; digest(&v, "sha1") })),
+    (
+        "checksum",
+        Plain(|_, v, a| {
+            a.bind([])?;
+            digest(&v, "sha1")
+        }),
+    ),
     ("hash", Plain(hash)),
-    ("md5", Plain(|_, v, a| { a.bind([])?; digest(&v, "md5") })),
+    (
+        "md5",
+        Plain(|_, v, a| {
+            a.bind([])?;
+            digest(&v, "md5")
+        }),
+    ),
     ("password_hash", Plain(password_hash)),
-    ("sha1", Plain(|_, v, a| { a.bind([])?; digest(&v, "sha1") })),
+    (
+        "sha1",
+        Plain(|_, v, a| {
+            a.bind([])?;
+            digest(&v, "sha1")
+        }),
+    ),
     ("to_uuid", Plain(to_uuid)),
 ];
 

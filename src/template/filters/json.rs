@@ -114,8 +114,14 @@ fn write_text(text: &str, ascii: bool, out: &mut String) {
 }
 
 fn dump(v: &Value, args: ValueArgs, indent: Option<usize>, sort: bool) -> R<String> {
-    let [indent_arg, sort_arg, ensure_ascii, separators, _, _] =
-        args.bind(["indent", "sort_keys", "ensure_ascii", "separators", "vault_to_text", "preprocess_unsafe"])?;
+    let [indent_arg, sort_arg, ensure_ascii, separators, _, _] = args.bind([
+        "indent",
+        "sort_keys",
+        "ensure_ascii",
+        "separators",
+        "vault_to_text",
+        "preprocess_unsafe",
+    ])?;
     let indent = match indent_arg {
         Some(Value::Null) => None,
         Some(i) => Some(size_or(Some(i), "indent", 4)?.min(100)),
@@ -125,7 +131,8 @@ fn dump(v: &Value, args: ValueArgs, indent: Option<usize>, sort: bool) -> R<Stri
     if let Some([i, k]) = separators.as_ref().and_then(Value::as_list) {
         (item, key) = (i.to_text(), k.to_text());
     }
-    let style = Style { indent, item_separator: item, key_separator: key, ascii: flag_or(ensure_ascii, true) };
+    let style =
+        Style { indent, item_separator: item, key_separator: key, ascii: flag_or(ensure_ascii, true) };
     let v = if spelled_flag(sort_arg, sort) { sort_keys(v) } else { v.clone() };
     let mut out = String::new();
     write(&v, &style, 0, &mut out)?;
@@ -148,11 +155,8 @@ fn tojson(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
         inner.named.push(("indent".into(), indent));
     }
     let text = dump(&v, inner, None, true)?;
-    let safe = text
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026")
-        .replace('\'', "\\u0027");
+    let safe =
+        text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027");
     Ok(Value::str(safe))
 }
 
@@ -216,7 +220,6 @@ fn to_yaml(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 }
 
 fn to_nice_yaml(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
-    let defaults =
-        EmitOptions { indent: 4, default_flow_style: FlowStyle::Never, ..EmitOptions::default() };
+    let defaults = EmitOptions { indent: 4, default_flow_style: FlowStyle::Never, ..EmitOptions::default() };
     emit(&v, args, defaults)
 }

@@ -51,7 +51,12 @@ fn flatten(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 }
 
 /// Appends the items, lists among them opened up to a number of levels.
-pub(in crate::template) fn flatten_into(list: &[Value], levels: Option<usize>, skip_nulls: bool, out: &mut Vec<Value>) {
+pub(in crate::template) fn flatten_into(
+    list: &[Value],
+    levels: Option<usize>,
+    skip_nulls: bool,
+    out: &mut Vec<Value>,
+) {
     for item in list {
         match item {
             Value::Null if skip_nulls => {}
@@ -166,7 +171,9 @@ impl Random {
         let seed = match seed {
             Some(seed) if !seed.is_null() => {
                 let text = seed.to_text();
-                text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+                text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
+                    (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+                })
             }
             _ => getrandom::u64().unwrap_or_else(|_| {
                 std::time::SystemTime::now()

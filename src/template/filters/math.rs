@@ -70,7 +70,7 @@ fn log(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let base = base.as_ref().map(number).transpose()?.map(Num::float);
     Ok(Value::Float(match base {
         None => x.ln(),
-        Some(b) if b == 10.0 => x.log10(),
+        Some(10.0) => x.log10(),
         Some(b) => x.ln() / b.ln(),
     }))
 }
@@ -132,7 +132,10 @@ fn human_to_bytes(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let rest = &unit[1..];
     let expected = if bits { ["b", "bit"] } else { ["B", "byte"] };
     if letter == 'B' {
-        let fits = unit == expected[0] || rest.is_empty() || unit.eq_ignore_ascii_case(expected[1]) || unit.eq_ignore_ascii_case(&format!("{}s", expected[1]));
+        let fits = unit == expected[0]
+            || rest.is_empty()
+            || unit.eq_ignore_ascii_case(expected[1])
+            || unit.eq_ignore_ascii_case(&format!("{}s", expected[1]));
         return if fits { Ok(Value::Int(number.round_ties_even() as i128)) } else { Err(bad()) };
     }
     let Some((_, shift)) = UNITS.iter().find(|(l, _)| *l == letter) else {

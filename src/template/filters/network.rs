@@ -135,7 +135,13 @@ fn one(v: &Value, query: Option<&Value>, _index: Option<&Value>, six: Option<boo
     let single = net.prefix == net.bits();
     match query.as_str() {
         "" => when(true),
-        "address" => if net.given && !single && net.address == net.first() { no } else { str(host) },
+        "address" => {
+            if net.given && !single && net.address == net.first() {
+                no
+            } else {
+                str(host)
+            }
+        }
         "ip" | "bare" => str(host),
         "host" | "host/prefix" | "address/prefix" => str(format!("{host}/{}", net.prefix)),
         "network" => str(net.show(net.first())),
@@ -144,18 +150,31 @@ fn one(v: &Value, query: Option<&Value>, _index: Option<&Value>, six: Option<boo
             "cidr" => str(format!("{host}/{}", net.prefix)),
             _ => str(format!("{}/{}", net.show(net.first()), net.prefix)),
         },
-        "network/netmask" => str(format!("{}/{}", net.show(net.first()), net.show(net.full() & !net.host_mask()))),
+        "network/netmask" => {
+            str(format!("{}/{}", net.show(net.first()), net.show(net.full() & !net.host_mask())))
+        }
         "netmask" => str(net.show(net.full() & !net.host_mask())),
         "hostmask" | "wildcard" => str(net.show(net.host_mask())),
         "prefix" => Ok(Value::from(net.prefix)),
-        "broadcast" => if single { no } else { str(net.show(net.last())) },
+        "broadcast" => {
+            if single {
+                no
+            } else {
+                str(net.show(net.last()))
+            }
+        }
         "size" => Ok(Value::Int((net.host_mask() as i128).saturating_add(1))),
-        "first_usable" => str(net.show(if net.bits() - net.prefix > 1 { net.first() + 1 } else { net.first() })),
-        "last_usable" => str(net.show(if net.bits() - net.prefix > 1 && !net.six { net.last() - 1 } else { net.last() })),
+        "first_usable" => {
+            str(net.show(if net.bits() - net.prefix > 1 { net.first() + 1 } else { net.first() }))
+        }
+        "last_usable" => {
+            str(net.show(if net.bits() - net.prefix > 1 && !net.six { net.last() - 1 } else { net.last() }))
+        }
         "int" => Ok(Value::Int(net.address as i128)),
         "version" => Ok(Value::Int(if net.six { 6 } else { 4 })),
         "revdns" => str(reverse_name(net)),
-        "type" => str(if net.given && !single && net.address == net.first() { "network" } else { "address" }.to_string()),
+        "type" => str(if net.given && !single && net.address == net.first() { "network" } else { "address" }
+            .to_string()),
         "private" => when(is_private(net)),
         "public" => when(!is_private(net) && !is_local(net)),
         "loopback" | "lo" => when(if net.six { net.address == 1 } else { net.address >> 24 == 127 }),
@@ -165,7 +184,9 @@ fn one(v: &Value, query: Option<&Value>, _index: Option<&Value>, six: Option<boo
         "wrap" => str(wrap(&text)),
         // Any other query is a network that the address must be in.
         other => match Network::parse(other) {
-            Some(around) => when(around.six == net.six && around.first() <= net.first() && net.last() <= around.last()),
+            Some(around) => {
+                when(around.six == net.six && around.first() <= net.first() && net.last() <= around.last())
+            }
             None => match other.parse::<i128>() {
                 Ok(i) => one(v, Some(&Value::Int(i)), None, six),
                 Err(_) => Err(Fail::failed(format!("unknown filter type: {other}"))),
@@ -183,12 +204,17 @@ fn is_private(net: Network) -> bool {
 }
 
 fn is_local(net: Network) -> bool {
-    if net.six { net.address == 1 || net.address >> 118 == 0x3fa } else { matches!(net.address >> 24, 127 | 0 | 224..) }
+    if net.six {
+        net.address == 1 || net.address >> 118 == 0x3fa
+    } else {
+        matches!(net.address >> 24, 127 | 0 | 224..)
+    }
 }
 
 fn reverse_name(net: Network) -> String {
     if net.six {
-        let digits: Vec<String> = format!("{:032x}", net.address).chars().rev().map(|c| c.to_string()).collect();
+        let digits: Vec<String> =
+            format!("{:032x}", net.address).chars().rev().map(|c| c.to_string()).collect();
         return digits.join(".") + ".ip6.arpa.";
     }
     let [a, b, c, d] = Ipv4Addr::from(net.address as u32).octets();

@@ -15,7 +15,7 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("basename", Plain(|_, v, a| simple(&v, a, basename))),
     ("commonpath", Plain(commonpath)),
     ("dirname", Plain(|_, v, a| simple(&v, a, dirname))),
-    ("expanduser", Plain(|_, v, a| simple(&v, a, |p| expand_user(p)))),
+    ("expanduser", Plain(|_, v, a| simple(&v, a, expand_user))),
     ("expandvars", Plain(|_, v, a| simple(&v, a, expandvars))),
     ("fileglob", Plain(fileglob)),
     ("normpath", Plain(|_, v, a| simple(&v, a, normpath))),
@@ -23,7 +23,10 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("realpath", Plain(|_, v, a| simple(&v, a, realpath))),
     ("relpath", Plain(relpath)),
     ("splitext", Plain(splitext)),
-    ("win_basename", Plain(|_, v, a| simple(&v, a, |p| p.rsplit(['\\', '/']).next().unwrap_or(p).to_string()))),
+    (
+        "win_basename",
+        Plain(|_, v, a| simple(&v, a, |p| p.rsplit(['\\', '/']).next().unwrap_or(p).to_string())),
+    ),
     ("win_dirname", Plain(|_, v, a| simple(&v, a, win_dirname))),
     ("win_splitdrive", Plain(win_splitdrive)),
 ];

@@ -60,7 +60,7 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
         (false, true) => "(?m)",
         (false, false) => "",
     };
-    let translated = format!("{flags}{}", translate(pattern));
+    let translated = format!("{flags}{}", translate(pattern, multiline));
     let regex = Regex::new(&translated)
         .map(Arc::new)
         .map_err(|e| Fail::failed(format!("invalid regular expression '{pattern}': {e}")))?;
@@ -74,27 +74,24 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
 
 /// Turns Python's syntax into that of the library: `\Z`, a `$` that also matches before a final line break, and
 /// brackets inside of classes.
-fn translate(pattern: &str) -> String {
+fn translate(pattern: &str, multiline: bool) -> String {
     let mut out = String::new();
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;
     // `(?m)` in the pattern makes `$` the end of a line anyway.
-    let multiline = pattern.starts_with("(?")
-        && pattern.split(')').next().is_some_and(|f| f.contains('m') && !f.contains(':'));
+    let multiline = multiline
+        || pattern.starts_with("(?")
+            && pattern.split(')').next().is_some_and(|f| f.contains('m') && !f.contains(':'));
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {
                 Some('Z') if !in_class => out.push_str("\\z"),
                 Some(d) if d.is_alphanumeric() || d.is_ascii_punctuation() => {
                     // Python takes an escaped sign for the sign; letters keep their meaning.
-                    if "\"'#@!%&,/:;<=>_`~ ".contains(d) && !"<>".contains(d) {
-                        out.push(d);
-                    } else if d == '<' || d == '>' {
-                        out.push(d);
-                    } else {
+                    if !"\"'#@!%&,/:;<=>_`~".contains(d) {
                         out.push('\\');
-                        out.push(d);
                     }
+                    out.push(d);
                 }
                 Some(d) => out.push(d),
                 None => out.push('\\'),
@@ -106,7 +103,7 @@ fn translate(pattern: &str) -> String {
                 if ahead == "?P=" {
                     let name: String = chars.by_ref().skip(3).take_while(|c| *c != ')').collect();
                     out.pop();
-                    out.push_str(&format!("\\k<{name}>"));
+                    out.extend(["\\k<", &name, ">"]);
                 }
             }
             '[' if in_class => out.push_str("\\["),

@@ -106,10 +106,9 @@ fn unique(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
     if let Some(u) = v.as_unknown() {
         return Ok(V::unknown(u));
     }
-    // Ansible's filter counts case unless told otherwise.
     let case_sensitive = match case_sensitive {
-        Some(c) if !c.is_null() => interp.truth(&c)? != Truth::False,
-        _ => true,
+        Some(c) => interp.truth(&c)? == Truth::True,
+        None => false,
     };
     let mut seen = Set::default();
     let mut out = Vec::new();

@@ -362,33 +362,24 @@ fn comment(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let postfix_count = size_or(postfix_count, "postfix_count", 1)?.min(10_000);
     let mut out = String::new();
     if !beginning.is_empty() {
-        out.push_str(&beginning);
-        out.push_str(&newline);
+        out = format!("{beginning}{newline}");
     }
     if !prefix.is_empty() {
-        for i in 0..prefix_count {
-            if i > 0 {
-                out.push_str(&newline);
-            }
-            out.push_str(&prefix);
-        }
-        if prefix_count > 0 {
-            out.push_str(&newline);
-        }
+        let line = if prefix == newline { prefix } else { format!("{prefix}{newline}") };
+        out.push_str(&line.repeat(prefix_count));
     }
     let text = v.to_text();
-    let body: Vec<String> = text
-        .split(&*newline)
-        .map(|line| if line.is_empty() { trimmed.clone() } else { format!("{decoration}{line}") })
-        .collect();
-    out.push_str(&body.join(&newline));
-    if postfix_count > 0 && !postfix.is_empty() {
-        out.push_str(&newline);
-    }
-    for i in 0..postfix_count {
-        if i > 0 {
-            out.push_str(&newline);
+    let mut lines: Vec<String> = text.split(&*newline).map(|line| format!("{decoration}{line}")).collect();
+    // Only an empty line with another one behind it loses the blanks of the decoration.
+    let last = lines.len() - 1;
+    for line in &mut lines[..last] {
+        if *line == decoration {
+            line.clone_from(&trimmed);
         }
+    }
+    out.push_str(&lines.join(&newline));
+    for _ in 0..postfix_count {
+        out.push_str(&newline);
         out.push_str(&postfix);
     }
     if !end.is_empty() {

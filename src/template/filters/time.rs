@@ -102,17 +102,18 @@ pub(in crate::template) fn math(op: MathOp, left: &V, right: &V) -> Option<V> {
 
 /// Returns Python's `str()`.
 pub(in crate::template) fn text(o: &Obj) -> String {
+    use std::fmt::Write;
     match o {
         Obj::Time(t, offset) => {
-            let mut out = t.strftime("%Y-%m-%d %H:%M:%S").to_string();
+            let mut out: String = t.strftime("%Y-%m-%d %H:%M:%S").to_string();
             let micros = t.subsec_nanosecond() / 1000;
             if micros > 0 {
-                out += &format!(".{micros:06}");
+                let _ = write!(out, ".{micros:06}");
             }
             if let Some(offset) = offset {
                 let s = offset.seconds();
                 let sign = if s < 0 { '-' } else { '+' };
-                out += &format!("{sign}{:02}:{:02}", s.abs() / 3600, s.abs() / 60 % 60);
+                let _ = write!(out, "{sign}{:02}:{:02}", s.abs() / 3600, s.abs() / 60 % 60);
             }
             out
         }
@@ -124,9 +125,9 @@ pub(in crate::template) fn text(o: &Obj) -> String {
                 1 | -1 => format!("{days} day, "),
                 _ => format!("{days} days, "),
             };
-            out += &format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+            let _ = write!(out, "{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
             if rest % 1_000_000 > 0 {
-                out += &format!(".{:06}", rest % 1_000_000);
+                let _ = write!(out, ".{:06}", rest % 1_000_000);
             }
             out
         }

@@ -47,9 +47,7 @@ impl Interp<'_> {
         }
         if v.is_dict() {
             let key = self.value(key)?;
-            let Some(name) = Key::from_value(&key) else {
-                return Err(Fail::failed(format!("unhashable type: '{}'", key.type_name())));
-            };
+            let Some(name) = Key::from_value(&key) else { return Ok(missing_item(v, &key)) };
             return Ok(match self.member(v, &name)? {
                 Some(found) => found,
                 None => missing_item(v, &key),

@@ -29,6 +29,9 @@ const MAX_CHAIN: usize = 150;
 /// Nested evaluations; more is taken for endless recursion of macros or absurd nesting.
 const MAX_DEPTH: usize = 3000;
 
+/// A block's statements and the template that they stand in.
+type BlockBody = (Arc<Program>, Arc<Vec<Stmt>>);
+
 pub(super) struct Interp<'t> {
     pub templar: &'t Templar,
     /// Where names are looked up after local variables.
@@ -48,7 +51,7 @@ pub(super) struct Interp<'t> {
     /// Frames that macros refer to; emptied at the end because they refer to their macros.
     macro_frames: Vec<Rc<Frame>>,
     /// Bodies of each block, most derived first.
-    blocks: HashMap<Arc<str>, Vec<(Arc<Program>, Arc<Vec<Stmt>>)>>,
+    blocks: HashMap<Arc<str>, Vec<BlockBody>>,
     /// Folders of the template files in the making, innermost last.
     pub dirs: Vec<PathBuf>,
     depth: usize,
@@ -120,7 +123,7 @@ impl<'t> Interp<'t> {
         self.blocks = blocks;
         self.leave(saved);
         result?;
-        sink.finish(self, &program.source.text)
+        sink.finish(&program.source.text)
     }
 
     /// Renders a template file to text.

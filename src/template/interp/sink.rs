@@ -31,8 +31,14 @@ impl Sink {
         self.push(interp, V::str(piece))
     }
 
-    /// Adds the value of an expression.
+    /// Adds the value of an expression. Nulls print as nothing. A container is taken as it is now: the template
+    /// may change it later.
     pub fn push(&mut self, interp: &mut Interp<'_>, value: V) -> R<()> {
+        let value = match value {
+            V::Val(Value::Null) => return Ok(()),
+            V::List(_) | V::Dict(_) | V::Tuple(_) => V::Val(interp.value(&value)?),
+            other => other,
+        };
         match std::mem::take(&mut self.state) {
             State::Empty => self.state = State::One(value),
             State::One(first) => {
@@ -51,16 +57,12 @@ impl Sink {
 
     /// Returns the native value; null when nothing was printed. A text gets back the line breaks at the end that
     /// `template` has and parsing dropped.
-    pub fn finish(self, interp: &mut Interp<'_>, template: &str) -> R<V> {
+    pub fn finish(self, template: &str) -> R<V> {
         let (mut text, secret) = match self.state {
             State::Empty => return Ok(V::null()),
             State::One(V::Val(Value::Str(s))) => (s.to_string(), false),
-            State::One(V::Undef(u)) if u.soft => return Err(u.fail.clone()),
             State::One(V::Undef(u)) => return Err(u.fail.clone()),
-            State::One(v) => {
-                let _ = interp;
-                return Ok(v);
-            }
+            State::One(v) => return Ok(v),
             State::Text { text, secret } => (text, secret),
         };
         let ends = |s: &str| s.len() - s.trim_end_matches('\n').len();
@@ -98,7 +100,6 @@ impl Sink {
 
 fn print(interp: &mut Interp<'_>, value: &V, out: &mut String, secret: &mut bool) -> R<()> {
     match value {
-        V::Val(Value::Null) => {}
         V::Val(Value::Str(s)) => out.push_str(s),
         V::Undef(u) if u.soft => {}
         other => {

@@ -5,8 +5,8 @@ use crate::template::error::{Fail, R};
 use crate::template::filters::lists::{Random, cartesian, flatten_into, items, longest_rows};
 use crate::template::filters::pairs_with_members;
 use crate::template::interp::Interp;
-use crate::template::runtime::V;
 use crate::template::python_format;
+use crate::template::runtime::V;
 use crate::value::{Map, Value};
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[
@@ -111,9 +111,9 @@ fn together(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
 }
 
 fn random_choice(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
-    let all = items_lookup(interp, call)?;
+    let all = call.values(interp)?;
     let i = Random::new(None).below(all.len() as u64) as usize;
-    Ok(all.get(i).cloned().into_iter().collect())
+    Ok(all.get(i).cloned().map(V::Val).into_iter().collect())
 }
 
 fn subelements(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
@@ -140,7 +140,26 @@ fn subelements(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
         ),
         other => other.clone(),
     };
-    Ok(values(pairs_with_members(&over, &path, skip)?))
+    let mut pairs = pairs_with_members(&over, &path, skip)?;
+    // The lookup, unlike the filter, takes the list out of the item.
+    for pair in &mut pairs {
+        if let Some([item, member]) = pair.as_list() {
+            *pair = Value::list(vec![without(item, &path), member.clone()]);
+        }
+    }
+    Ok(values(pairs))
+}
+
+/// Returns the item without the member under a path.
+fn without(item: &Value, path: &[String]) -> Value {
+    let (Value::Map(map), Some((first, rest))) = (item, path.split_first()) else { return item.clone() };
+    let mut map = (**map).clone();
+    if rest.is_empty() {
+        map.remove(first);
+    } else if let Some(inner) = map.get(first).map(|v| without(v, rest)) {
+        map.insert(first.as_str(), inner);
+    }
+    Value::map(map)
 }
 
 /// The longest sequence.
@@ -160,7 +179,8 @@ fn sequence(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         texts.push(String::new());
     }
     for text in texts {
-        let mut options: Vec<(String, String)> = named.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
+        let mut options: Vec<(String, String)> =
+            named.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
         options.extend(sequence_options(&text)?);
         let option = |name: &str| options.iter().rev().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
         let number = |name: &str| -> R<Option<i128>> {
@@ -176,7 +196,9 @@ fn sequence(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         let (count, end) = (number("count")?, number("end")?);
         let stride = number("stride")?;
         let (end, stride) = match (count, end) {
-            (Some(_), Some(_)) => return Err(Fail::failed("can't specify both count and end in with_sequence")),
+            (Some(_), Some(_)) => {
+                return Err(Fail::failed("can't specify both count and end in with_sequence"));
+            }
             (None, None) => return Err(Fail::failed("must specify count or end in with_sequence")),
             (Some(0), None) => continue,
             (Some(count), None) => {

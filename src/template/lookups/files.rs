@@ -28,7 +28,8 @@ fn not_found(interp: &Interp<'_>, kind: &str, name: &str) -> Box<Fail> {
 
 fn read(interp: &mut Interp<'_>, kind: &str, name: &str) -> R<String> {
     let Some(path) = find_file(&interp.scope, kind, name) else { return Err(not_found(interp, kind, name)) };
-    let bytes = std::fs::read(&path).map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))?;
+    let bytes =
+        std::fs::read(&path).map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))?;
     String::from_utf8(bytes).map_err(|_| Fail::failed(format!("'{}' is not valid UTF-8", path.display())))
 }
 
@@ -215,9 +216,12 @@ fn words(v: Option<&Value>) -> Vec<String> {
     match v {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::List(items)) => items.iter().map(Value::to_text).collect(),
-        Some(other) => {
-            other.to_text().split([',', ';', ':']).map(|w| w.trim().to_string()).filter(|w| !w.is_empty()).collect()
-        }
+        Some(other) => other
+            .to_text()
+            .split([',', ';', ':'])
+            .map(|w| w.trim().to_string())
+            .filter(|w| !w.is_empty())
+            .collect(),
     }
 }
 

@@ -50,7 +50,11 @@ fn password(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
 
 fn resolve(interp: &Interp<'_>, path: &str) -> PathBuf {
     let path = crate::template::engine::expand_user(path);
-    if Path::new(&path).is_absolute() { PathBuf::from(path) } else { interp.scope.search().playbook_dir.join(path) }
+    if Path::new(&path).is_absolute() {
+        PathBuf::from(path)
+    } else {
+        interp.scope.search().playbook_dir.join(path)
+    }
 }
 
 fn encrypted(plain: &str, kind: Option<&str>, salt: Option<&str>) -> R<String> {
@@ -71,7 +75,11 @@ fn parse(term: &str) -> R<(String, Vec<(String, String)>)> {
             }
             _ if options.is_empty() => path.push(word),
             _ if word.is_empty() => {}
-            _ => return Err(Fail::failed(format!("unrecognized value after key=value parameters given to password lookup: {word}"))),
+            _ => {
+                return Err(Fail::failed(format!(
+                    "unrecognized value after key=value parameters given to password lookup: {word}"
+                )));
+            }
         }
     }
     Ok((path.join(" "), options))
@@ -126,7 +134,8 @@ fn kept(
     seed: Option<&Value>,
     encrypt: Option<&str>,
 ) -> R<String> {
-    let cannot = |what: &str, e: std::io::Error| Fail::failed(format!("cannot {what} '{}': {e}", path.display()));
+    let cannot =
+        |what: &str, e: std::io::Error| Fail::failed(format!("cannot {what} '{}': {e}", path.display()));
     let existing = match std::fs::read_to_string(path) {
         Ok(text) => Some(text.trim_end().to_string()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,

@@ -43,8 +43,7 @@ fn run(interp: &mut Interp<'_>, command: &str) -> R<String> {
     if dir.is_dir() {
         process.current_dir(dir);
     }
-    let output =
-        process.output().map_err(|e| Fail::failed(format!("cannot run `{command}`: {e}")))?;
+    let output = process.output().map_err(|e| Fail::failed(format!("cannot run `{command}`: {e}")))?;
     if !output.status.success() {
         return Err(Fail::failed(format!(
             "lookup_plugin.pipe({command}) returned {}: {}",
@@ -52,7 +51,8 @@ fn run(interp: &mut Interp<'_>, command: &str) -> R<String> {
             String::from_utf8_lossy(&output.stderr).trim()
         )));
     }
-    String::from_utf8(output.stdout).map_err(|_| Fail::failed(format!("the output of `{command}` is not UTF-8")))
+    String::from_utf8(output.stdout)
+        .map_err(|_| Fail::failed(format!("the output of `{command}` is not UTF-8")))
 }
 
 fn pipe(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {

@@ -47,7 +47,8 @@ fn ini(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         let get = |name: &str, default: &str| {
             options.iter().find(|(k, _)| k == name).map_or(default.to_string(), |(_, v)| v.clone())
         };
-        let (file, section, default) = (get("file", &file), get("section", &section), get("default", &default));
+        let (file, section, default) =
+            (get("file", &file), get("section", &section), get("default", &default));
         let properties = get("type", &kind) == "properties";
         let content = load(interp, &file)?;
         let entries = parse_ini(&content, properties, mixed_case);
@@ -119,12 +120,14 @@ fn csvfile(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
             other => other.chars().next().unwrap_or(','),
         };
         let number = |name: &str, text: String| {
-            text.parse::<usize>().map_err(|_| Fail::failed(format!("'{name}' must be a number, not '{text}'")))
+            text.parse::<usize>()
+                .map_err(|_| Fail::failed(format!("'{name}' must be a number, not '{text}'")))
         };
         let column = number("col", get("col", &column))?;
         let key_column = number("keycol", get("keycol", &key_column))?;
         let content = load(interp, &get("file", &file))?;
-        let row = content.lines().map(|l| split_row(l, delimiter)).find(|row| row.get(key_column) == Some(&key));
+        let row =
+            content.lines().map(|l| split_row(l, delimiter)).find(|row| row.get(key_column) == Some(&key));
         match row {
             Some(row) => match row.get(column) {
                 Some(cell) => out.push(V::str(cell.as_str())),

@@ -10,8 +10,12 @@ use crate::template::lookups::fnmatch;
 use crate::template::runtime::V;
 use crate::value::{Key, Value};
 
-pub(super) const TABLE: &[(&str, Lookup)] =
-    &[("config", config), ("inventory_hostnames", inventory_hostnames), ("varnames", varnames), ("vars", vars)];
+pub(super) const TABLE: &[(&str, Lookup)] = &[
+    ("config", config),
+    ("inventory_hostnames", inventory_hostnames),
+    ("varnames", varnames),
+    ("vars", vars),
+];
 
 fn vars(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let default = call.named.iter().position(|(n, _)| &**n == "default").map(|i| call.named.remove(i).1);

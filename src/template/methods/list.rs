@@ -56,12 +56,12 @@ pub(super) fn call(interp: &mut Interp<'_>, v: &V, name: &str, args: VArgs) -> R
         "remove" => {
             let [item] = args.bind(["value"])?;
             let item = need(item, "value")?;
-            match find(interp, &owned.borrow().clone(), &item)? {
-                Some(at) => {
-                    owned.borrow_mut().remove(at);
-                }
-                None => return Err(Fail::failed("list.remove(x): x not in list")),
-            }
+            let items = owned.borrow().clone();
+            let Some(at) = find(interp, &items, &item)? else {
+                return Err(Fail::failed("list.remove(x): x not in list"));
+            };
+            // Comparing ran no template code, so the list is as long as it was.
+            owned.borrow_mut().remove(at);
         }
         "clear" => owned.borrow_mut().clear(),
         "reverse" => owned.borrow_mut().reverse(),

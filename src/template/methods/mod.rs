@@ -135,18 +135,15 @@ fn on_text(interp: &mut Interp<'_>, v: &V, name: &str, args: VArgs) -> R<V> {
         pos: args.pos.into_iter().map(expose).collect(),
         named: args.named.into_iter().map(|(n, v)| (n, expose(v))).collect(),
     };
-    let result = text::call(subject, name, args)?;
-    Ok(match result {
+    Ok(taint(text::call(subject, name, args)?))
+}
+
+/// Makes the texts in what a method returned secret.
+fn taint(v: V) -> V {
+    match v {
         V::Val(value) => V::Val(make_secret(value)),
-        V::Tuple(items) => V::tuple(
-            items
-                .iter()
-                .map(|x| match x {
-                    V::Val(value) => V::Val(make_secret(value.clone())),
-                    other => other.clone(),
-                })
-                .collect(),
-        ),
+        V::Tuple(items) => V::tuple(items.iter().cloned().map(taint).collect()),
+        V::List(items) => V::list(items.borrow().iter().cloned().map(taint).collect()),
         other => other,
-    })
+    }
 }

@@ -380,6 +380,32 @@ fn readers_read() {
 }
 
 #[test]
+fn facts_are_gathered() {
+    for shell in shells() {
+        let bench = Bench::new(&shell);
+        bench.sh(r#"mkdir facts; printf '{"a": [1]}' >'facts/x y.fact'
+            printf '%s\n' '#!/bin/sh' "echo '{\"b\": 2}'" >facts/run.fact; chmod +x facts/run.fact"#);
+        let result = bench.plan("setup", r#"{"fact_path": "$D/facts"}"#, false).unwrap().result;
+        let facts = result.get("ansible_facts").unwrap();
+        let get = |name: &str| facts.get(name).unwrap_or_else(|| panic!("{}: no {name}", shell.name)).clone();
+        assert_eq!(get("ansible_system").to_text(), "Linux");
+        assert_eq!(get("ansible_env").get("HOME").unwrap().to_text(), bench.dir(), "{}", shell.name);
+        assert_eq!(get("ansible_local").repr(), "{'run': {'b': 2}, 'x y': {'a': [1]}}", "{}", shell.name);
+        assert!(get("ansible_memtotal_mb").as_int().unwrap() > 0, "{}", shell.name);
+        assert!(get("ansible_processor_vcpus").as_int().unwrap() > 0, "{}", shell.name);
+        for name in
+            ["distribution", "os_family", "date_time", "mounts", "interfaces", "default_ipv4", "user_id"]
+        {
+            get(&format!("ansible_{name}"));
+        }
+        let small = r#"{"gather_subset": ["!all"], "filter": ["ansible_dist*", "kernel"]}"#;
+        let result = bench.plan("setup", small, false).unwrap().result;
+        let facts = result.get("ansible_facts").unwrap().as_map().unwrap();
+        assert!(facts.contains("ansible_kernel") && !facts.contains("ansible_system"));
+    }
+}
+
+#[test]
 fn fetch_brings_files_here() {
     for shell in shells() {
         let bench = Bench::new(&shell);

@@ -12,19 +12,21 @@ pub(super) fn run(session: &mut Session<'_>, args: &[String]) -> io::Result<i32>
     };
     let has = |short: &str, long: &str| args.iter().any(|arg| arg == short || arg == long);
     let all = has("-a", "--all");
-    if !all && !["-v", "-d", "-t"].iter().any(|flag| has(flag, "")) {
+    let (version_only, kind, database) =
+        (has("-v", "--version"), has("-t", "--nodetype"), has("-d", "--database"));
+    if !(all || version_only || kind || database) {
         session.say(
             "Usage: lsxcatd [-h | --help | -v | --version | -d | --database | -t | --nodetype | -a | --all]",
         );
         return Ok(0);
     }
-    if all || has("-v", "--version") {
+    if all || version_only {
         session.say(&version);
     }
-    if all || has("-t", "--nodetype") {
+    if all || kind {
         session.say("This is a Management Node");
     }
-    if all || has("-d", "--database") {
+    if all || database {
         session.say(&format!("dbengine={engine}"));
     }
     Ok(0)
