@@ -79,14 +79,36 @@ fn help_texts() {
 #[test]
 fn unknown_commands_have_suggestions() {
     let project = Project::new(&[]);
-    insta::assert_snapshot!(project.run(&["rehearze", "x.yml"]).all(), @"");
-    insta::assert_snapshot!(project.run(&["run", "x.yml", "--chek"]).all(), @"");
+    insta::assert_snapshot!(project.run(&["rehearze", "x.yml"]).all(), @r#"
+    error: unrecognized subcommand 'rehearze'
+
+      tip: a similar subcommand exists: 'rehearse'
+
+    Usage: xplay [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    exit 2
+    "#);
+    insta::assert_snapshot!(project.run(&["run", "x.yml", "--chek"]).all(), @r#"
+    error: unexpected argument '--chek' found
+
+      tip: a similar argument exists: '--check'
+
+    Usage: xplay run --check <PLAYBOOK>...
+
+    For more information, try '--help'.
+    exit 2
+    "#);
 }
 
 #[test]
 fn missing_playbooks_are_named_with_both_places() {
     let project = Project::new(&[("playbooks/service-node.yml", "[]")]);
-    insta::assert_snapshot!(project.run(&["run", "servce-node.yml"]).all(), @"");
+    insta::assert_snapshot!(project.run(&["run", "servce-node.yml"]).all(), @r#"
+    error: cannot find the playbook "servce-node.yml" or "playbooks/servce-node.yml"
+    help: did you mean "playbooks/service-node.yml"?
+    exit 1
+    "#);
 }
 
 #[test]
@@ -95,7 +117,34 @@ fn mistakes_are_shown_together_before_anything_runs() {
         "site.yml",
         "- hosts: localhost\n  taks: []\n  tasks:\n    - debgu: {msg: x}\n    - debug: {mgs: x}\n",
     )]);
-    insta::assert_snapshot!(project.run(&["run", "site.yml"]).all(), @"");
+    insta::assert_snapshot!(project.run(&["run", "site.yml"]).all(), @r#"
+    error[XP0602]: unknown keyword `taks` in a play
+     --> site.yml:2:3
+      |
+    2 |   taks: []
+      |   ^^^^ no such keyword
+      |
+      = help: did you mean `tags`?
+
+    error[XP0612]: unknown module `debgu`
+     --> site.yml:4:7
+      |
+    4 |     - debgu: {msg: x}
+      |       ^^^^^ no module or keyword of this name
+      |
+      = help: did you mean `debug`?
+
+    error[XP0701]: the module `debug` has no argument `mgs`
+     --> site.yml:5:15
+      |
+    5 |     - debug: {mgs: x}
+      |               ^^^ not known
+      |
+      = help: did you mean `msg`?
+
+    error: 3 mistakes found, nothing was run
+    exit 4
+    "#);
 }
 
 #[test]
@@ -139,10 +188,39 @@ fn lists_are_ansible_playbooks() {
         ("roles/nginx/tasks/main.yml", "- name: install\n  debug: {msg: x}\n"),
     ]);
     let args = ["run", "site.yml", "-i", "hosts", "--list-hosts", "--list-tasks", "--list-tags"];
-    insta::assert_snapshot!(project.run(&args).all(), @"");
+    insta::assert_snapshot!(project.run(&args).all(), @r#"
+
+    playbook: site.yml
+
+      play #1 (web:db): Everything	TAGS: [play]
+        pattern: ['web:db']
+        hosts (3):
+          w1
+          w2
+          d1
+        tasks:
+          nginx : install	TAGS: [play]
+          one	TAGS: [a, b, play]
+          debug	TAGS: [play]
+          special	TAGS: [never, play]
+          TASK TAGS: [a, b, never, play]
+    exit 0
+    "#);
     let args = ["run", "site.yml", "-i", "hosts", "--list-tasks", "--tags", "a", "-l", "d1"];
-    insta::assert_snapshot!(project.run(&args).all(), @"");
-    insta::assert_snapshot!(project.run(&["run", "site.yml", "-i", "hosts", "--syntax-check"]).all(), @"");
+    insta::assert_snapshot!(project.run(&args).all(), @r#"
+
+    playbook: site.yml
+
+      play #1 (web:db): Everything	TAGS: [play]
+        tasks:
+          one	TAGS: [a, b, play]
+    exit 0
+    "#);
+    insta::assert_snapshot!(project.run(&["run", "site.yml", "-i", "hosts", "--syntax-check"]).all(), @r#"
+
+    playbook: site.yml
+    exit 0
+    "#);
 }
 
 #[test]
@@ -152,7 +230,21 @@ fn called_as_ansible_playbook_it_is_run() {
     symlink(env!("CARGO_BIN_EXE_xplay"), &link).unwrap();
     let ran = project
         .finish(project.command(&link).args(["site.yml", "-e", "word=moin"]).env("XPLAY_NO_REPORT", "1"));
-    insta::assert_snapshot!(ran.all(), @"");
+    insta::assert_snapshot!(ran.all(), @r#"
+
+    PLAY [localhost] ***************************************************************
+
+    TASK [say it] ******************************************************************
+    ok: [localhost] => {
+        "msg": "moin"
+    }
+
+    PLAY RECAP *********************************************************************
+    localhost                  : ok=1    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0   
+
+    [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
+    exit 0
+    "#);
 }
 
 #[test]
@@ -197,9 +289,28 @@ fn inventories_are_shown() {
         ("hosts", "top\n[web]\nw1 port=80\nw2\n[web:vars]\ntier=front\n[all:children]\nweb\n"),
         ("group_vars/all.yml", "site: hq\n"),
     ]);
-    insta::assert_snapshot!(project.run(&["inventory", "-i", "hosts"]).all(), @"");
-    insta::assert_snapshot!(project.run(&["inventory", "-i", "hosts", "--host", "w1"]).all(), @"");
-    insta::assert_snapshot!(project.run(&["inventory", "-i", "hosts", "--host", "w3"]).all(), @"");
+    insta::assert_snapshot!(project.run(&["inventory", "-i", "hosts"]).all(), @r#"
+    @all:
+      |--@ungrouped:
+      |  |--top
+      |--@web:
+      |  |--w1
+      |  |--w2
+    exit 0
+    "#);
+    insta::assert_snapshot!(project.run(&["inventory", "-i", "hosts", "--host", "w1"]).all(), @r#"
+    {
+        "port": 80,
+        "site": "hq",
+        "tier": "front"
+    }
+    exit 0
+    "#);
+    insta::assert_snapshot!(project.run(&["inventory", "-i", "hosts", "--host", "w3"]).all(), @r#"
+    error: the inventory has no host "w3"
+    help: did you mean "w1"?
+    exit 1
+    "#);
     let list = project.run(&["inventory", "-i", "hosts", "--list"]);
     let json: serde_json::Value =
         serde_json::from_str(&list.stdout).unwrap_or_else(|e| panic!("{e}: {}", list.all()));
