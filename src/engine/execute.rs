@@ -291,6 +291,10 @@ impl ProgressSink {
 }
 
 impl OutputSink for ProgressSink {
+    fn notice(&mut self, text: &str) {
+        let _ = self.shared.events.try_send(Event::Warning(format!("{}: {text}", self.host)));
+    }
+
     fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
         if stream != Stream::Stdout {
             return;

@@ -248,6 +248,9 @@ impl ItemRun {
             return Err(Trouble::msg(format!("no module \"{name}\" is known")));
         };
         let args = module.spec().check(&given)?;
+        if let Some(unknown) = args.find_unknown() {
+            return self.without_arguments(module.spec(), unknown);
+        }
         let (reach, delegated) = self.reach()?;
         let files = TaskFiles { templar: self.shared.templar.clone(), scope: self.vars.clone() };
         let execution = Execution {
@@ -269,6 +272,18 @@ impl ItemRun {
         let mut result = TaskResult::from_outcome(Box::pin(execution.run()).await?);
         result.delegated = delegated;
         Ok(result)
+    }
+
+    /// What is predicted of a module whose arguments are not known yet: that it runs, and nothing about its result.
+    fn without_arguments(&self, spec: &modules::ModuleSpec, unknown: &Unknown) -> Result<TaskResult, Trouble> {
+        if !self.check()? {
+            return Err(Trouble::msg(format!("an argument is not known: {}", unknown.cause)));
+        }
+        let mut result = Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
+        for (name, _) in spec.returns {
+            result.insert(*name, Value::Unknown(unknown.clone()));
+        }
+        Ok(TaskResult::new(Status::Changed, result))
     }
 
     /// A name for the step on a target that does not change when it is asked for again in the same run.
@@ -313,7 +328,11 @@ impl ItemRun {
                 }
             }
         }
-        if let Value::Map(map) = self.render(args)? {
+        // Only where names are data they may be templates.
+        let named = matches!(modules::short_name(module), Some("set_fact" | "add_host"));
+        let own = if named { self.shared.templar.render_keys(args, &self.vars)? } else { self.render(args)? };
+        if let Value::Map(map) = own {
+            self.mask(&Value::Map(map.clone()));
             all.extend(Map::clone(&map));
         }
         if let (Some(text), Some(spec)) = (free_form, modules::spec(module))

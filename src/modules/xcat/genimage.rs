@@ -366,7 +366,10 @@ fn failed(name: &str, output: &Output, made: &Sections) -> Failure {
         .or_else(|| common::tail(&made.plain, 1).pop())
         .or_else(|| common::tail(&stderr, 1).pop())
         .unwrap_or_else(|| "no message".into());
-    let also = if packages.is_empty() {
+    let full = made.plain.lines().find(|l| l.contains("No space left")).map(str::trim);
+    let also = if let Some(full) = full.filter(|f| *f != cause) {
+        format!(" ({full})")
+    } else if packages.is_empty() {
         String::new()
     } else {
         format!(" (no repository holds {})", common::listed(&packages))

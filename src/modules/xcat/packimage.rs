@@ -65,7 +65,8 @@ impl Module for Packimage {
             &mut body,
             format_args!(
                 "xc_run inputs x_inputs\n\
-                 if [ -f \"$x_root/.xplay-packimage\" ]; then xc_run stamp cat \"$x_root/.xplay-packimage\"; fi\n\
+                 if [ -f \"$x_root/.xplay-packimage\" ]; then xc_run stamp cat \"$x_root/.xplay-packimage\"\n\
+                 elif [ -f \"$x_root/.xplay-packimage.new\" ]; then xc_say unverified yes; fi\n\
                  x_look\nif [ -n \"$x_archive\" ]; then\n  \
                  xc_say newer \"$(find \"$x_root/rootimg\" \\( -path \"$x_root/rootimg/proc\" -o -path \"$x_root/rootimg/sys\" -o -path \"$x_root/rootimg/dev\" \
                  -o -path \"$x_root/rootimg/run\" -o -path \"$x_root/rootimg/tmp\" -o -path \"$x_root/rootimg/var/lib/rpm\" \\) -prune -o -newer \"$x_root/$x_archive\" -print 2>/dev/null | sed -n 1p)\"\n  \
@@ -194,9 +195,8 @@ impl Module for Packimage {
         for m in parse::messages(&complaints).into_iter().filter(|m| m.warning) {
             outcome.warnings.push(m.text);
         }
-        for (what, section) in sections.named("test").filter(|(_, s)| s.rc == 127) {
-            let _ = section;
-            outcome.warnings.push(format!("{what} is not installed: {wanted} was not read to its end"));
+        for (what, _) in sections.named("test").filter(|(_, s)| s.rc == 127) {
+            outcome.warnings.push(format!("{what} is not installed: {archive} was not read to its end"));
         }
         let root = outcome.result.get("rootimgdir").map(|v| v.to_text()).unwrap_or_default();
         insert_build(&mut outcome.result, &sections, &root);
@@ -367,6 +367,9 @@ fn why(call: &Call, sections: &Sections) -> Vec<String> {
             let now = inputs::parse(sections.text("inputs"));
             reasons.extend(inputs::differences(&inputs_then, &now));
         }
+        None if sections.get("unverified").is_some() => {
+            reasons.push(format!("the last packing did not end well, so {archive} cannot be trusted"));
+        }
         // Packed by hand: times are all that is known.
         None if !sections.line("newer-input").is_empty() => {
             reasons.push(format!("{} is newer than {archive}", sections.line("newer-input")));
@@ -435,7 +438,11 @@ fn verify_script(call: &Call, info: &str) -> Result<String, Failure> {
          x_cpio() { $x_un -dc \"$f\" | cpio -it >/dev/null; }\n\
          xc_run 'test cpio -t' x_cpio; [ \"$xc_rc\" = 0 ] || x_ok=no\n\
          x_has \"$($x_un -dc \"$f\" | cpio -it 2>/dev/null | x_names)\"\n\
-         else xc_run 'test cpio' sh -c 'exit 127'; fi ;;\n\
+         else\n\
+         x_trailer() { $x_un -dc \"$f\" | tail -c 4096 | grep -a -q 'TRAILER!!!' || { echo 'the end of the archive is missing'; return 1; }; }\n\
+         xc_run 'test the trailer' x_trailer; [ \"$xc_rc\" = 0 ] || x_ok=no\n\
+         x_has \"$($x_un -dc \"$f\" | tr '\\000' '\\n' | grep -a -E '^(\\./)?(etc/(os|redhat|SuSE)-release|usr/lib/os-release)$' | sed -n 1p)\"\n\
+         fi ;;\n\
          *.tar.*) x_tar() { $x_un -dc \"$f\" | tar -tf - >/dev/null; }\n\
          xc_run 'test tar -t' x_tar; [ \"$xc_rc\" = 0 ] || x_ok=no\n\
          x_has \"$($x_un -dc \"$f\" | tar -tf - 2>/dev/null | x_names)\" ;;\n\

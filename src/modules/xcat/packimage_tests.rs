@@ -147,6 +147,21 @@ fn an_old_archive_is_not_taken_for_a_new_one() {
 }
 
 #[test]
+fn an_archive_that_was_refused_is_packed_again() {
+    let node = Node::new(&format!("{PACK}; head -c 3000 $r/rootimg.tar.gz >$r/x; mv $r/x $r/rootimg.tar.gz"));
+    node.converge(node.args(), "sh").expect_err("refused");
+    node.put("xcat/sbin/packimage", &format!("#!/bin/sh\nr={}/install/svc\n{PACK}\n", node.base()));
+    assert_eq!(
+        node.converge(node.args(), "sh").map_err(|f| f.msg),
+        Ok((
+            Effect::Change,
+            "['the last packing did not end well, so rootimg.tar.gz cannot be trusted']".to_string()
+        ))
+    );
+    assert_eq!(node.converge(node.args(), "sh").map_err(|f| f.msg), Ok((Effect::Same, String::new())));
+}
+
+#[test]
 fn refuses_a_tree_that_was_never_made() {
     let node = Node::new(PACK);
     std::fs::remove_file(node.dir.path().join("install/svc/rootimg/etc/os-release")).expect("removed");

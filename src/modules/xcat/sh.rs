@@ -234,10 +234,6 @@ impl Sections {
         self.list.iter().filter_map(move |s| s.name.strip_prefix(&prefix).map(|name| (name, s)))
     }
 
-    pub fn all(&self) -> &[Section] {
-        &self.list
-    }
-
     /// Refuses what every xCAT command answers when it cannot work at all.
     fn ready(&self) -> Result<(), Failure> {
         for section in &self.list {
