@@ -1,5 +1,6 @@
 //! Runs the engine: reporters around it, the report file, interruptions.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use super::output::Output;
 use super::project::Project;
 use super::prompt::{self, TerminalGuard};
 use super::settings::{OutputSettings, ReportTo};
+use crate::diag::Diagnostic;
 use crate::engine::{self, RunOptions, RunRequest};
 use crate::report::{self, HtmlReport, JsonLines, Reporter, Terminal};
-use crate::template::{Tree, VarMap};
+use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
 use crate::transport::Connector;
 use crate::value::Value;
 
@@ -175,7 +177,7 @@ fn remove_old_reports(dir: &Path) {
 
 /// Asks the questions of `vars_prompt` that `-e` does not answer. Without a terminal the defaults count.
 fn ask(project: &Project, out: &Output) -> Result<VarMap, CliError> {
-    let mut answers = VarMap::clone(&VarMap::default());
+    let mut answers = VarMap::default();
     let plays = project.playbooks.iter().flat_map(|p| &p.plays);
     for question in plays.flat_map(|play| &play.vars_prompt) {
         if project.extra_vars.contains_key(&question.name) || answers.contains_key(&question.name) {
@@ -183,7 +185,7 @@ fn ask(project: &Project, out: &Output) -> Result<VarMap, CliError> {
         }
         let text = |tree: &Option<Tree>| tree.as_ref().and_then(Tree::as_value).map(Value::to_text);
         let default = text(&question.default);
-        let answer = if io::stdin().is_terminal() {
+        let mut answer = if io::stdin().is_terminal() {
             let what = text(&question.prompt).unwrap_or_else(|| question.name.to_string());
             prompt::variable(&what, default.as_deref(), question.private, question.confirm)?
         } else {
@@ -196,7 +198,55 @@ fn ask(project: &Project, out: &Output) -> Result<VarMap, CliError> {
         if question.private {
             out.secrets.add(&answer);
         }
+        if let Some(scheme) = &question.encrypt {
+            answer = hashed(project, &answer, scheme, text(&question.salt), out)?;
+        }
         Arc::make_mut(&mut answers).insert(question.name.clone(), Tree::value(Value::str(answer)));
     }
     Ok(answers)
+}
+
+/// Hashes an answer as the filter `password_hash` does.
+fn hashed(
+    project: &Project,
+    answer: &str,
+    scheme: &str,
+    salt: Option<String>,
+    out: &Output,
+) -> Result<String, CliError> {
+    let known = [("answer", Some(answer)), ("scheme", Some(scheme)), ("salt", salt.as_deref())];
+    let scope = Answer {
+        vars: known.into_iter().filter_map(|(name, text)| Some((name.into(), Value::str(text?)))).collect(),
+        search: SearchPath::default(),
+    };
+    let salted = if salt.is_some() { ", salt=salt" } else { "" };
+    let text = format!("{{{{ answer | password_hash(scheme{salted}) }}}}");
+    let wrong = |diagnostic: &Diagnostic| {
+        out.diagnostics(&project.sources, [diagnostic]);
+        CliError::Project
+    };
+    let tree = project.templar.compile_str(&text, None).map_err(|d| wrong(&d))?;
+    let scope: Arc<dyn Scope> = Arc::new(scope);
+    let hash = project.templar.render(&tree, &scope).map_err(|e| wrong(&e.diagnostic))?;
+    Ok(hash.to_text())
+}
+
+/// The variables with which an answer is hashed.
+struct Answer {
+    vars: HashMap<Arc<str>, Value>,
+    search: SearchPath,
+}
+
+impl Scope for Answer {
+    fn get(&self, name: &str) -> Option<Var> {
+        self.vars.get(name).cloned().map(Var::Value)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.vars.keys().cloned().collect()
+    }
+
+    fn search(&self) -> &SearchPath {
+        &self.search
+    }
 }

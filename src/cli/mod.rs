@@ -9,6 +9,7 @@ mod config;
 mod drive;
 mod exit;
 mod facts;
+mod gaps;
 mod inventory;
 mod listing;
 mod lookup;

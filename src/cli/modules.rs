@@ -113,7 +113,24 @@ mod tests {
 
     #[test]
     fn documents_a_module() {
-        insta::assert_snapshot!(document(find("ansible.builtin.debug").unwrap()), @"");
+        insta::assert_snapshot!(document(find("ansible.builtin.debug").unwrap()), @r#"
+        ansible.builtin.debug
+
+          Prints a message or a variable.
+
+        Arguments
+
+          msg (anything, default Hello world!)
+            The message.
+
+          var (anything)
+            The name of a variable, or an expression, to print.
+
+          verbosity (whole number, default 0)
+            Print only at this verbosity and above.
+
+          At most one of: msg, var.
+        "#);
     }
 
     #[test]

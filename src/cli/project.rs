@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::catalog::BuiltIn;
 use super::exit::CliError;
+use super::gaps;
 use super::output::Output;
 use super::prompt;
 use super::settings::{PasswordSettings, Sources, VaultSettings};
@@ -105,6 +106,7 @@ pub fn load(
         match loader.load_playbook(path) {
             Ok((book, warnings)) => {
                 found.extend(warnings);
+                found.extend(book.plays.iter().flat_map(|play| gaps::in_play(play)));
                 books.push(book);
             }
             Err(errors) => found.extend(errors),
@@ -197,7 +199,7 @@ fn inline(text: &str, options: &playbook::LoadOptions) -> Result<Vec<(Arc<str>, 
         .map(|(key, value)| {
             let name: Arc<str> = match key {
                 Key::Str(name) => name.clone(),
-                other => other.json_name().into(),
+                other => other.json_name(),
             };
             Ok((name, options.templar.compile_value(value, Some(node.span))?))
         })

@@ -1,6 +1,6 @@
 //! `xplay rehearse`: the playbooks against an emulated cluster inside this machine.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::settings::{self, OutputSettings, Sources};
-use super::{drive, lookup, project};
+use super::{drive, lookup, project, run};
 use crate::diag::did_you_mean;
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
@@ -24,6 +24,7 @@ pub fn rehearse(
     config: &Config,
     out: &Output,
 ) -> Result<Ending, CliError> {
+    run::refuse_step(&args.tasks)?;
     let (options, output) = settings::rehearsal(args, color, config)?;
     let playbooks = lookup::find_playbooks(&args.playbooks, &config.env.cwd)?;
     let cluster_options = cluster_options(args, config)?;
@@ -88,7 +89,9 @@ impl Job<'_> {
             fd.try_clone_to_owned().map_err(|e| CliError::cannot(format!("cannot use this terminal: {e}")))
         };
         let (input, output) = (dup(io::stdin().as_fd())?, dup(io::stdout().as_fd())?);
-        self.out.note(&format!("shell on rehearsal host {host}; leave it with exit"));
+        if io::stdin().is_terminal() {
+            self.out.note(&format!("shell on rehearsal host {host}; leave it with exit"));
+        }
         match cluster.shell(host, input, output).await {
             Ok(code) => Ok(u8::try_from(code).unwrap_or(1)),
             Err(error @ RehearsalError::NoSuchHost(_)) => {

@@ -148,6 +148,37 @@ fn mistakes_are_shown_together_before_anything_runs() {
 }
 
 #[test]
+fn what_has_no_effect_is_said() {
+    let project = Project::new(&[(
+        "site.yml",
+        "- hosts: localhost\n  strategy: free\n  tasks:\n    - command: sleep 1\n      async: 10\n      poll: 0\n",
+    )]);
+    insta::assert_snapshot!(project.run(&["run", "site.yml", "--syntax-check"]).all(), @r#"
+
+    playbook: site.yml
+    warning[XP0902]: the strategy `free` is not supported, the play runs as linear
+     --> site.yml:2:13
+      |
+    2 |   strategy: free
+      |             ^^^^ this
+
+    warning[XP0902]: `async` with `poll: 0` is not supported, the task is waited for
+     --> site.yml:5:14
+      |
+    5 |       async: 10
+      |              ^^ this
+
+    [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
+    exit 0
+    "#);
+    insta::assert_snapshot!(project.run(&["run", "site.yml", "--step"]).all(), @r#"
+    error: --step is not supported yet, nothing was run
+    help: --check --diff shows what would happen; --start-at-task and --tags choose tasks
+    exit 5
+    "#);
+}
+
+#[test]
 fn exit_codes_are_those_of_ansible_playbook() {
     let play = |tasks: &str| format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
     let project = Project::new(&[
@@ -171,6 +202,7 @@ fn exit_codes_are_those_of_ansible_playbook() {
     check(&["run", "ok.yml", "-i", "local", "-f", "0"], 5);
     check(&["run", "ok.yml", "-i", "local", "-e", "/etc/vars.yml"], 5);
     check(&["run", "ok.yml", "--no-such-flag"], 2);
+    check(&["run", "ok.yml", "--step"], 5);
     check(&["rehearse", "ok.yml", "--site", "moon"], 5);
 }
 

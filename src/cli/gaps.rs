@@ -1,0 +1,53 @@
+//! Warnings for keywords that playbooks may use and that have no effect here. Silence would be a lie.
+
+use crate::diag::{Diagnostic, Span};
+use crate::inventory::raw_value;
+use crate::playbook::{Entry, Play, Task};
+use crate::template::Tree;
+
+const CODE: &str = "XP0902";
+
+/// Returns a warning for each place in a play.
+pub fn in_play(play: &Play) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if let Some(strategy) = &play.strategy {
+        let name = raw_value(strategy).to_text();
+        if !matches!(name.rsplit('.').next(), Some("linear")) {
+            let message = format!("the strategy `{name}` is not supported, the play runs as linear");
+            found.push(warn(message, strategy, play.span));
+        }
+    }
+    let sections = [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks];
+    for task in sections.iter().flat_map(|s| s.iter()).flat_map(Entry::tasks).chain(&play.handlers) {
+        in_task(task, &mut found);
+    }
+    found
+}
+
+fn in_task(task: &Task, found: &mut Vec<Diagnostic>) {
+    if let Some(seconds) = task.async_.as_ref().filter(|t| !is(t, &["0"])) {
+        let message = match &task.poll {
+            Some(poll) if is(poll, &["0"]) => {
+                "`async` with `poll: 0` is not supported, the task is waited for"
+            }
+            _ => "`async` has no time limit here, the task is waited for",
+        };
+        found.push(warn(message.into(), seconds, task.span));
+    }
+    for (name, tree, harmless) in [
+        ("debugger", &task.directives.debugger, &["never"][..]),
+        ("become_exe", &task.directives.become_exe, &["sudo", "su", "doas"]),
+    ] {
+        if let Some(tree) = tree.as_ref().filter(|t| !is(t, harmless)) {
+            found.push(warn(format!("`{name}` has no effect"), tree, task.span));
+        }
+    }
+}
+
+fn is(tree: &Tree, words: &[&str]) -> bool {
+    words.contains(&raw_value(tree).to_text().as_str())
+}
+
+fn warn(message: String, tree: &Tree, otherwise: Span) -> Diagnostic {
+    Diagnostic::warning(CODE, message).at(tree.span.unwrap_or(otherwise), "this")
+}
