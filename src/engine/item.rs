@@ -16,6 +16,9 @@ use crate::template::{Scope, Tree, Truth};
 use crate::value::{Map, Unknown, Value};
 use crate::vars::TaskScope;
 
+/// The host that a task was delegated to, and its address where that differs.
+pub type Delegate = (String, Option<String>);
+
 /// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
 const DEFAULT_DELAY_SECS: f64 = 5.0;
 const DEFAULT_RETRIES: u32 = 3;
@@ -275,11 +278,16 @@ impl ItemRun {
     }
 
     /// What is predicted of a module whose arguments are not known yet: that it runs, and nothing about its result.
-    fn without_arguments(&self, spec: &modules::ModuleSpec, unknown: &Unknown) -> Result<TaskResult, Trouble> {
+    fn without_arguments(
+        &self,
+        spec: &modules::ModuleSpec,
+        unknown: &Unknown,
+    ) -> Result<TaskResult, Trouble> {
         if !self.check()? {
             return Err(Trouble::msg(format!("an argument is not known: {}", unknown.cause)));
         }
-        let mut result = Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
+        let mut result =
+            Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
         for (name, _) in spec.returns {
             result.insert(*name, Value::Unknown(unknown.clone()));
         }
@@ -361,7 +369,7 @@ impl ItemRun {
     }
 
     /// Returns how to reach the host that the task runs on, and that host when it is another one.
-    pub fn reach(&self) -> Result<(Reach, Option<(String, Option<String>)>), Trouble> {
+    pub fn reach(&self) -> Result<(Reach, Option<Delegate>), Trouble> {
         let own = self.scope.host().clone();
         let delegate = match &self.task.directives.delegate_to {
             Some(tree) => match self.render(tree)? {
