@@ -275,11 +275,16 @@ impl ItemRun {
     }
 
     /// What is predicted of a module whose arguments are not known yet: that it runs, and nothing about its result.
-    fn without_arguments(&self, spec: &modules::ModuleSpec, unknown: &Unknown) -> Result<TaskResult, Trouble> {
+    fn without_arguments(
+        &self,
+        spec: &modules::ModuleSpec,
+        unknown: &Unknown,
+    ) -> Result<TaskResult, Trouble> {
         if !self.check()? {
             return Err(Trouble::msg(format!("an argument is not known: {}", unknown.cause)));
         }
-        let mut result = Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
+        let mut result =
+            Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
         for (name, _) in spec.returns {
             result.insert(*name, Value::Unknown(unknown.clone()));
         }

@@ -2,7 +2,7 @@
 //! node, and on that node itself.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -117,8 +117,9 @@ impl SiteFiles {
 fn banner(port: u16) -> String {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let line = stream.bytes().map(Result::unwrap).take_while(|b| *b != b'\n').collect();
-    String::from_utf8(line).unwrap()
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
 }
 
 /// Starts a server that leads into the management node.
