@@ -1,3 +1,7 @@
 //! The `xplay` binary: everything lives in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xplay::cli::main()
+}

@@ -1,1 +1,29 @@
 //! The dispatcher and its workers; speaks only in events.
+//!
+//! [`run`] takes a loaded project and an inventory. [`run`](mod@run) walks plays and batches, [`play`] is the
+//! dispatcher (the one owner of which hosts go on), [`worker`] and [`item`] run one task on one host, [`execute`] turns a
+//! module's prediction into actions. Nothing here prints.
+
+mod actions;
+mod dispatch;
+mod event;
+mod execute;
+mod files;
+mod handlers;
+mod includes;
+mod inventory;
+mod item;
+mod layers;
+mod login;
+mod options;
+mod play;
+mod pool;
+mod result;
+mod run;
+mod shared;
+mod worker;
+
+pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
+pub use execute::PROGRESS_MARK;
+pub use options::{Gather, Login, RunOptions};
+pub use run::{RunEnd, RunRequest, run};

@@ -1,1 +1,331 @@
-//! Probe scripts for facts and the pure parsers of their output.
+//! Facts of hosts: one probe script, and pure parsers from its output to Ansible's names.
+//!
+//! Text comes in from a target; a map of `ansible_*` facts goes out. What a host says is data: nothing here runs
+//! or renders it.
+
+mod date;
+mod distribution;
+mod hardware;
+mod local;
+mod network;
+mod sections;
+mod system;
+mod virtualization;
+
+pub use sections::Sections;
+
+use crate::value::Map;
+
+const PROBE: &str = include_str!("probe.sh");
+
+/// Which groups of facts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subset {
+    pub min: bool,
+    pub hardware: bool,
+    pub network: bool,
+    pub virtual_: bool,
+    /// Facts of the site's own, from the target's facts folder.
+    pub local: bool,
+}
+
+impl Subset {
+    pub const ALL: Subset = Subset { min: true, hardware: true, network: true, virtual_: true, local: true };
+    const SMALL: Subset =
+        Subset { min: true, hardware: false, network: false, virtual_: false, local: false };
+
+    /// Reads `gather_subset`: names of groups, with `!` those that are left out. The small group is always there
+    /// unless `!all` and `!min` are both given.
+    pub fn parse<S: AsRef<str>>(names: &[S]) -> Result<Subset, String> {
+        let mut wanted = Subset::SMALL;
+        let positive = names.iter().any(|n| !n.as_ref().starts_with('!'));
+        if !positive {
+            wanted = Subset::ALL;
+        }
+        for name in names {
+            let name = name.as_ref().trim();
+            let (name, on) = name.strip_prefix('!').map_or((name, true), |rest| (rest.trim(), false));
+            match name {
+                "all" if on => wanted = Subset::ALL,
+                "all" => wanted = Subset { min: wanted.min, ..Subset::SMALL },
+                "min" => wanted.min = on,
+                "local" => wanted.local = on,
+                _ => match group_of(name) {
+                    Some(Group::Hardware) => wanted.hardware = on,
+                    Some(Group::Network) => wanted.network = on,
+                    Some(Group::Virtual) => wanted.virtual_ = on,
+                    Some(Group::Min) if on => wanted.min = true,
+                    // A single fact of the small group costs nothing and stays.
+                    Some(Group::Min) => {}
+                    Some(Group::Foreign) => {}
+                    None => {
+                        return Err(format!(
+                            "Bad subset '{name}' given to Ansible. gather_subset options allowed: all, min, hardware, network, virtual, local, or the name of one of their facts"
+                        ));
+                    }
+                },
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+enum Group {
+    Min,
+    Hardware,
+    Network,
+    Virtual,
+    /// Other programs' facts, which need those programs.
+    Foreign,
+}
+
+fn group_of(name: &str) -> Option<Group> {
+    Some(match name {
+        "hardware" | "devices" | "mounts" | "memory" | "processor" | "dmi" => Group::Hardware,
+        "network" | "interfaces" | "default_ipv4" | "default_ipv6" | "all_ipv4_addresses"
+        | "all_ipv6_addresses" | "fibre_channel_wwn" | "iscsi" => Group::Network,
+        "virtual"
+        | "virtualization_type"
+        | "virtualization_role"
+        | "virtualization_tech_guest"
+        | "virtualization_tech_host" => Group::Virtual,
+        "facter" | "ohai" => Group::Foreign,
+        "platform"
+        | "distribution"
+        | "date_time"
+        | "user"
+        | "user_id"
+        | "env"
+        | "python"
+        | "python_version"
+        | "pkg_mgr"
+        | "service_mgr"
+        | "selinux"
+        | "apparmor"
+        | "caps"
+        | "cmdline"
+        | "dns"
+        | "fips"
+        | "lsb"
+        | "ssh_pub_keys"
+        | "system"
+        | "kernel"
+        | "machine"
+        | "machine_id"
+        | "architecture"
+        | "hostname"
+        | "loadavg"
+        | "distribution_version"
+        | "distribution_release"
+        | "distribution_major_version"
+        | "os_family"
+        | "chroot"
+        | "is_chroot"
+        | "system_capabilities"
+        | "effective_user_ids" => Group::Min,
+        _ => return None,
+    })
+}
+
+/// Returns the probe for the asked facts. The folder of the site's own ones comes as a quoted shell word.
+pub fn probe(subset: Subset, quoted_facts_dir: &str) -> String {
+    let dir = if subset.local { quoted_facts_dir } else { "''" };
+    let mut script = format!("fx_local={dir}\n");
+    let mut keep = true;
+    for line in PROBE.lines() {
+        if let Some(part) = line.strip_prefix("#part ") {
+            keep = match part {
+                "hardware" => subset.hardware,
+                // The product's name belongs to hardware, and tells about virtual machines.
+                "virtual" => subset.virtual_ || subset.hardware,
+                "network" => subset.network,
+                _ => true,
+            };
+        } else if keep && !line.starts_with('#') {
+            script.push_str(line);
+            script.push('\n');
+        }
+    }
+    script
+}
+
+/// Returns the facts that a probe's output holds.
+pub fn parse(stdout: &[u8], subset: Subset) -> Map {
+    let sections = Sections::parse(stdout);
+    let mut facts = Map::new();
+    if subset.min {
+        system::add(&sections, &mut facts);
+        distribution::add(&sections, &mut facts);
+        date::add(&sections, &mut facts);
+    }
+    if subset.local {
+        local::add(&sections, &mut facts);
+    }
+    if subset.hardware {
+        hardware::add(&sections, &mut facts);
+    }
+    if subset.virtual_ {
+        virtualization::add(&sections, &mut facts);
+    }
+    if subset.network {
+        network::add(&sections, &mut facts);
+    }
+    facts
+}
+
+/// Keeps only facts whose names match one of the shell patterns, with or without `ansible_`.
+pub fn filter(facts: Map, patterns: &[String]) -> Map {
+    if patterns.iter().all(|p| p.is_empty() || p == "*") {
+        return facts;
+    }
+    facts
+        .into_iter()
+        .filter(|(key, _)| {
+            let name = key.json_name();
+            let bare = name.strip_prefix("ansible_").unwrap_or(&name).to_string();
+            patterns.iter().any(|p| matches(p, &name) || matches(p, &bare))
+        })
+        .collect()
+}
+
+/// Whether a name matches a pattern with `*` and `?`.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (p, n): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut pi, mut ni, mut star) = (0, 0, None);
+    while ni < n.len() {
+        if pi < p.len() && (p[pi] == '?' || p[pi] == n[ni]) && p[pi] != '*' {
+            pi += 1;
+            ni += 1;
+        } else if pi < p.len() && p[pi] == '*' {
+            star = Some((pi, ni));
+            pi += 1;
+        } else if let Some((sp, sn)) = star {
+            pi = sp + 1;
+            ni = sn + 1;
+            star = Some((sp, sn + 1));
+        } else {
+            return false;
+        }
+    }
+    p[pi..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsets() {
+        let parse = |names: &[&str]| Subset::parse(names).unwrap();
+        assert_eq!(parse(&["all"]), Subset::ALL);
+        assert_eq!(parse(&[]), Subset::ALL);
+        let min = parse(&["min"]);
+        assert!(min.min && !min.hardware && !min.network);
+        let network = parse(&["!all", "network"]);
+        assert!(network.min && network.network && !network.hardware);
+        let most = parse(&["!hardware"]);
+        assert!(most.network && !most.hardware);
+        assert!(!parse(&["!all", "!min", "network"]).min);
+        assert!(Subset::parse(&["nonsense"]).is_err());
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expect) in [
+            ("*", "x", true),
+            ("ansible_*_mb", "ansible_mem_mb", true),
+            ("a?c", "abc", true),
+            ("a*c", "ab", false),
+        ] {
+            assert_eq!(matches(pattern, name), expect, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn parts_are_left_out() {
+        let small = probe(Subset::parse(&["min"]).unwrap(), "'/etc/ansible/facts.d'");
+        assert!(small.starts_with("fx_local=''\n"));
+        assert!(!small.contains("cpuinfo") && !small.contains("@addr"));
+        assert!(probe(Subset::ALL, "'/d'").contains("@addr"));
+    }
+
+    /// Recorded hosts: what the probe printed, and all facts that come out of it.
+    #[test]
+    fn recorded_hosts() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/facts");
+        let mut count = 0;
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|e| e != "txt") {
+                continue;
+            }
+            count += 1;
+            let facts = parse(&std::fs::read(&path).unwrap(), Subset::ALL);
+            let got = serde_json::to_string_pretty(&crate::value::to_json(&facts.into())).unwrap() + "\n";
+            let expect = std::fs::read_to_string(path.with_extension("json")).unwrap_or_default();
+            assert_eq!(got, expect, "{}", path.display());
+        }
+        assert_eq!(count, 4);
+    }
+
+    #[test]
+    fn distributions() {
+        let check = |file: &str, text: &str, expect: &str| {
+            let mut probe = format!("@uname\n Linux\n n\n r\n x86_64\n@file {file}\n");
+            for line in text.lines() {
+                probe.push_str(&format!(" {line}\n"));
+            }
+            let facts = parse(probe.as_bytes(), Subset::SMALL);
+            let get = |name: &str| facts.get(name).map(|v| v.to_text()).unwrap_or_default();
+            let got = [
+                "distribution",
+                "distribution_version",
+                "distribution_major_version",
+                "distribution_release",
+                "os_family",
+            ]
+            .map(|n| get(&format!("ansible_{n}")))
+            .join(" ");
+            assert_eq!(got, expect);
+        };
+        check("redhat-release", "CentOS release 6.10 (Final)", "CentOS 6.10 6 Final RedHat");
+        check("redhat-release", "CentOS Stream release 9", "CentOS 9 9 Stream RedHat");
+        check(
+            "redhat-release",
+            "Rocky Linux release 8.9 (Green Obsidian)",
+            "Rocky 8.9 8 Green Obsidian RedHat",
+        );
+        check(
+            "redhat-release",
+            "AlmaLinux release 10.0 (Purple Lion)",
+            "AlmaLinux 10.0 10 Purple Lion RedHat",
+        );
+        check("redhat-release", "Fedora release 40 (Forty)", "Fedora 40 40 Forty RedHat");
+        check("oracle-release", "Oracle Linux Server release 7.9", "OracleLinux 7.9 7 NA RedHat");
+        check(
+            "os-release",
+            "NAME=\"SLES\"\nVERSION=\"15-SP5\"\nVERSION_ID=\"15.5\"\nID=\"sles\"",
+            "SLES 15.5 15 5 Suse",
+        );
+        check(
+            "SuSE-release",
+            "SUSE Linux Enterprise Server 11 (ppc64)\nVERSION = 11\nPATCHLEVEL = 3",
+            "SLES 11.3 11 3 Suse",
+        );
+        check(
+            "os-release",
+            "NAME=\"openSUSE Leap\"\nVERSION_ID=\"15.6\"\nID=\"opensuse-leap\"",
+            "openSUSE Leap 15.6 15 6 Suse",
+        );
+        check(
+            "os-release",
+            "NAME=\"Ubuntu\"\nVERSION_ID=\"22.04\"\nVERSION=\"22.04.4 LTS (Jammy Jellyfish)\"\nVERSION_CODENAME=jammy\nID=ubuntu",
+            "Ubuntu 22.04 22 jammy Debian",
+        );
+        check(
+            "os-release",
+            "NAME=\"New Linux\"\nID=new\nID_LIKE=\"rhel fedora\"\nVERSION_ID=1",
+            "New 1 1 NA RedHat",
+        );
+    }
+}

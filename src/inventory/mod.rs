@@ -1,1 +1,25 @@
 //! Hosts, groups and their variables from ini, yaml, directories and executables; patterns over them.
+//!
+//! Groups keep their variables once and hosts point to their groups, so ten thousand hosts cost little more than
+//! their names. Nothing here connects to a host.
+
+mod address;
+mod builder;
+mod ini;
+mod literal;
+mod load;
+mod model;
+mod output;
+mod pattern;
+mod script;
+mod shlex;
+#[cfg(test)]
+mod tests;
+mod vars_files;
+mod yaml_source;
+
+pub use load::{LoadOptions, Source, load};
+pub use model::{Group, GroupId, Host, HostId, Inventory};
+pub use output::{ListOptions, graph_text, host_json, list_json, raw_value};
+pub use pattern::{Matched, Order, read_limit, split_pattern};
+pub use vars_files::{LayerSource, VarFiles, VarLayer, find_vars_files, load_vars_file, parse_yaml};

@@ -218,10 +218,10 @@ impl ArgSpec {
         if self.choices.is_empty() {
             return Ok(converted);
         }
-        self.choose(converted)
+        self.choose(value, converted)
     }
 
-    fn choose(&self, value: Value) -> Result<Value, String> {
+    fn choose(&self, given: &Value, value: Value) -> Result<Value, String> {
         if let Value::List(items) = &value {
             let wrong: Vec<String> =
                 items.iter().map(Value::to_text).filter(|t| !self.choices.contains(&t.as_str())).collect();
@@ -240,7 +240,7 @@ impl ArgSpec {
             return Ok(value);
         }
         // YAML 1.1 reads a bare `no` or `yes` as a boolean; the matching word among the choices is meant.
-        if let Value::Bool(on) = value {
+        if let Value::Bool(on) = *given {
             let words: &[&str] = if on { &["yes", "true", "on"] } else { &["no", "false", "off"] };
             let mut fitting = self.choices.iter().filter(|c| words.contains(&c.to_lowercase().as_str()));
             if let (Some(word), None) = (fitting.next(), fitting.next()) {

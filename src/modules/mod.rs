@@ -4,12 +4,50 @@
 //! only reads, [`Module::plan`] turns its output into a [`Prediction`], whose [`Change`] is data that the engine
 //! executes, and [`Module::finish`] turns the outputs into the result. A module cannot print or open sockets.
 
+/// Appends formatted text to a script.
+macro_rules! add {
+    ($script:expr, $($arg:tt)*) => {{
+        use std::fmt::Write as _;
+        // Writing into a string cannot fail.
+        let _ = write!($script, $($arg)*);
+    }};
+}
+
 mod args;
 mod call;
 mod check;
 mod local;
 mod registry;
-mod words;
+pub mod words;
+mod attrs;
+mod text;
+mod write;
+mod edit;
+#[cfg(test)]
+mod testing;
+
+mod assemble;
+mod service;
+mod setup;
+mod unarchive;
+mod wait_for;
+mod blockinfile;
+mod fetch;
+mod find;
+mod getent;
+mod ping;
+mod slurp;
+mod stat;
+mod tempfile;
+mod command;
+mod copy;
+mod copy_tree;
+mod file;
+mod script;
+mod template;
+mod lineinfile;
+mod replace;
+
 pub mod controller;
 pub mod sh;
 pub mod xcat;

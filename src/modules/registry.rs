@@ -3,7 +3,32 @@
 use super::{Module, ModuleSpec, controller, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
-static GENERAL: &[&dyn Module] = &[];
+static GENERAL: &[&dyn Module] = &[
+    &super::assemble::Assemble,
+    &super::blockinfile::Blockinfile,
+    &super::command::Command,
+    &super::copy::Copy,
+    &super::fetch::Fetch,
+    &super::file::File,
+    &super::find::Find,
+    &super::getent::Getent,
+    &super::lineinfile::Lineinfile,
+    &super::ping::Ping,
+    &super::command::Raw,
+    &super::replace::Replace,
+    &super::script::Script,
+    &super::service::Service,
+    &super::setup::Setup,
+    &super::command::Shell,
+    &super::slurp::Slurp,
+    &super::stat::Stat,
+    &super::service::Systemd,
+    &super::service::SystemdService,
+    &super::tempfile::Tempfile,
+    &super::template::Template,
+    &super::unarchive::Unarchive,
+    &super::wait_for::WaitFor,
+];
 
 /// Finds a module that works on targets.
 pub fn find(name: &str) -> Option<&'static dyn Module> {

@@ -1,1 +1,57 @@
-//! Consumes engine events: terminal, plain lines, JSON lines, HTML.
+//! Consumes engine events: terminal, JSON lines, HTML. The engine never prints; this layer never decides.
+
+mod diff;
+mod html;
+mod jsonl;
+mod mask;
+mod progress;
+mod terminal;
+
+pub use diff::unified;
+pub use html::HtmlReport;
+pub use jsonl::JsonLines;
+pub use mask::{MASK, MaskedWriter, Secrets, visible};
+pub use terminal::{Terminal, TerminalOptions};
+
+use crate::engine::Event;
+
+/// Something that shows or keeps events.
+pub trait Reporter: Send {
+    fn event(&mut self, event: &Event) -> std::io::Result<()>;
+    /// Called once after the last event.
+    fn finish(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+    /// Called when nothing has happened for a moment.
+    fn idle(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Feeds events to all reporters until the engine is done. A reporter that fails (a closed pipe, a full disk) is
+/// dropped and the others go on; the first such error is returned.
+pub async fn consume(
+    mut events: tokio::sync::mpsc::Receiver<Event>,
+    mut reporters: Vec<Box<dyn Reporter>>,
+) -> Option<std::io::Error> {
+    const IDLE: std::time::Duration = std::time::Duration::from_millis(50);
+    let mut first_error = None;
+    let mut feed = |f: &dyn Fn(&mut dyn Reporter) -> std::io::Result<()>| {
+        reporters.retain_mut(|r| match f(r.as_mut()) {
+            Ok(()) => true,
+            Err(e) => {
+                first_error.get_or_insert(e);
+                false
+            }
+        });
+    };
+    loop {
+        match tokio::time::timeout(IDLE, events.recv()).await {
+            Ok(Some(event)) => feed(&|r| r.event(&event)),
+            Ok(None) => break,
+            Err(_) => feed(&|r| r.idle()),
+        }
+    }
+    feed(&|r| r.finish());
+    first_error
+}

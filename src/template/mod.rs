@@ -1,16 +1,39 @@
-//! The only user of minijinja: compiled templates, lazy variables, filters, tests, lookups.
+//! Templates: compiled texts, lazy variables, filters, tests, lookups.
 //!
 //! Project files come in as [`Tree`]s, compiled once at load. Values come out. A string that came from a host is a
-//! [`Value`] and has no way to the compiler.
+//! [`Value`] and has no way to the compiler. minijinja parses; the evaluation is our own, because Python's semantics,
+//! Ansible's undefined values and unknown values reach into every operator.
 
+mod args;
+mod compile;
+mod engine;
+mod error;
+mod file;
+mod filters;
+mod functions;
+mod interp;
+mod ir;
+mod lookups;
+mod lower;
+mod methods;
+mod ops;
+mod python_format;
+mod runtime;
+mod source;
+mod tests;
 mod tree;
+mod versions;
 
-pub use tree::{Template, Tree, TreeKind, VarMap};
+pub use engine::{Templar, TemplarSettings, VaultOpener};
+pub use error::{RenderError, RenderErrorKind};
+pub use file::{TemplateFileOptions, TemplateOrigin};
+pub use lower::Syntax;
+pub use tree::{Expr, Template, Tree, TreeKind, VarMap};
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::value::{Unknown, Value};
 
 /// What a variable name stands for.
 #[derive(Clone)]
@@ -49,3 +72,44 @@ pub struct SearchPath {
     /// The directory of the playbook; `lookup('file')` and friends end here.
     pub playbook_dir: PathBuf,
 }
+
+/// What a condition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Truth {
+    True,
+    False,
+    /// It depends on something that is not known while planning.
+    Unknown(Unknown),
+}
+
+impl From<bool> for Truth {
+    fn from(b: bool) -> Self {
+        if b { Truth::True } else { Truth::False }
+    }
+}
+
+/// Removes members and items that are `omit`, at every depth, as Ansible does with module arguments.
+pub fn strip_omit(value: Value) -> Value {
+    match value {
+        Value::Map(map) => Value::map(
+            map.iter()
+                .filter(|(_, v)| !matches!(v, Value::Omit))
+                .map(|(k, v)| (k.clone(), strip_omit(v.clone())))
+                .collect(),
+        ),
+        Value::List(items) => {
+            Value::list(items.iter().filter(|v| !matches!(v, Value::Omit)).cloned().map(strip_omit).collect())
+        }
+        other => other,
+    }
+}
+
+/// Whether a text holds template markers.
+pub fn has_markers(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+#[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
+mod engine_tests;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::diag::Span;
+use super::ir::{Formula, Program};
+use crate::diag::{Diagnostic, Span};
 use crate::value::Value;
 
 /// A value from a project file. Clones are cheap.
@@ -22,7 +23,7 @@ pub enum TreeKind {
     /// A string with `{{ }}`, `{% %}` or `{# #}` in it.
     Template(Arc<Template>),
     List(Arc<Vec<Tree>>),
-    /// Members in file order; keys may be templates too.
+    /// Members in file order; keys may be templates too, see [`Templar::render_keys`](super::Templar::render_keys).
     Map(Arc<Vec<(Tree, Tree)>>),
     /// A `!vault` text, decrypted when used.
     Vault(Arc<str>),
@@ -33,6 +34,17 @@ pub enum TreeKind {
 pub struct Template {
     pub text: Arc<str>,
     pub span: Option<Span>,
+    pub(super) program: Arc<Program>,
+}
+
+/// A bare expression: `when:`, `until:`, `that:`.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    pub text: Arc<str>,
+    pub span: Option<Span>,
+    /// What is odd about it although it works.
+    pub warnings: Arc<Vec<Diagnostic>>,
+    pub(super) formula: Arc<Formula>,
 }
 
 /// Variables of one file, play, block, task or role by name.
@@ -48,6 +60,15 @@ impl Tree {
     pub fn as_value(&self) -> Option<&Value> {
         match &self.kind {
             TreeKind::Value(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// Returns the text as written: of a template or a plain string.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            TreeKind::Value(v) => v.as_str(),
+            TreeKind::Template(t) => Some(&t.text),
             _ => None,
         }
     }

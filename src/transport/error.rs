@@ -17,17 +17,8 @@ pub enum TransportError {
     #[error("host key of {host} is not known: {key_type} {fingerprint}")]
     HostKeyUnknown { host: String, key_type: String, fingerprint: String, help: String },
     /// The host's key is another one than known_hosts says.
-    #[error("host key of {host} has changed: {key_type} {fingerprint}, but {}:{line} has {known}", file.display())]
-    HostKeyChanged {
-        host: String,
-        key_type: String,
-        fingerprint: String,
-        /// The fingerprint that the file has.
-        known: String,
-        file: PathBuf,
-        line: usize,
-        help: String,
-    },
+    #[error(transparent)]
+    HostKeyChanged(Box<ChangedKey>),
     /// The host's key is marked `@revoked`.
     #[error("host key of {host} is revoked by {}:{line}: {key_type} {fingerprint}", file.display())]
     HostKeyRevoked { host: String, key_type: String, fingerprint: String, file: PathBuf, line: usize },
@@ -49,6 +40,21 @@ pub enum TransportError {
     },
 }
 
+/// A host key that differs from the known one.
+#[derive(Debug, thiserror::Error)]
+#[error("host key of {host} has changed: {key_type} {fingerprint}, but {}:{line} has {known}", file.display())]
+pub struct ChangedKey {
+    pub host: String,
+    pub key_type: String,
+    /// What the host showed.
+    pub fingerprint: String,
+    /// What the file has.
+    pub known: String,
+    pub file: PathBuf,
+    pub line: usize,
+    pub help: String,
+}
+
 impl TransportError {
     /// Tells whether the script may have run although no result came back.
     pub fn outcome_unknown(&self) -> bool {
@@ -58,7 +64,8 @@ impl TransportError {
     /// Returns what the user can do about it.
     pub fn help(&self) -> Option<&str> {
         match self {
-            Self::HostKeyUnknown { help, .. } | Self::HostKeyChanged { help, .. } => Some(help),
+            Self::HostKeyUnknown { help, .. } => Some(help),
+            Self::HostKeyChanged(changed) => Some(&changed.help),
             _ => None,
         }
     }

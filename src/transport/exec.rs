@@ -126,6 +126,9 @@ pub enum Stream {
 /// Receives output while a script runs, as it arrives: a chunk may end inside a line or a character.
 pub trait OutputSink: Send {
     fn chunk(&mut self, stream: Stream, bytes: &[u8]);
+
+    /// Something about the connection that people should know while the script goes on.
+    fn notice(&mut self, _text: &str) {}
 }
 
 /// A sink that takes nothing.

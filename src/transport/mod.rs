@@ -4,14 +4,25 @@
 //! user it becomes. A session is one persistent remote `sh` that takes one script at a time and gives its exit
 //! code, stdout and stderr back separately and byte-exact.
 
+mod channel;
+mod connector;
+mod drive;
+pub mod durable;
 mod error;
 mod exec;
+pub mod fake;
+mod frame;
+mod framed;
+mod launch;
+mod local;
 mod session;
 mod shell;
 mod spec;
+mod ssh;
 
-pub use error::TransportError;
-pub use exec::{Content, DurableId, Exec, NullSink, Output, OutputSink, Stream};
+pub use connector::{HostConnector, Identity};
+pub use error::{ChangedKey, TransportError};
+pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, NullSink, Output, OutputSink, Stream};
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;
 pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};

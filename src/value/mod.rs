@@ -4,11 +4,14 @@
 //! `Value` is ever compiled as a template.
 
 mod convert;
+mod json;
 mod key;
 mod python;
 
 pub use convert::{from_json, to_json, to_json_text};
+pub use json::{JsonStyle, to_python_json};
 pub use key::{Key, Map};
+pub use python::float_repr;
 
 use std::sync::Arc;
 

@@ -99,14 +99,19 @@ pub fn float_repr(f: f64) -> String {
     if f.is_infinite() {
         return if f > 0.0 { "inf".into() } else { "-inf".into() };
     }
+    // Of two shortest forms equally near, Python takes the even one; rounding the exact value does so too.
+    let shortest = format!("{f:e}");
+    let digits = shortest.bytes().take_while(|b| *b != b'e').filter(u8::is_ascii_digit).count();
+    let scientific = format!("{f:.*e}", digits.saturating_sub(1));
     let magnitude = f.abs();
     if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
-        let text = format!("{f:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
         let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
         return format!("{mantissa}e{sign}{digits:0>2}");
     }
-    let text = format!("{f}");
+    let exponent = scientific.split_once('e').and_then(|(_, e)| e.parse::<i64>().ok()).unwrap_or(0);
+    let decimals = usize::try_from(digits as i64 - 1 - exponent).unwrap_or(0);
+    let text = format!("{f:.decimals$}");
     if text.contains('.') { text } else { text + ".0" }
 }
 
@@ -150,6 +155,12 @@ mod tests {
         check(1e20, "1e+20");
         check(1e-7, "1e-07");
         check(1.5, "1.5");
+        check(-0.0, "-0.0");
+        check(0.1, "0.1");
+        check(1_269_733_243_545_955.2, "1269733243545955.2");
+        check(9007199254740992.0, "9007199254740992.0");
+        check(100.0, "100.0");
+        check(0.00012, "0.00012");
         check(3.0, "3.0");
         check(1e16, "1e+16");
         check(123456789012345680.0, "1.2345678901234568e+17");

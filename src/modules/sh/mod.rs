@@ -2,17 +2,13 @@
 
 mod stat;
 
+pub use crate::transport::quote as q;
 pub use stat::{FileKind, Stat};
 
 use super::{Call, Failure, Seen};
 
 /// Shell functions that every session has before it runs a module's script.
 pub const PRELUDE: &str = include_str!("prelude.sh");
-
-/// Quotes a text so that `sh` reads it back as exactly one word.
-pub fn q(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
 
 /// Returns a path argument as the target would expand it: `~` and variables. The result starts with `/` or `./`,
 /// so that no tool takes it for an option.

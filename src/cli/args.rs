@@ -1,0 +1,346 @@
+//! What was typed. The doc comments are the help texts; man page and completions are made from the same source.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Agentless orchestration for HPC clusters: Ansible's language, nothing but sh on a target.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "xplay",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Try it without a cluster: xplay rehearse playbooks/service-node.yml"
+)]
+pub struct Args {
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, help_heading = "Global options")]
+    pub color: Option<ColorWhen>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colours: `auto` is on a terminal unless the environment says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run playbooks, with the flags and exit codes of ansible-playbook.
+    Run(Box<RunArgs>),
+    /// Run playbooks against a small emulated xCAT cluster inside this machine.
+    Rehearse(Box<RehearseArgs>),
+    /// Show hosts, groups and variables as a run would see them.
+    Inventory(Box<InventoryArgs>),
+    /// Gather the facts of hosts and print them as JSON.
+    Facts(Box<FactsArgs>),
+    /// List the modules, or document one of them.
+    Modules(ModulesArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page.
+    Man,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(infer_long_args = true)]
+pub struct RunArgs {
+    /// Playbooks to run; a name that is not here is looked for in playbooks/.
+    #[arg(required = true, value_name = "PLAYBOOK")]
+    pub playbooks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub hosts: HostArgs,
+    #[command(flatten)]
+    pub tasks: TaskArgs,
+    #[command(flatten)]
+    pub vars: VarArgs,
+    #[command(flatten)]
+    pub mode: ModeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub login: LoginArgs,
+    #[command(flatten)]
+    pub r#become: BecomeArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N", help_heading = "Hosts")]
+    pub forks: Option<String>,
+    /// Run notified handlers even on hosts where a task failed.
+    #[arg(long, help_heading = "Tasks")]
+    pub force_handlers: bool,
+    /// Accepted; facts are not kept between runs.
+    #[arg(long, help_heading = "Without effect")]
+    pub flush_cache: bool,
+    /// Accepted; the modules are built in.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    pub module_path: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Hosts")]
+pub struct HostArgs {
+    /// Inventory file, directory, executable, or a list of hosts with a comma; may be given again.
+    #[arg(short, long, visible_alias = "inventory-file", value_name = "SOURCE")]
+    pub inventory: Vec<String>,
+    /// Only hosts that also match this pattern.
+    #[arg(short, long, value_name = "PATTERN")]
+    pub limit: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Tasks")]
+pub struct TaskArgs {
+    /// Only plays and tasks with one of these tags.
+    #[arg(short, long, value_name = "TAGS")]
+    pub tags: Vec<String>,
+    /// No plays and tasks with one of these tags.
+    #[arg(long, value_name = "TAGS")]
+    pub skip_tags: Vec<String>,
+    /// Begin at the first task whose name matches.
+    #[arg(long, value_name = "NAME")]
+    pub start_at_task: Option<String>,
+    /// Ask before every task.
+    #[arg(long)]
+    pub step: bool,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Variables")]
+pub struct VarArgs {
+    /// Set variables: key=value, YAML, JSON, or @FILE; may be given again.
+    #[arg(short, long, value_name = "VARS")]
+    pub extra_vars: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Mode")]
+pub struct ModeArgs {
+    /// Change nothing; predict what would change.
+    #[arg(short = 'C', long)]
+    pub check: bool,
+    /// Show what differs in files and settings.
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Show more; up to -vvvv.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Write events as JSON lines on stdout instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the HTML report to this file instead of the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write no HTML report; the environment variable XPLAY_NO_REPORT does the same.
+    #[arg(long, conflicts_with = "report")]
+    pub no_report: bool,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Connection")]
+pub struct LoginArgs {
+    /// Log in as this user.
+    #[arg(short, long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Ask for the login password.
+    #[arg(short = 'k', long)]
+    pub ask_pass: bool,
+    /// Read the login password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE", conflicts_with = "ask_pass")]
+    pub connection_password_file: Option<PathBuf>,
+    /// Log in with this private key.
+    #[arg(long, visible_alias = "key-file", value_name = "FILE")]
+    pub private_key: Option<PathBuf>,
+    /// How to connect where nothing else says it: ssh or local.
+    #[arg(short, long, value_name = "KIND")]
+    pub connection: Option<String>,
+    /// Give up connecting after this many seconds.
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    pub timeout: Option<String>,
+    /// Arguments as for OpenSSH's client, such as "-o ProxyJump=gate".
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub ssh_common_args: Option<String>,
+    /// More arguments as for OpenSSH's client.
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub ssh_extra_args: Option<String>,
+    /// Accepted for compatibility; neither scp nor sftp is used.
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub scp_extra_args: Option<String>,
+    /// Accepted for compatibility; neither scp nor sftp is used.
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub sftp_extra_args: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Privilege")]
+pub struct BecomeArgs {
+    /// Become another user on the hosts.
+    #[arg(short, long)]
+    pub r#become: bool,
+    /// Whom to become (default: root).
+    #[arg(long, value_name = "NAME")]
+    pub become_user: Option<String>,
+    /// How to become: sudo, su or doas (default: sudo).
+    #[arg(long, value_name = "METHOD")]
+    pub become_method: Option<String>,
+    /// Ask for the password that becoming needs.
+    #[arg(short = 'K', long)]
+    pub ask_become_pass: bool,
+    /// Read that password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "become-pass-file", value_name = "FILE", conflicts_with = "ask_become_pass")]
+    pub become_password_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Vault")]
+pub struct VaultArgs {
+    /// Vault password as LABEL@FILE or LABEL@prompt; may be given again.
+    #[arg(long, value_name = "ID")]
+    pub vault_id: Vec<String>,
+    /// Read a vault password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
+    pub vault_password_file: Vec<PathBuf>,
+    /// Ask for the vault password.
+    #[arg(short = 'J', long, visible_alias = "ask-vault-password", conflicts_with = "vault_password_file")]
+    pub ask_vault_pass: bool,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Instead of running")]
+pub struct ListArgs {
+    /// Check playbooks, roles and templates; connect to nothing.
+    #[arg(long)]
+    pub syntax_check: bool,
+    /// List the hosts of every play.
+    #[arg(long)]
+    pub list_hosts: bool,
+    /// List the tasks of every play.
+    #[arg(long)]
+    pub list_tasks: bool,
+    /// List the tags of every play.
+    #[arg(long)]
+    pub list_tags: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct RehearseArgs {
+    /// Playbooks to rehearse; a name that is not here is looked for in playbooks/.
+    #[arg(required_unless_present = "shell", value_name = "PLAYBOOK")]
+    pub playbooks: Vec<PathBuf>,
+    /// The cluster to rehearse: el9 (rhels9.4, x86_64, ipmi) or seed (rhels6.4, ppc64, hmc).
+    #[arg(long, value_name = "NAME", default_value = "el9")]
+    pub site: String,
+    /// Keep the cluster's disks here; a later rehearsal with the same directory goes on from them.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Make this go wrong; may be given again.
+    #[arg(long, value_name = "NAME")]
+    pub fault: Vec<String>,
+    /// Open a shell on this rehearsal host, after the playbooks if some are given.
+    #[arg(long, value_name = "HOST")]
+    pub shell: Option<String>,
+    /// How hosts get their root: namespaces or chroot; the first that works here by default.
+    #[arg(long, value_name = "WAY")]
+    pub root_mode: Option<RootModeArg>,
+    /// Only hosts that also match this pattern.
+    #[arg(short, long, value_name = "PATTERN")]
+    pub limit: Vec<String>,
+    #[command(flatten)]
+    pub tasks: TaskArgs,
+    #[command(flatten)]
+    pub vars: VarArgs,
+    #[command(flatten)]
+    pub mode: ModeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How a rehearsal host gets its root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RootModeArg {
+    Namespaces,
+    Chroot,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct InventoryArgs {
+    /// The group to begin with, for --graph.
+    #[arg(value_name = "GROUP")]
+    pub group: Option<String>,
+    /// All groups, hosts and their variables, in the format of inventory scripts.
+    #[arg(long, conflicts_with_all = ["host", "graph"])]
+    pub list: bool,
+    /// The variables of one host.
+    #[arg(long, value_name = "HOST", conflicts_with = "graph")]
+    pub host: Option<String>,
+    /// Groups and hosts as a tree (the default).
+    #[arg(long)]
+    pub graph: bool,
+    /// With --graph: variables too.
+    #[arg(long)]
+    pub vars: bool,
+    #[command(flatten)]
+    pub hosts: HostArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    #[command(flatten)]
+    pub extra: VarArgs,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct FactsArgs {
+    /// Host or pattern.
+    #[arg(value_name = "PATTERN")]
+    pub pattern: String,
+    /// Only these kinds of facts, such as network or !hardware.
+    #[arg(long, value_name = "SUBSET", value_delimiter = ',', allow_hyphen_values = true)]
+    pub subset: Vec<String>,
+    /// Only facts whose name matches this glob.
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    pub filter: Vec<String>,
+    #[command(flatten)]
+    pub hosts: HostArgs,
+    #[command(flatten)]
+    pub vars: VarArgs,
+    #[command(flatten)]
+    pub login: LoginArgs,
+    #[command(flatten)]
+    pub r#become: BecomeArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N")]
+    pub forks: Option<String>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ModulesArgs {
+    /// The module to document.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,202 @@
+//! Runs the engine: reporters around it, the report file, interruptions.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::exit::{CliError, Ending};
+use super::output::Output;
+use super::project::Project;
+use super::prompt::{self, TerminalGuard};
+use super::settings::{OutputSettings, ReportTo};
+use crate::engine::{self, RunOptions, RunRequest};
+use crate::report::{self, HtmlReport, JsonLines, Reporter, Terminal};
+use crate::template::{Tree, VarMap};
+use crate::transport::Connector;
+use crate::value::Value;
+
+/// Events that may wait for a slow terminal.
+const QUEUE: usize = 4096;
+/// How long reporters may take after an interruption.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Reports that are kept in the state directory.
+const KEPT_REPORTS: usize = 200;
+
+/// Makes the runtime that a command needs which connects to hosts.
+pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    super::system::raise_open_files();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::cannot(format!("cannot start worker threads: {e}")))
+}
+
+/// Runs a project with the reporters that the settings ask for, and says where the report is.
+pub async fn run(
+    project: Project,
+    options: RunOptions,
+    connector: Arc<dyn Connector>,
+    settings: &OutputSettings,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    let stdout = io::BufWriter::new(io::stdout());
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![if settings.json {
+        Box::new(JsonLines::new(stdout, out.secrets.clone()))
+    } else {
+        Box::new(Terminal::new(stdout, out.secrets.clone(), settings.terminal.clone()))
+    }];
+    let report = report_path(&settings.report, &project, options.rehearsal, out);
+    if let Some(path) = &report {
+        reporters.push(Box::new(HtmlReport::new(path.clone(), out.secrets.clone())));
+    }
+    let ending = with_reporters(project, options, connector, reporters, out).await;
+    if let Some(path) = report.filter(|p| p.exists()) {
+        out.note(&format!("report: {}", path.display()));
+    }
+    ending
+}
+
+/// Runs a project with these reporters.
+pub async fn with_reporters(
+    project: Project,
+    options: RunOptions,
+    connector: Arc<dyn Connector>,
+    reporters: Vec<Box<dyn Reporter>>,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    let answers = ask(&project, out)?;
+    let guard = TerminalGuard::new();
+    let (events, queue) = mpsc::channel(QUEUE);
+    let masking = out.secrets.clone();
+    let sources = project.sources.clone();
+    let request = RunRequest {
+        playbooks: project.playbooks,
+        loader: project.loader,
+        inventory: project.inventory,
+        options,
+        templar: project.templar,
+        sources: project.sources,
+        extra_vars: project.extra_vars,
+        connector,
+        secrets: Arc::new(move |text: &str| {
+            masking.add(text);
+        }),
+        events,
+        answers,
+    };
+    let mut reporting = tokio::spawn(report::consume(queue, reporters));
+    let mut running = tokio::spawn(engine::run(request));
+    let end = tokio::select! {
+        end = &mut running => Some(end),
+        () = interrupted() => None,
+    };
+    let Some(end) = end else {
+        running.abort();
+        // The reporters end when the engine has let go of its side of the queue.
+        let _ = tokio::time::timeout(LAST_WORDS, &mut reporting).await;
+        guard.restore();
+        return Err(CliError::Interrupted);
+    };
+    let written = reporting.await.map_err(|e| CliError::Internal(format!("a reporter failed: {e}")))?;
+    let end = end.map_err(|e| CliError::Internal(format!("the engine failed: {e}")))?;
+    match written {
+        Some(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            out.warning(&format!("cannot write all output: {e}"))
+        }
+        _ => {}
+    }
+    if let Some(diagnostic) = &end.error {
+        out.diagnostics(&sources, [diagnostic]);
+        return Err(CliError::Project);
+    }
+    Ok(Ending::Ran(Box::new(engine::Recap::clone(&end.recap))))
+}
+
+/// Waits for a signal that ends the program.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate()).ok();
+    let mut hung_up = signal(SignalKind::hangup()).ok();
+    let wait = async |s: &mut Option<tokio::signal::unix::Signal>| match s {
+        Some(s) => {
+            s.recv().await;
+        }
+        None => std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = wait(&mut terminated) => {}
+        () = wait(&mut hung_up) => {}
+    }
+}
+
+/// Returns where the report goes; a directory that cannot be made costs the report, not the run.
+fn report_path(to: &ReportTo, project: &Project, rehearsal: bool, out: &Output) -> Option<PathBuf> {
+    let dir = match to {
+        ReportTo::Nowhere => return None,
+        ReportTo::File(path) => return Some(path.clone()),
+        ReportTo::Directory(dir) => dir,
+    };
+    if let Err(e) = make_private_dir(dir) {
+        out.warning(&format!("no report is written: cannot make \"{}\": {e}", dir.display()));
+        return None;
+    }
+    remove_old_reports(dir);
+    let name = project.playbooks.first().and_then(|p| p.path.file_stem()).unwrap_or_default();
+    let kind = if rehearsal { "rehearsal-" } else { "" };
+    let time = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
+    let file = format!("{time}-{}-{kind}{}.html", std::process::id(), name.to_string_lossy());
+    Some(dir.join(file))
+}
+
+fn make_private_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Removes the oldest reports; their names begin with the time.
+fn remove_old_reports(dir: &Path) {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut reports: Vec<PathBuf> = entries
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "html"))
+        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("20")))
+        .collect();
+    reports.sort();
+    let surplus = reports.len().saturating_sub(KEPT_REPORTS - 1);
+    for path in reports.iter().take(surplus) {
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Asks the questions of `vars_prompt` that `-e` does not answer. Without a terminal the defaults count.
+fn ask(project: &Project, out: &Output) -> Result<VarMap, CliError> {
+    let mut answers = VarMap::clone(&VarMap::default());
+    let plays = project.playbooks.iter().flat_map(|p| &p.plays);
+    for question in plays.flat_map(|play| &play.vars_prompt) {
+        if project.extra_vars.contains_key(&question.name) || answers.contains_key(&question.name) {
+            continue;
+        }
+        let text = |tree: &Option<Tree>| tree.as_ref().and_then(Tree::as_value).map(Value::to_text);
+        let default = text(&question.default);
+        let answer = if io::stdin().is_terminal() {
+            let what = text(&question.prompt).unwrap_or_else(|| question.name.to_string());
+            prompt::variable(&what, default.as_deref(), question.private, question.confirm)?
+        } else {
+            out.warning("not asking for variables: the input is not a terminal");
+            match default {
+                Some(default) => default,
+                None => continue,
+            }
+        };
+        if question.private {
+            out.secrets.add(&answer);
+        }
+        Arc::make_mut(&mut answers).insert(question.name.clone(), Tree::value(Value::str(answer)));
+    }
+    Ok(answers)
+}

@@ -1,0 +1,53 @@
+//! `xplay inventory`: hosts, groups and variables in ansible-inventory's forms.
+
+use super::args::InventoryArgs;
+use super::config::Config;
+use super::exit::{CliError, Ending};
+use super::output::Output;
+use super::{project, settings};
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::inventory::{ListOptions, VarFiles, graph_text, host_json, list_json};
+
+pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<Ending, CliError> {
+    if args.group.is_some() && (args.list || args.host.is_some()) {
+        return Err(CliError::option("a group is only of use with --graph"));
+    }
+    let sources = settings::sources(&args.hosts, &args.extra, config);
+    let secrets = project::vault_secrets(&settings::vault_settings(&args.vault, config), out)?;
+    let project = project::load(&sources, &[], secrets, out)?;
+    let inventory = &project.inventory;
+    let files = VarFiles::new((*project.templar).clone(), project.sources.clone());
+    let limit = (!args.hosts.limit.is_empty()).then(|| args.hosts.limit.join(":"));
+    let limit = limit.map(|l| project.limit(&l, out)).transpose()?;
+    let limited = limit.map(|l| project.matching("all", Some(&l), out)).transpose()?;
+    let options = ListOptions { hosts: limited.as_deref(), vars: args.vars, ..ListOptions::default() };
+    let shown = if args.list {
+        list_json(inventory, &files, options)
+    } else if let Some(name) = &args.host {
+        let host = inventory.find_host(name).ok_or_else(|| {
+            let error = CliError::cannot(format!("the inventory has no host \"{name}\""));
+            suggest(error, name, inventory.hosts().map(|(_, h)| &*h.name))
+        })?;
+        host_json(inventory, host, &files, options)
+    } else {
+        let name = args.group.as_deref().unwrap_or("all");
+        let group = inventory.find_group(name).ok_or_else(|| {
+            let error = CliError::cannot(format!("the inventory has no group \"{name}\""));
+            suggest(error, name, inventory.groups().map(|(_, g)| &*g.name))
+        })?;
+        graph_text(inventory, group, &files, options)
+    };
+    let text = shown.map_err(|errors: Vec<Diagnostic>| {
+        out.diagnostics(&project.sources, &errors);
+        CliError::Project
+    })?;
+    out.text(&format!("{text}\n"))?;
+    Ok(Ending::Done)
+}
+
+fn suggest<'a>(error: CliError, name: &str, known: impl Iterator<Item = &'a str>) -> CliError {
+    match did_you_mean(name, known) {
+        Some(best) => error.with_help(format!("did you mean \"{best}\"?")),
+        None => error,
+    }
+}

@@ -1,0 +1,96 @@
+//! This program's stdout and stderr: colours or not, masked, with control characters made visible.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::diag::{self, Diagnostic, SourceMap, Style};
+use crate::report::{Secrets, visible};
+
+/// Columns of text where there is no terminal, as with Ansible.
+const DEFAULT_COLUMNS: usize = 79;
+
+/// Where a command's words go.
+#[derive(Clone)]
+pub struct Output {
+    pub secrets: Secrets,
+    /// Colours on stdout.
+    pub color: bool,
+    /// Colours on stderr.
+    pub color_errors: bool,
+}
+
+impl Output {
+    pub fn plain() -> Self {
+        Output { secrets: Secrets::new(), color: false, color_errors: false }
+    }
+
+    /// Writes text to stdout.
+    pub fn text(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let shown = self.secrets.mask(text);
+        out.write_all(visible(&shown).as_bytes())?;
+        out.flush()
+    }
+
+    pub fn error(&self, text: &str) {
+        self.say("1;31", "error", text);
+    }
+
+    pub fn help(&self, text: &str) {
+        self.say("1;36", "help", text);
+    }
+
+    /// Writes a warning in Ansible's form.
+    pub fn warning(&self, text: &str) {
+        let text = self.masked(text);
+        let line = if self.color_errors {
+            format!("\x1b[1;35m[WARNING]: {text}\x1b[0m\n")
+        } else {
+            format!("[WARNING]: {text}\n")
+        };
+        Self::to_stderr(&line);
+    }
+
+    /// Writes a line of information to stderr.
+    pub fn note(&self, text: &str) {
+        Self::to_stderr(&format!("{}\n", self.masked(text)));
+    }
+
+    /// Shows messages about the user's files; they are sanitised by their renderer.
+    pub fn diagnostics<'a>(&self, sources: &SourceMap, all: impl IntoIterator<Item = &'a Diagnostic>) {
+        let style = if self.color_errors { Style::Color } else { Style::Plain };
+        for diagnostic in all {
+            let text = diag::render(sources, diagnostic, style);
+            Self::to_stderr(&format!("{}\n", self.secrets.mask(&text)));
+        }
+    }
+
+    fn masked(&self, text: &str) -> String {
+        visible(&self.secrets.mask(text)).into_owned()
+    }
+
+    fn say(&self, style: &str, word: &str, text: &str) {
+        let text = self.masked(text);
+        if self.color_errors {
+            Self::to_stderr(&format!("\x1b[{style}m{word}:\x1b[0m {text}\n"));
+        } else {
+            Self::to_stderr(&format!("{word}: {text}\n"));
+        }
+    }
+
+    fn to_stderr(text: &str) {
+        // Nobody can be told that stderr is closed.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Returns how wide banners are: the terminal's width, or Ansible's 79.
+pub fn columns() -> usize {
+    if !io::stdout().is_terminal() {
+        return DEFAULT_COLUMNS;
+    }
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        // Ansible keeps the last column free.
+        Ok(size) if size.ws_col > 1 => usize::from(size.ws_col) - 1,
+        _ => DEFAULT_COLUMNS,
+    }
+}

@@ -1,0 +1,269 @@
+//! A project as a command needs it: vault passwords, extra variables, inventory, playbooks. All mistakes at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::catalog::BuiltIn;
+use super::exit::CliError;
+use super::output::Output;
+use super::prompt;
+use super::settings::{PasswordSettings, Sources, VaultSettings};
+use crate::diag::{Diagnostic, Diagnostics, SourceMap};
+use crate::engine::Login;
+use crate::inventory::{self, HostId, Inventory};
+use crate::playbook::{self, Loader, Playbook};
+use crate::template::{Templar, TemplarSettings, Tree, VarMap};
+use crate::value::{Key, Secret, Value};
+use crate::vault::{self, Password, VaultSecrets};
+use crate::yaml;
+
+/// What was loaded before anything connects.
+pub struct Project {
+    pub sources: SourceMap,
+    pub templar: Arc<Templar>,
+    pub loader: Loader,
+    pub inventory: Inventory,
+    pub extra_vars: VarMap,
+    pub playbooks: Vec<Playbook>,
+}
+
+impl Project {
+    /// Reads a `--limit`.
+    pub fn limit(&self, text: &str, out: &Output) -> Result<Vec<String>, CliError> {
+        inventory::read_limit(text).map_err(|d| self.mistake(&d, out))
+    }
+
+    /// Returns the hosts of a pattern that the limit leaves, in the pattern's order. Parts that match nothing give
+    /// warnings.
+    pub fn matching(
+        &self,
+        pattern: &str,
+        limit: Option<&[String]>,
+        out: &Output,
+    ) -> Result<Vec<HostId>, CliError> {
+        let matched = self.inventory.matching(pattern).map_err(|d| self.mistake(&d, out))?;
+        out.diagnostics(&self.sources, &matched.warnings);
+        let Some(limit) = limit else { return Ok(matched.hosts) };
+        let limited = self.inventory.matching_all(limit).map_err(|d| self.mistake(&d, out))?;
+        out.diagnostics(&self.sources, &limited.warnings);
+        Ok(matched.hosts.into_iter().filter(|h| limited.hosts.contains(h)).collect())
+    }
+
+    fn mistake(&self, diagnostic: &Diagnostic, out: &Output) -> CliError {
+        out.diagnostics(&self.sources, [diagnostic]);
+        CliError::Project
+    }
+}
+
+/// Loads everything; shows warnings, and all mistakes together.
+pub fn load(
+    from: &Sources,
+    playbooks: &[PathBuf],
+    secrets: VaultSecrets,
+    out: &Output,
+) -> Result<Project, CliError> {
+    let sources = SourceMap::new();
+    let templar = Arc::new(Templar::new(sources.clone(), templar_settings(from, secrets, out)));
+    let mut found = Diagnostics::new();
+    let given: Vec<inventory::Source> = from.inventory.iter().map(|s| inventory::Source::parse(s)).collect();
+    let options = inventory::LoadOptions { missing_is_error: !from.inventory_is_default };
+    let present = given.iter().any(|s| match s {
+        inventory::Source::Path(path) => path.exists(),
+        inventory::Source::List(_) => true,
+    });
+    let loaded = if from.inventory_is_default && !present {
+        Ok((Inventory::new(), Vec::new()))
+    } else {
+        inventory::load(&given, &templar, &sources, &options)
+    };
+    let inventory = match loaded {
+        Ok((inventory, warnings)) => {
+            found.extend(warnings);
+            inventory
+        }
+        Err(errors) => {
+            found.extend(errors);
+            Inventory::new()
+        }
+    };
+    let catalog = Arc::new(BuiltIn);
+    let mut options = playbook::LoadOptions {
+        templar: templar.clone(),
+        sources: sources.clone(),
+        roles_path: from.roles_path.clone(),
+        collections_path: from.collections_path.clone(),
+        catalog,
+        extra_vars: VarMap::default(),
+    };
+    let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
+    options.extra_vars = extra_vars.clone();
+    let loader = Loader::new(options);
+    let mut books = Vec::new();
+    for path in playbooks {
+        match loader.load_playbook(path) {
+            Ok((book, warnings)) => {
+                found.extend(warnings);
+                books.push(book);
+            }
+            Err(errors) => found.extend(errors),
+        }
+    }
+    out.diagnostics(&sources, found.iter());
+    for warning in templar.take_warnings() {
+        out.warning(&warning);
+    }
+    if found.has_errors() {
+        let count = found.errors.len();
+        if count > 1 {
+            out.error(&format!("{count} mistakes found, nothing was run"));
+        }
+        return Err(CliError::Project);
+    }
+    Ok(Project { sources, templar, loader, inventory, extra_vars, playbooks: books })
+}
+
+fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> TemplarSettings {
+    let masking = out.secrets.clone();
+    let open = move |text: &str| {
+        let plain = vault::decrypt(text.as_bytes(), &secrets).map_err(|e| e.to_string())?;
+        let plain = String::from_utf8(plain).map_err(|_| "the decrypted text is not UTF-8".to_string())?;
+        masking.add(&plain);
+        Ok(plain)
+    };
+    let defaults = TemplarSettings::default();
+    TemplarSettings {
+        ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
+        vault: Some(Arc::new(open)),
+        ..defaults
+    }
+}
+
+/// Reads `-e`: `@file`, YAML or JSON, `key=value` pairs; later ones win.
+fn extra_vars(
+    given: &[String],
+    options: &playbook::LoadOptions,
+    out: &Output,
+    found: &mut Diagnostics,
+) -> Result<VarMap, CliError> {
+    let mut all: IndexMap<Arc<str>, Tree> = IndexMap::new();
+    for text in given {
+        let text = text.trim();
+        if let Some(path) = text.strip_prefix('@') {
+            match Loader::new(options.clone()).load_vars(Path::new(path)) {
+                Ok(vars) => all.extend(vars.iter().map(|(k, v)| (k.clone(), v.clone()))),
+                Err(errors) => found.extend(errors),
+            }
+        } else if text.starts_with(['{', '[']) {
+            match inline(text, options) {
+                Ok(vars) => all.extend(vars),
+                Err(diagnostic) => found.push(diagnostic),
+            }
+        } else if text.starts_with(['/', '.']) {
+            return Err(CliError::option(format!("\"{text}\" after -e looks like a file"))
+                .with_help(format!("write -e @{text}")));
+        } else {
+            let (pairs, rest) = playbook::pairs(text).ok_or_else(|| {
+                CliError::option(format!("a quote or a template is not closed in -e \"{text}\""))
+            })?;
+            if let Some(rest) = rest {
+                out.warning(&format!("\"{rest}\" after -e is not key=value and has no effect"));
+            }
+            for (key, value) in pairs {
+                let file = options.sources.add("<-e>", text);
+                match options.templar.compile_str(&value, Some(options.sources.whole(file))) {
+                    Ok(tree) => {
+                        all.insert(key.into(), tree);
+                    }
+                    Err(diagnostic) => found.push(diagnostic),
+                }
+            }
+        }
+    }
+    Ok(Arc::new(all))
+}
+
+fn inline(text: &str, options: &playbook::LoadOptions) -> Result<Vec<(Arc<str>, Tree)>, Diagnostic> {
+    let file = options.sources.add("<-e>", text);
+    let parsed = yaml::parse(&options.sources, file)?;
+    let not_a_map = || {
+        Diagnostic::error("XP0901", "extra variables must be a map of names and values")
+            .at(options.sources.whole(file), "this is something else")
+    };
+    let node = parsed.documents.first().ok_or_else(not_a_map)?;
+    let Value::Map(map) = node.to_value() else { return Err(not_a_map()) };
+    map.iter()
+        .map(|(key, value)| {
+            let name: Arc<str> = match key {
+                Key::Str(name) => name.clone(),
+                other => other.json_name().into(),
+            };
+            Ok((name, options.templar.compile_value(value, Some(node.span))?))
+        })
+        .collect()
+}
+
+/// Reads or asks for vault passwords. As with Ansible a source that fails only matters when no other works.
+pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecrets, CliError> {
+    let mut secrets = VaultSecrets::new();
+    let mut failed = None;
+    if settings.ask {
+        let password = prompt::password("Vault password: ")?;
+        secrets.push("default", Password::new(password.expose().as_bytes()));
+    }
+    for source in &settings.sources {
+        match source {
+            vault::Source::Prompt { label } => {
+                let password = prompt::password(&format!("Vault password ({label}): "))?;
+                secrets.push(label.as_str(), Password::new(password.expose().as_bytes()));
+            }
+            vault::Source::File { label, path } => {
+                if let Err(error) = secrets.load(label, path) {
+                    let text = super::chain(&error);
+                    out.warning(&format!("vault id {label}: {text}"));
+                    failed.get_or_insert(text);
+                }
+            }
+        }
+    }
+    for password in secrets.passwords() {
+        out.secrets.add(&String::from_utf8_lossy(password.expose()));
+    }
+    match failed {
+        Some(text) if secrets.is_empty() => {
+            Err(CliError::cannot(text).with_help("create the file, or pass --ask-vault-pass"))
+        }
+        _ => Ok(secrets),
+    }
+}
+
+/// Asks for or reads the passwords of login and become.
+pub fn login_passwords(settings: &PasswordSettings, login: &mut Login, out: &Output) -> Result<(), CliError> {
+    let mut become_prompt = "BECOME password: ";
+    if settings.ask_login {
+        login.password = Some(prompt::password("SSH password: ")?);
+        become_prompt = "BECOME password[defaults to SSH password]: ";
+    } else if let Some(path) = &settings.login_file {
+        login.password = Some(password_file(path)?);
+    }
+    if settings.ask_become {
+        let typed = prompt::password(become_prompt)?;
+        let same = typed.expose().is_empty() && settings.ask_login;
+        login.become_password = if same { login.password.clone() } else { Some(typed) };
+    } else if let Some(path) = &settings.become_file {
+        login.become_password = Some(password_file(path)?);
+    }
+    for password in [&login.password, &login.become_password].into_iter().flatten() {
+        if !out.secrets.add(password.expose()) && !password.expose().is_empty() {
+            out.warning("a password is shorter than 4 characters and cannot be masked in output");
+        }
+    }
+    Ok(())
+}
+
+fn password_file(path: &Path) -> Result<Secret, CliError> {
+    let password = vault::load_password_file(path, None)
+        .map_err(|e| CliError::cannot(super::chain(&e).replace("vault password", "password")))?;
+    Ok(Secret::new(String::from_utf8_lossy(password.expose()).into_owned()))
+}

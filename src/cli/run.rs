@@ -1,0 +1,56 @@
+//! `xplay run`: ansible-playbook's flags with their meaning.
+
+use std::sync::Arc;
+
+use super::args::{ColorWhen, RunArgs};
+use super::config::Config;
+use super::exit::{CliError, Ending};
+use super::output::Output;
+use super::settings::RunSettings;
+use super::{drive, listing, lookup, project};
+use crate::modules::sh::PRELUDE;
+use crate::transport::{HostConnector, Identity};
+
+pub fn run(
+    args: &RunArgs,
+    color: Option<ColorWhen>,
+    config: &Config,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    let mut settings = RunSettings::new(args, color, config)?;
+    let playbooks = lookup::find_playbooks(&args.playbooks, &config.env.cwd)?;
+    let list = &args.list;
+    let only_shows = list.syntax_check || list.list_hosts || list.list_tasks || list.list_tags;
+    if !only_shows {
+        project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
+    }
+    let secrets = project::vault_secrets(&settings.vault, out)?;
+    let project = project::load(&settings.sources, &playbooks, secrets, out)?;
+    check_hosts(&project, settings.options.limit.as_deref(), out)?;
+    if only_shows {
+        return listing::show(&project, &args.playbooks, &settings.options, list, out);
+    }
+    let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
+    let runtime = drive::runtime()?;
+    let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
+    runtime.shutdown_background();
+    ending
+}
+
+/// Refuses a limit that leaves nothing, and says so when only localhost is known.
+pub fn check_hosts(project: &project::Project, limit: Option<&str>, out: &Output) -> Result<(), CliError> {
+    if project.inventory.hosts().len() == 0 {
+        out.warning(
+            "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'",
+        );
+        return Ok(());
+    }
+    let Some(limit) = limit else { return Ok(()) };
+    let limits = project.limit(limit, out)?;
+    let matched = project.matching("all", Some(&limits), out)?;
+    if matched.is_empty() {
+        return Err(CliError::cannot(format!("no host of the inventory matches --limit \"{limit}\""))
+            .with_help("xplay inventory --graph shows the hosts and groups"));
+    }
+    Ok(())
+}

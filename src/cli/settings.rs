@@ -1,0 +1,431 @@
+//! What the flags mean together with the environment and ansible.cfg. Made once, before anything is loaded.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::{
+    BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs, VaultArgs,
+};
+use super::config::{self as key, Config};
+use super::exit::CliError;
+use crate::engine::{Gather, Login, RunOptions};
+use crate::report::TerminalOptions;
+use crate::transport::{BecomeMethod, HostKeyPolicy};
+use crate::vault;
+
+/// Where Ansible looks for hosts when nothing is said.
+const DEFAULT_INVENTORY: &str = "/etc/ansible/hosts";
+/// What `-v` repeated can mean at most.
+const MAX_VERBOSITY: u8 = 6;
+
+/// Where hosts, roles and variables come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sources {
+    /// Inventory sources as `inventory` reads them: a path, or a list of hosts with a comma.
+    pub inventory: Vec<String>,
+    /// Whether they are only the default, which may be absent.
+    pub inventory_is_default: bool,
+    pub roles_path: Vec<PathBuf>,
+    pub collections_path: Vec<PathBuf>,
+    pub extra_vars: Vec<String>,
+    pub managed: Option<String>,
+}
+
+/// Which vault passwords there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VaultSettings {
+    pub sources: Vec<vault::Source>,
+    /// `--ask-vault-pass`, with its own prompt.
+    pub ask: bool,
+}
+
+/// Which passwords to ask for or to read before connecting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PasswordSettings {
+    pub ask_login: bool,
+    pub login_file: Option<PathBuf>,
+    pub ask_become: bool,
+    pub become_file: Option<PathBuf>,
+}
+
+/// How events are shown and kept.
+#[derive(Clone, Debug)]
+pub struct OutputSettings {
+    pub json: bool,
+    pub report: ReportTo,
+    pub terminal: TerminalOptions,
+}
+
+/// Where the HTML report goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportTo {
+    Nowhere,
+    File(PathBuf),
+    /// A new file in this directory.
+    Directory(PathBuf),
+}
+
+/// Settings of `xplay run`.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    pub sources: Sources,
+    pub vault: VaultSettings,
+    pub passwords: PasswordSettings,
+    pub options: RunOptions,
+    pub output: OutputSettings,
+}
+
+impl RunSettings {
+    pub fn new(args: &RunArgs, color: Option<ColorWhen>, config: &Config) -> Result<Self, CliError> {
+        let mut options = RunOptions {
+            forks: forks(args.forks.as_deref(), config)?,
+            force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
+            gather: gathering(config)?,
+            login: login(&args.login, &args.r#become, config)?,
+            limit: joined(&args.hosts.limit),
+            ..RunOptions::default()
+        };
+        apply_tasks(&mut options, &args.tasks, config);
+        if args.list.list_tags && options.tags.is_empty() && options.skip_tags.is_empty() {
+            options.tags = vec!["never".into(), "all".into()];
+        }
+        apply_mode(&mut options, &args.mode, args.output.verbose, config)?;
+        Ok(RunSettings {
+            sources: sources(&args.hosts, &args.vars, config),
+            vault: vault_settings(&args.vault, config),
+            passwords: passwords(&args.login, &args.r#become, config),
+            output: output(&args.output, color, &options, config),
+            options,
+        })
+    }
+}
+
+/// Returns whether to use colours on stdout and on stderr.
+pub fn colors(when: Option<ColorWhen>, config: &Config) -> (bool, bool) {
+    match when {
+        Some(ColorWhen::Always) => return (true, true),
+        Some(ColorWhen::Never) => return (false, false),
+        Some(ColorWhen::Auto) | None => {}
+    }
+    if config.bool(&key::FORCE_COLOR) == Some(true) {
+        return (true, true);
+    }
+    // NO_COLOR counts with any value, ANSIBLE_NOCOLOR and the file only with a word for true.
+    let refused = config.env.get("NO_COLOR").is_some() || config.bool(&key::NOCOLOR) == Some(true);
+    let dumb = config.env.get("TERM").is_some_and(|t| t == "dumb");
+    if refused || dumb {
+        return (false, false);
+    }
+    (std::io::stdout().is_terminal(), std::io::stderr().is_terminal())
+}
+
+/// Returns where hosts, roles and variables come from.
+pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
+    let configured: Vec<String> = config
+        .paths(&key::INVENTORY, ',')
+        .unwrap_or_default()
+        .iter()
+        .map(|p| p.to_string_lossy().into_owned())
+        .collect();
+    let is_default = hosts.inventory.is_empty() && configured.is_empty();
+    let inventory = match (hosts.inventory.is_empty(), is_default) {
+        (false, _) => hosts.inventory.clone(),
+        (true, true) => vec![DEFAULT_INVENTORY.to_string()],
+        (true, false) => configured,
+    };
+    let home = config.env.home();
+    let below_home = |what: &str| home.as_ref().map(|h| h.join(".ansible").join(what));
+    let roles = || {
+        let system = ["/usr/share/ansible/roles", "/etc/ansible/roles"].map(PathBuf::from);
+        below_home("roles").into_iter().chain(system).collect()
+    };
+    let collections = || {
+        let system = PathBuf::from("/usr/share/ansible/collections");
+        below_home("collections").into_iter().chain([system]).collect()
+    };
+    Sources {
+        inventory,
+        inventory_is_default: is_default,
+        roles_path: config.paths(&key::ROLES_PATH, ':').unwrap_or_else(roles),
+        collections_path: config.paths(&key::COLLECTIONS_PATH, ':').unwrap_or_else(collections),
+        extra_vars: vars.extra_vars.clone(),
+        managed: config.text(&key::MANAGED),
+    }
+}
+
+/// Returns where vault passwords come from, in the order in which they are tried: configured ones first.
+pub fn vault_settings(args: &VaultArgs, config: &Config) -> VaultSettings {
+    let place = |source: vault::Source, base: Option<&std::path::Path>| match source {
+        vault::Source::File { label, path } => {
+            vault::Source::File { label, path: config.env.path(&path.to_string_lossy(), base) }
+        }
+        prompt => prompt,
+    };
+    let file = |path: PathBuf| vault::Source::File { label: "default".into(), path };
+    let config_dir = match config.get(&key::VAULT_IDENTITY_LIST).map(|found| found.origin) {
+        Some(key::Origin::File { path, .. }) => path.parent().map(PathBuf::from),
+        _ => None,
+    };
+    let mut sources: Vec<_> = config
+        .list(&key::VAULT_IDENTITY_LIST)
+        .iter()
+        .map(|id| place(vault::Source::parse(id), config_dir.as_deref()))
+        .collect();
+    sources.extend(args.vault_id.iter().map(|id| place(vault::Source::parse(id), None)));
+    sources.extend(args.vault_password_file.iter().map(|path| place(file(path.clone()), None)));
+    sources.extend(config.path(&key::VAULT_PASSWORD_FILE).map(file));
+    let ask = args.ask_vault_pass || config.bool(&key::ASK_VAULT_PASS).unwrap_or(false);
+    VaultSettings { sources, ask }
+}
+
+/// Returns which passwords are needed before connecting.
+pub fn passwords(login: &LoginArgs, r#become: &BecomeArgs, config: &Config) -> PasswordSettings {
+    let typed = |path: &Option<PathBuf>| path.as_ref().map(|p| config.env.path(&p.to_string_lossy(), None));
+    PasswordSettings {
+        ask_login: login.ask_pass || config.bool(&key::ASK_PASS).unwrap_or(false),
+        login_file: typed(&login.connection_password_file)
+            .or_else(|| config.path(&key::CONNECTION_PASSWORD_FILE)),
+        ask_become: r#become.ask_become_pass || config.bool(&key::BECOME_ASK_PASS).unwrap_or(false),
+        become_file: typed(&r#become.become_password_file)
+            .or_else(|| config.path(&key::BECOME_PASSWORD_FILE)),
+    }
+}
+
+/// Returns how to log in where variables and keywords do not say it.
+pub fn login(args: &LoginArgs, r#become: &BecomeArgs, config: &Config) -> Result<Login, CliError> {
+    let defaults = Login::default();
+    let timeout = match &args.timeout {
+        Some(text) => Some(parse_number::<u64>(text, "--timeout")?),
+        None => config.number(&key::TIMEOUT, "timeout")?,
+    };
+    let common = args.ssh_common_args.clone().or_else(|| config.text(&key::SSH_COMMON_ARGS));
+    let extra = args.ssh_extra_args.clone().or_else(|| config.text(&key::SSH_EXTRA_ARGS));
+    let ssh_args: Vec<String> = [config.text(&key::SSH_ARGS), common, extra].into_iter().flatten().collect();
+    let method = r#become.become_method.clone().or_else(|| config.text(&key::BECOME_METHOD));
+    Ok(Login {
+        connection: args.connection.clone().or_else(|| config.text(&key::TRANSPORT)).filter(|c| c != "smart"),
+        user: args.user.clone().or_else(|| config.text(&key::REMOTE_USER)),
+        port: config.number(&key::REMOTE_PORT, "remote_port")?,
+        key: args
+            .private_key
+            .as_ref()
+            .map(|p| config.env.path(&p.to_string_lossy(), None))
+            .or_else(|| config.path(&key::PRIVATE_KEY_FILE)),
+        host_keys: match config.bool(&key::HOST_KEY_CHECKING) {
+            Some(false) => HostKeyPolicy::Off,
+            _ => HostKeyPolicy::Strict,
+        },
+        timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
+        common_args: ssh_args.join(" "),
+        r#become: r#become.r#become || config.bool(&key::BECOME).unwrap_or(false),
+        become_user: r#become
+            .become_user
+            .clone()
+            .or_else(|| config.text(&key::BECOME_USER))
+            .unwrap_or(defaults.become_user),
+        become_method: become_method(method.as_deref())?,
+        ..Login::default()
+    })
+}
+
+/// Returns how many hosts are busy at once.
+pub fn forks(typed: Option<&str>, config: &Config) -> Result<usize, CliError> {
+    let forks = match typed {
+        Some(text) => Some(parse_number(text, "--forks")?),
+        None => config.number(&key::FORKS, "forks")?,
+    };
+    match forks {
+        Some(0) => Err(CliError::option("the number of forks must be at least 1")),
+        Some(n) => Ok(n),
+        None => Ok(RunOptions::default().forks),
+    }
+}
+
+/// Adds the choice of tasks.
+pub fn apply_tasks(options: &mut RunOptions, args: &TaskArgs, config: &Config) {
+    let split = |typed: &[String], setting: &key::Setting| {
+        let words: Vec<String> = typed
+            .iter()
+            .flat_map(|t| t.split(','))
+            .map(|t| t.trim().to_string())
+            .filter(|t| !t.is_empty())
+            .collect();
+        if words.is_empty() { config.list(setting) } else { words }
+    };
+    options.tags = split(&args.tags, &key::RUN_TAGS);
+    options.skip_tags = split(&args.skip_tags, &key::SKIP_TAGS);
+    options.start_at_task.clone_from(&args.start_at_task);
+    options.step = args.step;
+}
+
+/// Adds check mode, differences and verbosity.
+pub fn apply_mode(
+    options: &mut RunOptions,
+    mode: &ModeArgs,
+    verbose: u8,
+    config: &Config,
+) -> Result<(), CliError> {
+    options.check = mode.check;
+    options.diff = mode.diff || config.bool(&key::DIFF_ALWAYS).unwrap_or(false);
+    let configured: u8 = config.number(&key::VERBOSITY, "verbosity")?.unwrap_or(0);
+    options.verbosity = if verbose > 0 { verbose } else { configured }.min(MAX_VERBOSITY);
+    Ok(())
+}
+
+/// Returns how events are shown and kept.
+pub fn output(
+    args: &OutputArgs,
+    color: Option<ColorWhen>,
+    options: &RunOptions,
+    config: &Config,
+) -> OutputSettings {
+    let report = match &args.report {
+        Some(path) => ReportTo::File(config.env.path(&path.to_string_lossy(), None)),
+        None if args.no_report || config.env.get("XPLAY_NO_REPORT").is_some() => ReportTo::Nowhere,
+        None => reports_dir(config).map_or(ReportTo::Nowhere, ReportTo::Directory),
+    };
+    let both = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+    OutputSettings {
+        json: args.json,
+        report,
+        terminal: TerminalOptions {
+            color: colors(color, config).0,
+            width: super::output::columns(),
+            verbosity: options.verbosity,
+            diff: options.diff,
+            display_skipped: config.bool(&key::DISPLAY_SKIPPED).unwrap_or(true),
+            live: both && !args.json && config.env.get("TERM").is_none_or(|t| t != "dumb"),
+        },
+    }
+}
+
+fn reports_dir(config: &Config) -> Option<PathBuf> {
+    let state = match config.env.get("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute()) {
+        Some(state) => state,
+        None => config.env.home()?.join(".local/state"),
+    };
+    Some(state.join("xplay/reports"))
+}
+
+fn gathering(config: &Config) -> Result<Gather, CliError> {
+    let Some(found) = config.get(&key::GATHERING) else { return Ok(Gather::Implicit) };
+    match found.value.as_str() {
+        "implicit" => Ok(Gather::Implicit),
+        "explicit" => Ok(Gather::Explicit),
+        "smart" => Ok(Gather::Smart),
+        other => Err(CliError::option(format!("gathering cannot be \"{other}\" ({})", found.origin))
+            .with_help("use implicit, explicit or smart")),
+    }
+}
+
+fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
+    match name.map(|n| n.rsplit('.').next().unwrap_or(n)) {
+        None | Some("sudo") => Ok(BecomeMethod::Sudo),
+        Some("su") => Ok(BecomeMethod::Su),
+        Some("doas") => Ok(BecomeMethod::Doas),
+        Some(other) => Err(CliError::option(format!("become method \"{other}\" is not supported"))
+            .with_help("use sudo, su or doas")),
+    }
+}
+
+fn parse_number<T: std::str::FromStr>(text: &str, flag: &str) -> Result<T, CliError> {
+    text.trim().parse().map_err(|_| CliError::option(format!("{flag} must be a number, not \"{text}\"")))
+}
+
+/// Several limits are joined as patterns are.
+fn joined(limits: &[String]) -> Option<String> {
+    (!limits.is_empty()).then(|| limits.join(":"))
+}
+
+/// Returns the settings of a rehearsal as far as they are a run's.
+pub fn rehearsal(
+    args: &super::args::RehearseArgs,
+    color: Option<ColorWhen>,
+    config: &Config,
+) -> Result<(RunOptions, OutputSettings), CliError> {
+    let mut options = RunOptions { rehearsal: true, limit: joined(&args.limit), ..RunOptions::default() };
+    apply_tasks(&mut options, &args.tasks, config);
+    apply_mode(&mut options, &args.mode, args.output.verbose, config)?;
+    let output = output(&args.output, color, &options, config);
+    Ok((options, output))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::args::{Args, Command};
+    use super::*;
+
+    fn settings(cfg: &str, vars: &[(&str, &str)], typed: &[&str]) -> Result<RunSettings, CliError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ansible.cfg"), cfg).unwrap();
+        let mut all = vec![("HOME", "/h")];
+        all.extend(vars);
+        let vars = all.iter().map(|(k, v)| ((*k).to_string(), (*v).into())).collect();
+        let config = Config::load(key::Env { vars, cwd: dir.path().to_owned() })?;
+        let words = ["xplay", "run", "site.yml"].iter().chain(typed);
+        let args = Args::try_parse_from(words).unwrap();
+        let Command::Run(run) = args.command else { panic!("not run") };
+        RunSettings::new(&run, args.color, &config)
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_file() {
+        let cfg = "[defaults]\nforks=7\nremote_user=file\ntimeout=3\n[privilege_escalation]\nbecome=yes\n";
+        let s = settings(cfg, &[("ANSIBLE_REMOTE_USER", "env")], &["-f", "9"]).unwrap();
+        assert_eq!(s.options.forks, 9);
+        assert_eq!(s.options.login.user.as_deref(), Some("env"));
+        assert_eq!(s.options.login.timeout, Duration::from_secs(3));
+        assert!(s.options.login.r#become);
+        let s = settings(cfg, &[("ANSIBLE_REMOTE_USER", "env")], &["-u", "flag"]).unwrap();
+        assert_eq!((s.options.forks, s.options.login.user.as_deref()), (7, Some("flag")));
+    }
+
+    #[test]
+    fn tags_split_at_commas() {
+        let s = settings("", &[], &["-t", "a, b", "--tags", "c", "--skip-tags", "d"]).unwrap();
+        assert_eq!((s.options.tags.join(" "), s.options.skip_tags.join(" ")), ("a b c".into(), "d".into()));
+        let s = settings("[tags]\nskip = x,y\n", &[], &[]).unwrap();
+        assert_eq!(s.options.skip_tags, ["x", "y"]);
+        let s = settings("", &[], &["--list-tags"]).unwrap();
+        assert_eq!(s.options.tags, ["never", "all"]);
+    }
+
+    #[test]
+    fn the_default_inventory_is_ansibles() {
+        let s = settings("", &[], &[]).unwrap();
+        assert_eq!(
+            (s.sources.inventory, s.sources.inventory_is_default),
+            (vec![DEFAULT_INVENTORY.into()], true)
+        );
+        let s = settings("", &[("ANSIBLE_INVENTORY", "/a,/b")], &[]).unwrap();
+        assert_eq!(
+            (s.sources.inventory, s.sources.inventory_is_default),
+            (vec!["/a".into(), "/b".into()], false)
+        );
+        let s = settings("", &[], &["-i", "h1,h2"]).unwrap();
+        assert_eq!(s.sources.inventory, ["h1,h2"]);
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let check = |cfg: &str, typed: &[&str], expect: &str| {
+            assert_eq!(settings(cfg, &[], typed).unwrap_err().to_string(), expect);
+        };
+        check("", &["-f", "0"], "the number of forks must be at least 1");
+        check("", &["-f", "x"], "--forks must be a number, not \"x\"");
+        check("", &["--become-method", "pbrun"], "become method \"pbrun\" is not supported");
+    }
+
+    #[test]
+    fn reports_have_their_place() {
+        let report = |vars: &[(&str, &str)], typed: &[&str]| settings("", vars, typed).unwrap().output.report;
+        assert_eq!(report(&[], &[]), ReportTo::Directory("/h/.local/state/xplay/reports".into()));
+        assert_eq!(report(&[("XDG_STATE_HOME", "/s")], &[]), ReportTo::Directory("/s/xplay/reports".into()));
+        assert_eq!(report(&[], &["--report", "/r.html"]), ReportTo::File("/r.html".into()));
+        assert_eq!(report(&[], &["--no-report"]), ReportTo::Nowhere);
+        assert_eq!(report(&[("XPLAY_NO_REPORT", "1")], &[]), ReportTo::Nowhere);
+    }
+}

@@ -1,0 +1,93 @@
+//! `assert`.
+
+use super::raw_arg;
+use crate::engine::item::ItemRun;
+use crate::engine::login::truth;
+use crate::engine::result::{TaskResult, Trouble, explain};
+use crate::modules::Failure;
+use crate::template::{Tree, TreeKind, Truth};
+use crate::value::{Map, Value};
+
+/// Checks the conditions in order; the first that does not hold fails the task.
+pub fn run(item: &ItemRun) -> Result<TaskResult, Trouble> {
+    let Some(that) = raw_arg(item, "that") else {
+        return Err(Trouble::msg("conditional required in \"that\" string"));
+    };
+    let quiet = raw_arg(item, "quiet").map(|t| item.render(t)).transpose()?.is_some_and(|v| truth(&v));
+    let mut unknown = None;
+    for condition in conditions(that) {
+        let (text, holds) = evaluate(item, condition)?;
+        match holds {
+            Truth::True => {}
+            Truth::Unknown(u) => unknown = unknown.or(Some(u)),
+            Truth::False => {
+                let msg = message(item, &["fail_msg", "msg"])?.unwrap_or_else(|| "Assertion failed".into());
+                let failure = Failure::new(msg.to_text()).with("assertion", text).with("evaluated_to", false);
+                let failed = TaskResult::from_trouble(failure.into());
+                return Ok(TaskResult { verbose_always: !quiet, ..failed });
+            }
+        }
+    }
+    let msg = match unknown {
+        Some(u) => Value::str(format!("not known yet: {}", u.cause)),
+        None => message(item, &["success_msg"])?.unwrap_or_else(|| "All assertions passed".into()),
+    };
+    let mut done = TaskResult::ok(Map::from_iter([("msg", msg)]));
+    done.verbose_always = !quiet;
+    if quiet {
+        done.result.remove("msg");
+    }
+    Ok(done)
+}
+
+fn conditions(that: &Tree) -> Vec<&Tree> {
+    match &that.kind {
+        TreeKind::List(items) => items.iter().collect(),
+        _ => vec![that],
+    }
+}
+
+/// A literal text is an expression of the project. A template gives a value, which is asked for its truth and never
+/// compiled, as it may come from a host.
+fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
+    let literal = match tree.as_value() {
+        Some(Value::List(items)) => {
+            for text in items.iter() {
+                let one = Tree { kind: TreeKind::Value(text.clone()), span: tree.span };
+                let (text, holds) = evaluate(item, &one)?;
+                if !matches!(holds, Truth::True) {
+                    return Ok((text, holds));
+                }
+            }
+            return Ok((Value::Null, Truth::True));
+        }
+        Some(Value::Str(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let Some(text) = literal else {
+        let value = item.render(tree)?;
+        let holds = match &value {
+            Value::Unknown(u) => Truth::Unknown(u.clone()),
+            v if truth(v) => Truth::True,
+            _ => Truth::False,
+        };
+        return Ok((value, holds));
+    };
+    let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(|d| explain(vec![d]))?;
+    let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
+    Ok((Value::Str(text), holds))
+}
+
+fn message(item: &ItemRun, names: &[&str]) -> Result<Option<Value>, Trouble> {
+    for name in names {
+        if let Some(tree) = raw_arg(item, name) {
+            return Ok(Some(match item.render(tree)? {
+                Value::List(lines) => {
+                    Value::str(lines.iter().map(Value::to_text).collect::<Vec<_>>().join("\n"))
+                }
+                other => other,
+            }));
+        }
+    }
+    Ok(None)
+}

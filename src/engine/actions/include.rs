@@ -1,0 +1,65 @@
+//! `include_tasks` and `include_role`: what is to be included; the dispatcher loads and runs it.
+
+use crate::engine::item::ItemRun;
+use crate::engine::result::{Include, TaskResult, Trouble};
+use crate::playbook::{IncludeRole, IncludeTasks};
+use crate::template::{Tree, Var};
+use crate::value::{Map, Value};
+
+pub fn include_tasks(item: &ItemRun, include: &IncludeTasks) -> Result<TaskResult, Trouble> {
+    let target = name(item, &include.file)?;
+    Ok(included(item, target, Map::new()))
+}
+
+pub fn include_role(item: &ItemRun, include: &IncludeRole) -> Result<TaskResult, Trouble> {
+    let target = name(item, &include.name)?;
+    let mut options = Map::new();
+    let given = [
+        ("tasks_from", &include.tasks_from),
+        ("vars_from", &include.vars_from),
+        ("defaults_from", &include.defaults_from),
+        ("handlers_from", &include.handlers_from),
+        ("public", &include.public),
+        ("allow_duplicates", &include.allow_duplicates),
+        ("rolespec_validate", &include.rolespec_validate),
+    ];
+    for (option, tree) in given {
+        if let Some(tree) = tree {
+            options.insert(option, item.render(tree)?);
+        }
+    }
+    Ok(included(item, target, options))
+}
+
+fn name(item: &ItemRun, tree: &Tree) -> Result<String, Trouble> {
+    match item.render(tree)? {
+        Value::Unknown(u) => Err(Trouble::msg(format!("what to include is not known yet: {}", u.cause))),
+        value => Ok(value.to_text()),
+    }
+}
+
+fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
+    let mut locals = Map::new();
+    let mut label = None;
+    if let Some(l) = &item.task.loop_ {
+        let variable = l
+            .control
+            .loop_var
+            .as_ref()
+            .and_then(|t| t.as_value())
+            .map_or_else(|| "item".into(), Value::to_text);
+        let index = l.control.index_var.as_ref().and_then(|t| t.as_value()).map(Value::to_text);
+        for name in [Some(variable.clone()), index, Some("ansible_loop".into())].into_iter().flatten() {
+            if let Some(Var::Value(value)) = item.vars.get(&name) {
+                if name == variable {
+                    label = Some(value.to_text());
+                }
+                locals.insert(name, value);
+            }
+        }
+        locals.insert("ansible_loop_var", variable);
+    }
+    let mut result = TaskResult::ok(Map::from_iter([("include", Value::str(target.as_str()))]));
+    result.effects.includes.push(Include { target, options, locals, label });
+    result
+}

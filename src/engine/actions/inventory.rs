@@ -1,0 +1,50 @@
+//! `add_host` and `group_by`.
+
+use crate::engine::result::{AddHost, TaskResult, Trouble};
+use crate::value::{Map, Value};
+
+pub fn add_host(given: &Map) -> Result<TaskResult, Trouble> {
+    let named = ["name", "hostname", "host"].iter().find_map(|n| given.get(n));
+    let Some(name) = named.map(Value::to_text).filter(|n| !n.is_empty()) else {
+        return Err(Trouble::msg("name, host or hostname needs to be provided"));
+    };
+    let groups = ["groups", "groupname", "group"].iter().find_map(|n| given.get(n));
+    let groups = groups.map(words).unwrap_or_default();
+    let special = ["name", "hostname", "host", "groups", "groupname", "group"];
+    let vars: Map = given
+        .iter()
+        .filter(|(k, _)| k.as_str().is_some_and(|k| !special.contains(&k)))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    let shown = Map::from_iter([
+        ("host_name", Value::str(name.as_str())),
+        ("groups", groups.clone().into()),
+        ("host_vars", Value::map(vars.clone())),
+    ]);
+    let mut done = TaskResult::ok(Map::from_iter([("add_host", Value::map(shown))]));
+    done.effects.add_hosts.push(AddHost { name, groups, vars });
+    Ok(done)
+}
+
+pub fn group_by(given: &Map) -> Result<TaskResult, Trouble> {
+    let Some(key) = given.get("key").map(Value::to_text) else {
+        return Err(Trouble::msg("the 'key' param is required when using group_by"));
+    };
+    let parents = given.get("parents").map_or_else(|| vec!["all".to_string()], words);
+    let clean = |name: &str| name.replace(' ', "-");
+    let group = clean(&key);
+    let parents: Vec<String> = parents.iter().map(|p| clean(p)).collect();
+    let mut done = TaskResult::ok(Map::from_iter([
+        ("add_group", Value::str(group.as_str())),
+        ("parent_groups", parents.clone().into()),
+    ]));
+    done.effects.groups.push((group, parents));
+    Ok(done)
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::List(items) => items.iter().map(|v| v.to_text().trim().to_string()).collect(),
+        other => other.to_text().split(',').map(|w| w.trim().to_string()).filter(|w| !w.is_empty()).collect(),
+    }
+}

@@ -1,0 +1,98 @@
+//! What the engine does itself, without a script on a target: variables, conditions, includes, waiting.
+
+mod assert;
+mod facts;
+mod include;
+mod inventory;
+mod message;
+mod spec;
+mod wait;
+
+pub use include::{include_role, include_tasks};
+
+use super::item::ItemRun;
+use super::result::{TaskResult, Trouble};
+use crate::modules;
+use crate::playbook::Action as TaskAction;
+use crate::value::Map;
+
+/// An action of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    AddHost,
+    Assert,
+    Debug,
+    Fail,
+    GroupBy,
+    IncludeVars,
+    Pause,
+    SetFact,
+    SetStats,
+    ValidateArgumentSpec,
+    WaitForConnection,
+}
+
+/// Finds the action that a module's name stands for.
+pub fn find(name: &str) -> Option<Action> {
+    let spec = modules::controller_spec(name)?;
+    Some(match spec.name {
+        "add_host" => Action::AddHost,
+        "assert" => Action::Assert,
+        "debug" => Action::Debug,
+        "fail" => Action::Fail,
+        "group_by" => Action::GroupBy,
+        "include_vars" => Action::IncludeVars,
+        "pause" => Action::Pause,
+        "set_fact" => Action::SetFact,
+        "set_stats" => Action::SetStats,
+        "validate_argument_spec" => Action::ValidateArgumentSpec,
+        "wait_for_connection" => Action::WaitForConnection,
+        _ => return None,
+    })
+}
+
+/// Tells whether a task is done by the engine alone, at once.
+pub fn is_immediate(task: &crate::playbook::Task) -> bool {
+    match &task.action {
+        TaskAction::Module { name, .. } => {
+            let waits = task.delay.is_some() || !task.until.is_empty();
+            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+        }
+        TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
+    }
+}
+
+impl Action {
+    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+        if self == Action::Assert {
+            return assert::run(item);
+        }
+        if self == Action::Debug {
+            return message::debug(item);
+        }
+        let TaskAction::Module { args, free_form, template_args, .. } = &item.task.action else {
+            return Err(Trouble::msg(format!("{name} is no module")));
+        };
+        let given = item.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
+        match self {
+            Action::AddHost => inventory::add_host(&given),
+            Action::Fail => message::fail(&given),
+            Action::GroupBy => inventory::group_by(&given),
+            Action::IncludeVars => facts::include_vars(item, &given),
+            Action::Pause => wait::pause(item, &given).await,
+            Action::SetFact => facts::set_fact(item, given),
+            Action::SetStats => facts::set_stats(&given),
+            Action::ValidateArgumentSpec => spec::validate(item, &given),
+            Action::WaitForConnection => wait::wait_for_connection(item, &given).await,
+            Action::Assert | Action::Debug => Ok(TaskResult::ok(Map::new())),
+        }
+    }
+}
+
+/// Returns the members of a module's own argument map by name, without rendering.
+fn raw_arg<'a>(item: &'a ItemRun, name: &str) -> Option<&'a crate::template::Tree> {
+    use crate::template::TreeKind;
+    let TaskAction::Module { args, .. } = &item.task.action else { return None };
+    let TreeKind::Map(members) = &args.kind else { return None };
+    members.iter().find(|(k, _)| k.as_value().and_then(|v| v.as_str()) == Some(name)).map(|(_, v)| v)
+}

@@ -1,0 +1,182 @@
+//! `validate_argument_spec`: a role's arguments against `meta/argument_specs.yml`.
+
+use crate::engine::item::ItemRun;
+use crate::engine::login::truth;
+use crate::engine::result::{TaskResult, Trouble};
+use crate::modules::Failure;
+use crate::value::{Map, Value};
+
+/// Checks the variables named in the specification, and reports all mistakes at once.
+pub fn validate(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
+    let spec = given.get("argument_spec").and_then(Value::as_map).cloned().unwrap_or_default();
+    let provided = given.get("provided_arguments").and_then(Value::as_map).cloned().unwrap_or_default();
+    let mut values = Map::new();
+    for name in spec.keys().filter_map(|k| k.as_str()) {
+        let value = match provided.get(name) {
+            Some(value) => Some(value.clone()),
+            None => variable(item, name)?,
+        };
+        if let Some(value) = value {
+            values.insert(name, value);
+        }
+    }
+    let mut errors = Vec::new();
+    check(&spec, &values, "", &mut errors);
+    if errors.is_empty() {
+        return Ok(TaskResult::ok(Map::from_iter([("msg", Value::str("The arg spec validation passed"))])));
+    }
+    let failure = Failure::new(format!("Validation of arguments failed:\n{}", errors.join("\n")))
+        .with("argument_errors", errors)
+        .with("argument_spec_data", spec);
+    Err(failure.into())
+}
+
+fn variable(item: &ItemRun, name: &str) -> Result<Option<Value>, Trouble> {
+    use crate::template::Var;
+    match item.vars.get(name) {
+        Some(Var::Value(value)) => Ok(Some(value)),
+        Some(Var::Tree(tree)) => item.render(&tree).map(Some),
+        Some(Var::Lazy(_)) | None => Ok(None),
+    }
+}
+
+fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
+    let within = if path.is_empty() { String::new() } else { format!(" found in {path}") };
+    let missing: Vec<&str> = spec
+        .iter()
+        .filter(|(_, o)| o.get("required").is_some_and(truth))
+        .filter_map(|(k, _)| k.as_str())
+        .filter(|name| values.get(name).is_none_or(Value::is_null))
+        .collect();
+    if !missing.is_empty() {
+        errors.push(format!("missing required arguments: {}{within}", missing.join(", ")));
+    }
+    for (name, option) in spec {
+        let Some(name) = name.as_str() else { continue };
+        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Null | Value::Omit)) else {
+            continue;
+        };
+        if value.find_unknown().is_some() {
+            continue;
+        }
+        check_option(name, option, value, path, errors);
+    }
+}
+
+fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
+    let kind = option.get("type").map_or_else(|| "str".into(), Value::to_text);
+    let here = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+    if let Err(reason) = convert(value, &kind) {
+        errors.push(format!(
+            "argument '{name}' is of type {} and we were unable to convert to {kind}: {reason}",
+            value.type_name()
+        ));
+        return;
+    }
+    if let Some(choices) = option.get("choices").and_then(Value::as_list) {
+        let given: Vec<&Value> = match value {
+            Value::List(items) => items.iter().collect(),
+            other => vec![other],
+        };
+        if given.iter().any(|v| !choices.iter().any(|c| c == *v || c.to_text() == v.to_text())) {
+            let words: Vec<String> = choices.iter().map(Value::to_text).collect();
+            errors.push(format!(
+                "value of {name} must be one of: {}, got: {}",
+                words.join(", "),
+                value.to_text()
+            ));
+        }
+    }
+    let elements = option.get("elements").map(Value::to_text);
+    let options = option.get("options").and_then(Value::as_map);
+    match value {
+        Value::List(items) => {
+            for item in items.iter() {
+                if let Some(Err(reason)) = elements.as_ref().map(|e| convert(item, e)) {
+                    errors.push(format!("Elements value for option '{name}' is of type {} and we were unable to convert to {}: {reason}", item.type_name(), elements.as_deref().unwrap_or_default()));
+                }
+                if let (Some(options), Some(map)) = (options, item.as_map()) {
+                    check(options, map, &here, errors);
+                }
+            }
+        }
+        Value::Map(map) => {
+            if let Some(options) = options {
+                check(options, map, &here, errors);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether Ansible would accept the value as this type.
+fn convert(value: &Value, kind: &str) -> Result<(), String> {
+    let text = value.to_text();
+    let fits = match kind {
+        "str" | "path" | "raw" | "any" | "jsonarg" | "json" => true,
+        "int" => {
+            value.as_int().is_some() || matches!(value, Value::Str(_)) && text.trim().parse::<i64>().is_ok()
+        }
+        "float" => value.number().is_some() || text.trim().parse::<f64>().is_ok(),
+        "bool" => {
+            matches!(value, Value::Bool(_))
+                || matches!(
+                    text.to_lowercase().as_str(),
+                    "yes"
+                        | "no"
+                        | "on"
+                        | "off"
+                        | "true"
+                        | "false"
+                        | "1"
+                        | "0"
+                        | "1.0"
+                        | "0.0"
+                        | "y"
+                        | "n"
+                        | "t"
+                        | "f"
+                )
+        }
+        "list" => matches!(value, Value::List(_) | Value::Str(_) | Value::Int(_) | Value::Float(_)),
+        "dict" => {
+            matches!(value, Value::Map(_))
+                || matches!(value, Value::Str(_)) && (text.starts_with('{') || text.contains('='))
+        }
+        other => return Err(format!("unknown type {other}")),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} cannot be converted to a{} {kind}",
+            value.repr(),
+            if kind == "int" { "n" } else { "" }
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_all_mistakes() {
+        let spec = crate::yaml::parse_value(
+            "{image: {type: str, required: true}, batch: {type: int}, mode: {choices: [cpio, tar]}, nested: {type: list, elements: dict, options: {name: {required: true}}}}",
+        )
+        .unwrap();
+        let values = crate::yaml::parse_value("{batch: many, mode: zip, nested: [{x: 1}]}").unwrap();
+        let mut errors = Vec::new();
+        check(spec.as_map().unwrap(), values.as_map().unwrap(), "", &mut errors);
+        assert_eq!(
+            errors,
+            [
+                "missing required arguments: image",
+                "argument 'batch' is of type str and we were unable to convert to int: 'many' cannot be converted to an int",
+                "value of mode must be one of: cpio, tar, got: zip",
+                "missing required arguments: name found in nested",
+            ]
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! What the engine says while it works. Every output (terminal, JSON lines, HTML, journal) consumes this one stream.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::modules::Diff;
+use crate::value::{Map, Value};
+
+/// One thing that happened, in the order in which the dispatcher learned of it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    RunStarted {
+        playbooks: Vec<PathBuf>,
+        check: bool,
+        rehearsal: bool,
+    },
+    PlayStarted {
+        name: String,
+        hosts: Vec<Arc<str>>,
+    },
+    /// The pattern matched nothing.
+    NoHostsMatched,
+    /// All hosts of the play failed.
+    NoHostsLeft,
+    TaskStarted(Arc<TaskHeader>),
+    /// A dynamic include was loaded for these hosts.
+    Included {
+        file: PathBuf,
+        hosts: Vec<Arc<str>>,
+        item: Option<String>,
+    },
+    /// One item of a loop ended.
+    Item(HostResult),
+    /// The task ended on one host.
+    Host(HostResult),
+    /// `until` was not yet true.
+    Retry {
+        host: Arc<str>,
+        task: Arc<TaskHeader>,
+        left: u32,
+        result: Map,
+    },
+    /// A line for people from a script that is still running.
+    Progress {
+        host: Arc<str>,
+        line: String,
+    },
+    /// What was on the way and is now known to be lost or late.
+    Warning(String),
+    Deprecation(String),
+    /// `pause` with a prompt and the like: text that must be seen.
+    Notice(String),
+    PlayEnded,
+    RunEnded(Arc<Recap>),
+}
+
+/// What all results of one task have in common.
+#[derive(Clone, Debug, Default)]
+pub struct TaskHeader {
+    pub id: String,
+    /// As shown: `role : name`.
+    pub name: String,
+    pub module: String,
+    pub kind: TaskKind,
+    /// `path:line` of the task.
+    pub place: Option<String>,
+    pub check: bool,
+    pub no_log: bool,
+    pub tags: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskKind {
+    #[default]
+    Task,
+    Handler,
+}
+
+/// How a task or an item ended on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    Ok,
+    Changed,
+    Skipped,
+    Failed,
+    /// Failed, but `ignore_errors` or `ignore_unreachable` said to go on.
+    Ignored,
+    Unreachable,
+    /// Sent, but no verdict came back.
+    Lost,
+}
+
+/// The result of a task or an item on one host.
+#[derive(Clone, Debug)]
+pub struct HostResult {
+    pub host: Arc<str>,
+    /// Where it ran when not on the host itself, with the address if that differs.
+    pub delegated: Option<(String, Option<String>)>,
+    pub task: Arc<TaskHeader>,
+    pub status: Status,
+    /// The loop item's label; nothing for the task as a whole.
+    pub item: Option<String>,
+    /// The task looped, so its items were shown already.
+    pub looped: bool,
+    pub result: Map,
+    pub diff: Vec<Diff>,
+    pub warnings: Vec<String>,
+    /// Show the result even without `-v` (`debug`).
+    pub verbose_always: bool,
+    /// A code frame for a mistake in the project's files that this host ran into.
+    pub explanation: Option<String>,
+    pub elapsed: Duration,
+}
+
+/// Counts per host, with the names and meanings of Ansible's recap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub ok: u32,
+    pub changed: u32,
+    pub unreachable: u32,
+    pub failed: u32,
+    pub skipped: u32,
+    pub rescued: u32,
+    pub ignored: u32,
+}
+
+/// How the run ended.
+#[derive(Clone, Debug, Default)]
+pub struct Recap {
+    pub hosts: IndexMap<Arc<str>, Counts>,
+    pub elapsed: Duration,
+    /// `set_stats`.
+    pub custom: Map,
+}
+
+impl Recap {
+    pub fn any_failed(&self) -> bool {
+        self.hosts.values().any(|c| c.failed > 0)
+    }
+
+    pub fn any_unreachable(&self) -> bool {
+        self.hosts.values().any(|c| c.unreachable > 0)
+    }
+}
+
+impl HostResult {
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.result.get(key)
+    }
+}

@@ -1,0 +1,310 @@
+//! Runs a module on a target: probe, plan, change. The only place where predictions become actions.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::Event;
+use super::files::TaskFiles;
+use super::login::Reach;
+use super::pool::Lease;
+use super::result::Trouble;
+use super::shared::Shared;
+use crate::modules::{
+    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
+};
+use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
+use crate::value::Value;
+
+/// How often a long command is looked for again after its connection was lost, and how long to wait in between.
+const REATTACH_TRIES: u32 = 60;
+const REATTACH_WAIT: Duration = Duration::from_secs(2);
+
+/// One execution of a module.
+pub struct Execution<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub module: &'static dyn Module,
+    pub args: Args,
+    pub reach: &'a Reach,
+    /// The inventory name that events speak of.
+    pub host: Arc<str>,
+    pub files: &'a TaskFiles,
+    pub environment: Vec<(String, String)>,
+    pub check: bool,
+    pub diff: bool,
+    pub timeout: Option<Duration>,
+    /// Identifies the step, host and item among the long commands on a target.
+    pub job: String,
+}
+
+impl Execution<'_> {
+    pub async fn run(self) -> Result<Outcome, Trouble> {
+        let mut lease = Some(self.lease().await?);
+        let target = self.target(&mut lease);
+        let call = Call {
+            args: self.args.clone(),
+            target: &target,
+            local: self.files,
+            check: self.check,
+            diff: self.diff,
+            environment: &self.environment,
+        };
+        let seen = match self.module.probe(&call)? {
+            None => Seen::default(),
+            Some(script) => {
+                let output = self.read(&mut lease, script).await?;
+                Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr }
+            }
+        };
+        let prediction = self.module.plan(&call, &seen)?;
+        let outcome = match &prediction.change {
+            Some(change) if !self.check => {
+                let ran = self.apply(&mut lease, change).await?;
+                self.module.finish(&call, prediction, &ran)?
+            }
+            _ => self.predicted(prediction),
+        };
+        if let Some(lease) = lease {
+            lease.done();
+        }
+        Ok(outcome)
+    }
+
+    /// The outcome as far as it can be told without doing it.
+    fn predicted(&self, prediction: Prediction) -> Outcome {
+        if prediction.effect != Effect::Unknown {
+            return prediction.into_outcome();
+        }
+        let cause = format!("result of {}, not run in check mode", self.module.spec().name);
+        let mut outcome = prediction.into_outcome();
+        for (name, _) in self.module.spec().returns {
+            if !outcome.result.contains(name) {
+                outcome.result.insert(*name, Value::unknown(cause.as_str()));
+            }
+        }
+        outcome
+    }
+
+    fn target(&self, lease: &mut Option<Lease>) -> Target {
+        let mut target = Target { host: self.host.to_string(), ..Target::default() };
+        if let Some(lease) = lease {
+            let known = lease.session().capabilities();
+            target.user.clone_from(&known.user);
+            target.home.clone_from(&known.home);
+            target.uid = known.uid;
+        }
+        target
+    }
+
+    async fn lease(&self) -> Result<Lease, TransportError> {
+        self.shared.pool.session(&self.reach.spec, self.reach.r#become.as_ref()).await
+    }
+
+    /// Runs a script that only reads: after a lost connection it is simply asked again, once.
+    async fn read(&self, lease: &mut Option<Lease>, script: String) -> Result<Output, Trouble> {
+        let exec = self.exec(script);
+        match self.attempt(lease, exec.clone()).await {
+            Err(TransportError::Lost { .. } | TransportError::Unreachable { .. }) => {
+                self.shared.pool.forget(&self.reach.spec).await;
+                *lease = None;
+                match self.attempt(lease, exec).await {
+                    // Nothing was changed by a probe, so nothing is in doubt.
+                    Err(TransportError::Lost { host, reason }) => {
+                        Err(TransportError::Unreachable { host, reason }.into())
+                    }
+                    other => Ok(other?),
+                }
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn attempt(&self, lease: &mut Option<Lease>, exec: Exec) -> Result<Output, TransportError> {
+        let mut live = match lease.take() {
+            Some(live) => live,
+            None => self.lease().await?,
+        };
+        let mut sink = ProgressSink::new(self.shared.clone(), self.host.clone(), exec.durable.is_some());
+        let output = live.session().exec(exec, &mut sink).await?;
+        *lease = Some(live);
+        Ok(output)
+    }
+
+    fn exec(&self, script: String) -> Exec {
+        let exec = Exec::new(self.with_environment(&script)).streaming();
+        match self.timeout {
+            Some(limit) => exec.timeout(limit),
+            None => exec,
+        }
+    }
+
+    fn with_environment(&self, script: &str) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.environment {
+            text.push_str("export ");
+            text.push_str(name);
+            text.push('=');
+            text.push_str(&crate::transport::quote(value));
+            text.push('\n');
+        }
+        text.push_str(script);
+        text
+    }
+
+    async fn apply(&self, lease: &mut Option<Lease>, change: &Change) -> Result<Vec<Output>, Trouble> {
+        let mut ran: Vec<Output> = Vec::with_capacity(change.actions.len());
+        for (index, action) in change.actions.iter().enumerate() {
+            match action {
+                Action::Run(run) => {
+                    let output = self.run_action(lease, run, index).await?;
+                    let failed = output.rc != 0;
+                    ran.push(output);
+                    if failed {
+                        break;
+                    }
+                }
+                Action::SaveLocal { path, from, mode } => {
+                    let Some(source) = ran.get(*from) else {
+                        return Err(Trouble::msg(format!("nothing was read for {}", path.display())));
+                    };
+                    if source.truncated {
+                        return Err(Trouble::msg(format!(
+                            "the file for {} is too big to fetch",
+                            path.display()
+                        )));
+                    }
+                    save(path, &source.stdout, *mode)?;
+                    ran.push(Output::default());
+                }
+            }
+        }
+        Ok(ran)
+    }
+
+    async fn run_action(
+        &self,
+        lease: &mut Option<Lease>,
+        run: &Run,
+        index: usize,
+    ) -> Result<Output, Trouble> {
+        let mut exec = self.exec(run.script.clone());
+        exec.stdin.clone_from(&run.stdin);
+        if let Some(secs) = run.timeout_secs {
+            exec.timeout = Some(Duration::from_secs(secs));
+        }
+        if !run.long {
+            return Ok(self.attempt(lease, exec).await?);
+        }
+        let id = DurableId::new(&format!("{}-{index}", self.job))?;
+        exec = exec.durable(id.clone());
+        let mut tries = 0;
+        loop {
+            match self.attempt(lease, exec.clone()).await {
+                Err(e @ (TransportError::Lost { .. } | TransportError::Unreachable { .. })) => {
+                    tries += 1;
+                    // A host that was never reached for this command fails at once; a running command is waited for.
+                    let running = matches!(e, TransportError::Lost { .. }) || tries > 1;
+                    if !running || tries > REATTACH_TRIES {
+                        return Err(e.into());
+                    }
+                    let text = format!(
+                        "connection to {} lost while a long command runs there; looking for it again",
+                        self.host
+                    );
+                    self.shared.emit(Event::Warning(text)).await;
+                    self.shared.pool.forget(&self.reach.spec).await;
+                    *lease = None;
+                    tokio::time::sleep(if tries == 1 { Duration::from_millis(200) } else { REATTACH_WAIT })
+                        .await;
+                }
+                other => {
+                    let output = other?;
+                    self.forget_job(lease, &id).await;
+                    return Ok(output);
+                }
+            }
+        }
+    }
+
+    /// Removes what a finished long command left on its target. When that fails the next look there does it.
+    async fn forget_job(&self, lease: &mut Option<Lease>, id: &DurableId) {
+        if let Some(lease) = lease
+            && let Err(e) = durable::confirm(lease.session(), id).await
+        {
+            self.shared.emit(Event::Warning(format!("{}: {e}", self.host))).await;
+        }
+    }
+}
+
+/// Writes a fetched file: exclusive temporary file beside it, then rename.
+fn save(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    let fail =
+        |what: &str, e: std::io::Error| Failure::new(format!("cannot {what} \"{}\": {e}", path.display()));
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(|e| fail("make the folder of", e))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| fail("create", e))?;
+    file.write_all(bytes).map_err(|e| fail("write", e))?;
+    file.as_file().sync_all().map_err(|e| fail("write", e))?;
+    let permissions = std::fs::Permissions::from_mode(mode.unwrap_or(0o644));
+    file.as_file().set_permissions(permissions).map_err(|e| fail("set the mode of", e))?;
+    file.persist(path).map_err(|e| fail("rename to", e.error))?;
+    Ok(())
+}
+
+/// The mark of lines that scripts print for people while they run.
+pub const PROGRESS_MARK: &str = "xplay:progress ";
+/// Longer lines are cut before they are shown.
+const MAX_LINE: usize = 400;
+
+/// Turns output of a running script into progress events: marked lines always, all lines of long commands.
+struct ProgressSink {
+    shared: Arc<Shared>,
+    host: Arc<str>,
+    all: bool,
+    partial: Vec<u8>,
+}
+
+impl ProgressSink {
+    fn new(shared: Arc<Shared>, host: Arc<str>, all: bool) -> Self {
+        ProgressSink { shared, host, all, partial: Vec::new() }
+    }
+
+    fn line(&mut self) {
+        let text = String::from_utf8_lossy(&self.partial);
+        let text = text.trim_end();
+        let shown = match text.strip_prefix(PROGRESS_MARK) {
+            Some(marked) => marked,
+            None if self.all => text,
+            None => "",
+        };
+        if !shown.is_empty() {
+            // A full queue loses a line for people, never holds up the host.
+            let _ = self
+                .shared
+                .events
+                .try_send(Event::Progress { host: self.host.clone(), line: shown.to_string() });
+        }
+        self.partial.clear();
+    }
+}
+
+impl OutputSink for ProgressSink {
+    fn notice(&mut self, text: &str) {
+        let _ = self.shared.events.try_send(Event::Warning(format!("{}: {text}", self.host)));
+    }
+
+    fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
+        if stream != Stream::Stdout {
+            return;
+        }
+        for &b in bytes {
+            if b == b'\n' || b == b'\r' {
+                self.line();
+            } else if self.partial.len() < MAX_LINE {
+                self.partial.push(b);
+            }
+        }
+    }
+}

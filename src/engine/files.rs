@@ -1,0 +1,108 @@
+//! The controller's files as a task sees them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::modules::LocalFiles;
+use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions};
+use crate::value::Value;
+
+/// Finds, reads and renders project files for one task on one host.
+pub struct TaskFiles {
+    pub templar: Arc<Templar>,
+    pub scope: Arc<dyn Scope>,
+}
+
+impl LocalFiles for TaskFiles {
+    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, String> {
+        find(self.scope.search(), kind, name)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|e| format!("cannot read \"{}\": {e}", path.display()))
+    }
+
+    fn render(&self, path: &Path, options: &Value) -> Result<String, String> {
+        let options = template_options(options);
+        self.templar.render_file(path, &self.scope, &options).map_err(|e| e.message().to_string())
+    }
+
+    fn base_dir(&self) -> PathBuf {
+        self.scope.search().playbook_dir.clone()
+    }
+}
+
+/// Reads the arguments of the `template` module that say how a file is rendered.
+fn template_options(args: &Value) -> TemplateFileOptions {
+    let mut options = TemplateFileOptions::default();
+    let text = |name: &str| args.get(name).filter(|v| !v.is_null()).map(Value::to_text);
+    let delimiter = |place: &mut String, name: &str| {
+        if let Some(given) = text(name) {
+            *place = given;
+        }
+    };
+    let syntax = &mut options.syntax;
+    delimiter(&mut syntax.block.0, "block_start_string");
+    delimiter(&mut syntax.block.1, "block_end_string");
+    delimiter(&mut syntax.variable.0, "variable_start_string");
+    delimiter(&mut syntax.variable.1, "variable_end_string");
+    delimiter(&mut syntax.comment.0, "comment_start_string");
+    delimiter(&mut syntax.comment.1, "comment_end_string");
+    if let Some(trim) = args.get("trim_blocks").and_then(Value::as_bool) {
+        syntax.trim_blocks = trim;
+    }
+    if let Some(strip) = args.get("lstrip_blocks").and_then(Value::as_bool) {
+        syntax.lstrip_blocks = strip;
+    }
+    if let Some(newline) = text("newline_sequence") {
+        options.newline_sequence = match newline.as_str() {
+            "\\r\\n" => "\r\n".into(),
+            "\\r" => "\r".into(),
+            "\\n" => "\n".into(),
+            _ => newline,
+        };
+    }
+    options.origin.destpath = text("dest").unwrap_or_default();
+    options
+}
+
+/// Finds a file the way Ansible does: in each directory its `kind` folder first, then the directory itself.
+pub fn find(search: &SearchPath, kind: &str, name: &str) -> Result<PathBuf, String> {
+    let given = expand_home(name);
+    if given.is_absolute() {
+        return if given.exists() { Ok(given) } else { Err(missing(name, &[given])) };
+    }
+    let mut tried = Vec::new();
+    for dir in search.dirs.iter().chain([&search.playbook_dir]) {
+        for candidate in [dir.join(kind).join(&given), dir.join(&given)] {
+            if tried.contains(&candidate) {
+                continue;
+            }
+            if candidate.exists() {
+                return Ok(candidate);
+            }
+            tried.push(candidate);
+        }
+    }
+    Err(missing(name, &tried))
+}
+
+fn missing(name: &str, tried: &[PathBuf]) -> String {
+    let mut text = format!("Could not find or access '{name}'");
+    if tried.len() > 1 {
+        text.push_str("\nSearched in:");
+        for path in tried {
+            text.push_str("\n\t");
+            text.push_str(&path.display().to_string());
+        }
+        text.push_str(" on the Ansible Controller.");
+    }
+    text
+}
+
+fn expand_home(name: &str) -> PathBuf {
+    match (name.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(name),
+    }
+}

@@ -1,0 +1,480 @@
+//! One item of a task on one host: conditions, arguments, attempts, `changed_when` and `failed_when`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actions;
+use super::event::{Event, Status, TaskHeader};
+use super::execute::Execution;
+use super::files::TaskFiles;
+use super::login::{LoginError, LoginReader, Reach, truth};
+use super::result::{TaskResult, Trouble};
+use super::shared::Shared;
+use crate::modules::{self, Failure};
+use crate::playbook::{Action, Directives, Task};
+use crate::template::{Scope, Tree, Truth};
+use crate::value::{Map, Unknown, Value};
+use crate::vars::TaskScope;
+
+/// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
+const DEFAULT_DELAY_SECS: f64 = 5.0;
+const DEFAULT_RETRIES: u32 = 3;
+
+/// One execution.
+pub struct ItemRun {
+    pub shared: Arc<Shared>,
+    pub task: Arc<Task>,
+    pub header: Arc<TaskHeader>,
+    pub scope: TaskScope,
+    pub vars: Arc<dyn Scope>,
+}
+
+impl ItemRun {
+    pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
+        let vars = scope.boxed();
+        ItemRun { shared, task, header, scope, vars }
+    }
+
+    pub async fn run(self) -> TaskResult {
+        match self.conditions() {
+            Ok(None) => {}
+            Ok(Some(skipped)) => return skipped,
+            Err(trouble) => return self.ignore(TaskResult::from_trouble(trouble)),
+        }
+        let result = match self.attempts().await {
+            Ok(result) => result,
+            Err(trouble) => TaskResult::from_trouble(trouble),
+        };
+        self.ignore(result)
+    }
+
+    /// Returns the skipped result when a condition does not hold.
+    pub fn conditions(&self) -> Result<Option<TaskResult>, Trouble> {
+        for condition in &self.task.directives.when {
+            let text = &*condition.text;
+            match self.shared.templar.test(condition, &self.vars) {
+                Ok(Truth::True) => {}
+                Ok(Truth::False) => {
+                    let mut skipped = TaskResult::skipped("Conditional result was False");
+                    skipped.result.insert("false_condition", text);
+                    return Ok(Some(skipped));
+                }
+                Ok(Truth::Unknown(unknown)) => {
+                    let mut skipped = TaskResult::skipped("Conditional result is not known yet");
+                    skipped.result.insert("unknown_condition", text);
+                    skipped.result.insert("unknown_cause", &*unknown.cause);
+                    return Ok(Some(skipped));
+                }
+                Err(e) => {
+                    return Err(Trouble::condition(text, &e));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// `ignore_errors` and `ignore_unreachable`.
+    fn ignore(&self, mut result: TaskResult) -> TaskResult {
+        let keyword = match result.status {
+            Status::Failed => &self.task.directives.ignore_errors,
+            Status::Unreachable => &self.task.directives.ignore_unreachable,
+            _ => return result,
+        };
+        if self.flag(keyword).unwrap_or(false) {
+            result.status = Status::Ignored;
+        }
+        result
+    }
+
+    async fn attempts(&self) -> Result<TaskResult, Trouble> {
+        let wanted = !self.task.until.is_empty() || self.task.retries.is_some();
+        if !wanted {
+            return self.attempt(0).await;
+        }
+        let retries = match self.number(&self.task.retries)? {
+            Some(n) => n.max(0.0) as u32,
+            None => DEFAULT_RETRIES,
+        };
+        let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);
+        let mut attempt = 1;
+        loop {
+            let mut result = match self.attempt(attempt).await {
+                Ok(result) => result,
+                Err(trouble @ Trouble::Failed { .. })
+                    if !self.task.until.is_empty() || attempt <= retries =>
+                {
+                    TaskResult::from_trouble(trouble)
+                }
+                Err(trouble) => return Err(trouble),
+            };
+            result.result.insert("attempts", attempt);
+            if self.is_done(&result)? {
+                return Ok(result);
+            }
+            if attempt > retries {
+                if result.status != Status::Failed {
+                    result.status = Status::Failed;
+                }
+                return Ok(result);
+            }
+            let left = retries - attempt + 1;
+            self.shared
+                .emit(Event::Retry {
+                    host: self.scope.host().clone(),
+                    task: self.header.clone(),
+                    left,
+                    result: result.result.clone(),
+                })
+                .await;
+            tokio::time::sleep(Duration::from_secs_f64(delay)).await;
+            attempt += 1;
+        }
+    }
+
+    fn is_done(&self, result: &TaskResult) -> Result<bool, Trouble> {
+        if result.status == Status::Unreachable || result.status == Status::Lost {
+            return Ok(true);
+        }
+        if self.task.until.is_empty() {
+            return Ok(result.status != Status::Failed);
+        }
+        let scope = self.with_result(result);
+        for condition in &self.task.until {
+            match self.shared.templar.test(condition, &scope)? {
+                Truth::True => {}
+                Truth::False => return Ok(false),
+                // A plan cannot wait for it.
+                Truth::Unknown(_) => return Ok(true),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn attempt(&self, attempt: u32) -> Result<TaskResult, Trouble> {
+        let result = match self.execute(attempt).await {
+            Ok(result) => result,
+            Err(trouble @ Trouble::Failed { .. }) => TaskResult::from_trouble(trouble),
+            Err(trouble) => return Err(trouble),
+        };
+        self.judge(result)
+    }
+
+    /// Applies `failed_when` and `changed_when`.
+    fn judge(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
+        if result.status == Status::Skipped {
+            return Ok(result);
+        }
+        if !self.task.failed_when.is_empty() {
+            let failed = self.all(&self.task.failed_when, &result)?;
+            let was_changed = result.result.get("changed").is_some_and(Value::is_truthy);
+            result.result.insert("failed_when_result", as_value(&failed));
+            match failed {
+                Truth::True => result.status = Status::Failed,
+                Truth::False => result.status = if was_changed { Status::Changed } else { Status::Ok },
+                Truth::Unknown(_) => {}
+            }
+        }
+        if !self.task.changed_when.is_empty() {
+            let changed = self.all(&self.task.changed_when, &result)?;
+            let is_changed = !matches!(changed, Truth::False);
+            result.result.insert("changed", is_changed);
+            if matches!(result.status, Status::Ok | Status::Changed) {
+                result.status = if is_changed { Status::Changed } else { Status::Ok };
+            }
+        }
+        Ok(result)
+    }
+
+    fn all(&self, conditions: &[crate::template::Expr], result: &TaskResult) -> Result<Truth, Trouble> {
+        let scope = self.with_result(result);
+        let mut unknown: Option<Unknown> = None;
+        for condition in conditions {
+            match self.shared.templar.test(condition, &scope)? {
+                Truth::True => {}
+                Truth::False => return Ok(Truth::False),
+                Truth::Unknown(u) => unknown = unknown.or(Some(u)),
+            }
+        }
+        Ok(unknown.map_or(Truth::True, Truth::Unknown))
+    }
+
+    /// The scope in which the result stands under its registered name.
+    fn with_result(&self, result: &TaskResult) -> Arc<dyn Scope> {
+        let mut locals = Map::new();
+        if let Some(name) = &self.task.register {
+            locals.insert(&**name, result.registered());
+        }
+        self.scope.with_locals(locals).boxed()
+    }
+
+    async fn execute(&self, attempt: u32) -> Result<TaskResult, Trouble> {
+        let mut result = match &self.task.action {
+            Action::Module { name, args, free_form, template_args } => {
+                if let Some(action) = actions::find(name) {
+                    let result = Box::pin(action.run(self, name)).await?;
+                    return self.with_notify(result);
+                }
+                let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
+                self.module(name, given, attempt).await?
+            }
+            Action::IncludeTasks(include) => actions::include_tasks(self, include)?,
+            Action::IncludeRole(include) => actions::include_role(self, include)?,
+            Action::Meta(_) => TaskResult::ok(Map::new()),
+        };
+        if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
+            let owner = match (&result.delegated, self.flag(&self.task.directives.delegate_facts)?) {
+                (Some((to, _)), true) => Some(Arc::from(to.as_str())),
+                _ => None,
+            };
+            result.effects.facts.push((owner, facts.clone()));
+        }
+        self.with_notify(result)
+    }
+
+    /// Adds the handlers that a changed result notifies.
+    fn with_notify(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
+        for name in &self.task.notify {
+            match self.shared.templar.render(name, &self.vars)? {
+                Value::List(names) => result.effects.notify.extend(names.iter().map(Value::to_text)),
+                name => result.effects.notify.push(name.to_text()),
+            }
+        }
+        Ok(result)
+    }
+
+    /// Runs a module on the task's host or its delegate.
+    pub async fn module(&self, name: &str, given: Map, attempt: u32) -> Result<TaskResult, Trouble> {
+        let Some(module) = modules::find(name) else {
+            return Err(Trouble::msg(format!("no module \"{name}\" is known")));
+        };
+        let args = module.spec().check(&given)?;
+        if let Some(unknown) = args.find_unknown() {
+            return self.without_arguments(module.spec(), unknown);
+        }
+        let (reach, delegated) = self.reach()?;
+        let files = TaskFiles { templar: self.shared.templar.clone(), scope: self.vars.clone() };
+        let execution = Execution {
+            shared: &self.shared,
+            module,
+            args,
+            reach: &reach,
+            host: self.scope.host().clone(),
+            files: &files,
+            environment: self.environment()?,
+            check: self.check()?,
+            diff: self.diff()?,
+            timeout: self
+                .number(&self.task.directives.timeout)?
+                .filter(|t| *t > 0.0)
+                .map(Duration::from_secs_f64),
+            job: self.job_name(attempt),
+        };
+        let mut result = TaskResult::from_outcome(Box::pin(execution.run()).await?);
+        result.delegated = delegated;
+        Ok(result)
+    }
+
+    /// What is predicted of a module whose arguments are not known yet: that it runs, and nothing about its result.
+    fn without_arguments(&self, spec: &modules::ModuleSpec, unknown: &Unknown) -> Result<TaskResult, Trouble> {
+        if !self.check()? {
+            return Err(Trouble::msg(format!("an argument is not known: {}", unknown.cause)));
+        }
+        let mut result = Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
+        for (name, _) in spec.returns {
+            result.insert(*name, Value::Unknown(unknown.clone()));
+        }
+        Ok(TaskResult::new(Status::Changed, result))
+    }
+
+    /// A name for the step on a target that does not change when it is asked for again in the same run.
+    fn job_name(&self, attempt: u32) -> String {
+        use sha2::Digest;
+        let mut hash = sha2::Sha256::new();
+        hash.update(self.task.id.to_string());
+        hash.update(self.scope.host().as_bytes());
+        if let Some(crate::template::Var::Value(item)) = self.vars.get("item") {
+            hash.update(crate::value::to_json_text(&item));
+        }
+        let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        format!("{}-{digest}-{attempt}", self.shared.run_id)
+    }
+
+    /// Renders the module's arguments: defaults of the play, then those of a template, then the task's own.
+    pub fn arguments(
+        &self,
+        module: &str,
+        args: &Tree,
+        free_form: Option<&Tree>,
+        template_args: Option<&Tree>,
+    ) -> Result<Map, Trouble> {
+        let mut all = Map::new();
+        for defaults in &self.task.directives.module_defaults {
+            if let Value::Map(map) = self.render(defaults)? {
+                for (key, value) in map.iter() {
+                    let fits =
+                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
+                    if let (true, Some(value)) = (fits, value.as_map()) {
+                        all.extend(value.clone());
+                    }
+                }
+            }
+        }
+        if let Some(tree) = template_args {
+            match self.render(tree)? {
+                Value::Map(map) => all.extend(Map::clone(&map)),
+                Value::Null => {}
+                other => {
+                    return Err(Trouble::msg(format!("arguments must be a map, not {}", other.type_name())));
+                }
+            }
+        }
+        // Only where names are data they may be templates.
+        let named = matches!(modules::short_name(module), Some("set_fact" | "add_host"));
+        let own = if named { self.shared.templar.render_keys(args, &self.vars)? } else { self.render(args)? };
+        if let Value::Map(map) = own {
+            self.mask(&Value::Map(map.clone()));
+            all.extend(Map::clone(&map));
+        }
+        if let (Some(text), Some(spec)) = (free_form, modules::spec(module))
+            && let Some(name) = spec.free_form
+        {
+            all.insert(name, self.render(text)?.to_text());
+        }
+        let given: Map = all.into_iter().filter(|(_, v)| !matches!(v, Value::Omit)).collect();
+        Ok(given)
+    }
+
+    pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
+        let value = self.shared.templar.render(tree, &self.vars)?;
+        self.mask(&value);
+        Ok(value)
+    }
+
+    /// Registers secrets with the masking writer before anything can print them.
+    fn mask(&self, value: &Value) {
+        match value {
+            Value::Secret(secret) => (self.shared.secrets)(secret.expose()),
+            Value::List(items) => items.iter().for_each(|v| self.mask(v)),
+            Value::Map(map) => map.values().for_each(|v| self.mask(v)),
+            _ => {}
+        }
+    }
+
+    /// Returns how to reach the host that the task runs on, and that host when it is another one.
+    pub fn reach(&self) -> Result<(Reach, Option<(String, Option<String>)>), Trouble> {
+        let own = self.scope.host().clone();
+        let delegate = match &self.task.directives.delegate_to {
+            Some(tree) => match self.render(tree)? {
+                Value::Null | Value::Omit => None,
+                Value::Str(s) if s.is_empty() => None,
+                other => Some(other.to_text()),
+            },
+            None => None,
+        };
+        let target: Arc<str> = delegate.as_deref().map_or_else(|| own.clone(), Arc::from);
+        let host_scope = if delegate.is_some() { self.scope.on_host(&target) } else { self.scope.clone() };
+        let directives: &Directives = &self.task.directives;
+        let reader = LoginReader::new(
+            &self.shared.templar,
+            &host_scope,
+            &self.scope,
+            directives,
+            &self.shared.options.login,
+        );
+        let mut reach = reader.read(&target).map_err(|e| match e {
+            LoginError::Render(e) => Trouble::from(*e),
+            LoginError::Bad(msg) => Trouble::msg(msg),
+        })?;
+        // An unlisted localhost means this machine, as in Ansible.
+        let implicit = matches!(&*target, "localhost" | "127.0.0.1" | "::1")
+            && !self.shared.vars.hosts.contains(&target);
+        if implicit {
+            reach.spec.kind = crate::transport::Kind::Local;
+        }
+        for secret in [&reach.spec.password, &reach.r#become.as_ref().and_then(|b| b.password.clone())]
+            .into_iter()
+            .flatten()
+        {
+            (self.shared.secrets)(secret.expose());
+        }
+        let delegated = delegate.map(|to| {
+            let address = (reach.spec.address != to && !implicit).then(|| reach.spec.address.clone());
+            (to, address)
+        });
+        Ok((reach, delegated))
+    }
+
+    fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
+        let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
+        for tree in &self.task.directives.environment {
+            let value = self.render(tree)?;
+            let maps: Vec<&Map> = match &value {
+                Value::Map(map) => vec![map],
+                Value::List(items) => items.iter().filter_map(Value::as_map).collect(),
+                Value::Null | Value::Omit => Vec::new(),
+                other => {
+                    return Err(Trouble::msg(format!(
+                        "environment must be a map, not {}",
+                        other.type_name()
+                    )));
+                }
+            };
+            for (key, value) in maps.into_iter().flatten() {
+                let name = key.to_value().to_text();
+                let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                    && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                if !valid {
+                    return Err(Trouble::msg(format!(
+                        "\"{name}\" cannot be the name of an environment variable"
+                    )));
+                }
+                if let Some(u) = value.find_unknown() {
+                    return Err(Trouble::msg(format!(
+                        "environment variable {name} is not known yet: {}",
+                        u.cause
+                    )));
+                }
+                all.insert(name, value.to_text());
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    pub fn check(&self) -> Result<bool, Trouble> {
+        match &self.task.directives.check_mode {
+            Some(tree) => Ok(truth(&self.render(tree)?)),
+            None => Ok(self.shared.options.check),
+        }
+    }
+
+    fn diff(&self) -> Result<bool, Trouble> {
+        match &self.task.directives.diff {
+            Some(tree) => Ok(truth(&self.render(tree)?)),
+            None => Ok(self.shared.options.diff),
+        }
+    }
+
+    pub fn flag(&self, tree: &Option<Tree>) -> Result<bool, Trouble> {
+        tree.as_ref().map_or(Ok(false), |t| Ok(truth(&self.render(t)?)))
+    }
+
+    fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
+        let Some(tree) = tree else { return Ok(None) };
+        let value = self.render(tree)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        match value.number().or_else(|| value.to_text().trim().parse().ok()) {
+            Some(n) if f64::is_finite(n) => Ok(Some(n)),
+            _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
+        }
+    }
+}
+
+fn as_value(truth: &Truth) -> Value {
+    match truth {
+        Truth::True => true.into(),
+        Truth::False => false.into(),
+        Truth::Unknown(u) => Value::Unknown(u.clone()),
+    }
+}

@@ -1,0 +1,55 @@
+//! The variable layers of a task: the same on all hosts, so they are made once.
+
+use crate::playbook::{Play, Role, Task};
+use crate::template::{SearchPath, VarMap};
+use crate::value::{Map, Value};
+use crate::vars::TaskLayers;
+
+/// Returns the layers of a task, strongest first.
+pub fn of_task(task: &Task, play: &Play) -> TaskLayers {
+    let strongest_first = |layers: Vec<VarMap>| layers.into_iter().rev().filter(|l| !l.is_empty()).collect();
+    let role = task.role.as_deref();
+    TaskLayers {
+        include_params: strongest_first(task.directives.include_params.clone()),
+        role_params: strongest_first(role.map(Role::param_layers).unwrap_or_default()),
+        task: strongest_first(task.directives.vars.clone()),
+        role: strongest_first(role.map(Role::var_layers).unwrap_or_default()),
+        role_defaults: strongest_first(role.map(Role::default_layers).unwrap_or_default()),
+        magic: role.map(role_magic).unwrap_or_default(),
+        search: search(task, play),
+    }
+}
+
+/// Returns the layers of something that belongs to the play itself.
+pub fn of_play(play: &Play) -> TaskLayers {
+    TaskLayers {
+        search: SearchPath { dirs: vec![play.dir.clone()], playbook_dir: play.dir.clone() },
+        ..TaskLayers::default()
+    }
+}
+
+fn role_magic(role: &Role) -> Map {
+    let parents: Vec<&str> = role.parents.iter().rev().map(|p| &*p.name).collect();
+    let paths: Vec<String> = role.parents.iter().rev().map(|p| p.files.path.display().to_string()).collect();
+    let name = role.name.rsplit('.').next().unwrap_or(&role.name);
+    Map::from_iter([
+        ("role_name", Value::str(name)),
+        ("ansible_role_name", Value::str(&*role.name)),
+        ("role_path", Value::str(role.files.path.display().to_string())),
+        ("ansible_parent_role_names", parents.into()),
+        ("ansible_parent_role_paths", paths.into()),
+    ])
+}
+
+fn search(task: &Task, play: &Play) -> SearchPath {
+    let mut dirs = Vec::new();
+    let roles = task.role.iter().flat_map(|r| {
+        [r.files.path.clone()].into_iter().chain(r.parents.iter().rev().map(|p| p.files.path.clone()))
+    });
+    for dir in roles.chain([task.dir.clone()]) {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    SearchPath { dirs, playbook_dir: play.dir.clone() }
+}

@@ -1,0 +1,92 @@
+//! What the user asked for, as far as the engine needs to know it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::transport::{BecomeMethod, HostKeyPolicy};
+use crate::value::Secret;
+
+/// Settings of one run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Hosts that are busy at once.
+    pub forks: usize,
+    pub check: bool,
+    pub diff: bool,
+    pub verbosity: u8,
+    pub tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+    pub limit: Option<String>,
+    pub start_at_task: Option<String>,
+    pub force_handlers: bool,
+    /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
+    pub gather: Gather,
+    pub rehearsal: bool,
+    pub login: Login,
+    pub step: bool,
+}
+
+/// When facts are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    Implicit,
+    Explicit,
+    /// Like implicit, but once per host and run.
+    Smart,
+}
+
+/// Defaults for connections; variables and keywords override them.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub connection: Option<String>,
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub password: Option<Secret>,
+    pub key: Option<PathBuf>,
+    pub host_keys: HostKeyPolicy,
+    pub timeout: Duration,
+    pub common_args: String,
+    pub r#become: bool,
+    pub become_user: String,
+    pub become_method: BecomeMethod,
+    pub become_password: Option<Secret>,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Login {
+            connection: None,
+            user: None,
+            port: None,
+            password: None,
+            key: None,
+            host_keys: HostKeyPolicy::Strict,
+            timeout: Duration::from_secs(10),
+            common_args: String::new(),
+            r#become: false,
+            become_user: "root".into(),
+            become_method: BecomeMethod::Sudo,
+            become_password: None,
+        }
+    }
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            forks: 50,
+            check: false,
+            diff: false,
+            verbosity: 0,
+            tags: Vec::new(),
+            skip_tags: Vec::new(),
+            limit: None,
+            start_at_task: None,
+            force_handlers: false,
+            gather: Gather::Implicit,
+            rehearsal: false,
+            login: Login::default(),
+            step: false,
+        }
+    }
+}

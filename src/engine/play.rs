@@ -1,0 +1,605 @@
+//! One play on one batch of hosts: the dispatcher. It alone knows which hosts go on; workers only report to it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use indexmap::{IndexMap, IndexSet};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
+use super::handlers::Handlers;
+use super::inventory::LiveInventory;
+use super::result::{TaskResult, Trouble};
+use super::shared::Shared;
+use super::worker::{Job, host_result};
+use super::{dispatch, layers, login};
+use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
+use crate::template::{Scope, Tree};
+use crate::transport::BoxFuture;
+use crate::value::{Map, Value};
+use crate::vars::{PlayVars, TaskLayers, TaskScope};
+
+pub type Host = Arc<str>;
+
+/// How far a list of entries got.
+#[derive(Default)]
+pub struct Flow {
+    /// Hosts that completed it, in inventory order.
+    pub ok: Vec<Host>,
+    pub failed: Vec<Failed>,
+}
+
+/// A host that failed, and what failed on it.
+pub struct Failed {
+    pub host: Host,
+    pub task: Arc<TaskHeader>,
+    pub result: Value,
+}
+
+/// Why a play ends early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// `meta: end_play`.
+    Play,
+    /// `meta: end_batch`.
+    Batch,
+    /// Too many hosts failed.
+    Budget,
+    /// The project itself is wrong.
+    Error(String),
+}
+
+/// Where entries stand.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// A block around will rescue a failure.
+    pub rescued: bool,
+    pub handlers: bool,
+}
+
+/// One play with one batch of its hosts.
+pub struct PlayRun<'a> {
+    pub shared: Arc<Shared>,
+    pub play: Arc<Play>,
+    pub inventory: Arc<LiveInventory>,
+    pub vars: Arc<PlayVars>,
+    /// The batch in inventory order; false for hosts that no longer take part.
+    pub hosts: IndexMap<Host, bool>,
+    pub failed: IndexSet<Host>,
+    pub unreachable: IndexSet<Host>,
+    pub handlers: Handlers,
+    pub recap: &'a mut Recap,
+    pub stop: Option<Stop>,
+    /// Uses of roles that ran to their end on a host.
+    roles_done: HashSet<(Host, Arc<str>)>,
+    layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
+    /// Still looking for `--start-at-task`.
+    pub searching: &'a mut bool,
+}
+
+impl<'a> PlayRun<'a> {
+    pub fn new(
+        shared: Arc<Shared>,
+        play: Arc<Play>,
+        inventory: Arc<LiveInventory>,
+        vars: Arc<PlayVars>,
+        batch: &[Host],
+        recap: &'a mut Recap,
+        searching: &'a mut bool,
+    ) -> Self {
+        let handlers = Handlers::new(&play.handlers);
+        PlayRun {
+            shared,
+            play,
+            inventory,
+            vars,
+            hosts: batch.iter().map(|h| (h.clone(), true)).collect(),
+            failed: IndexSet::new(),
+            unreachable: IndexSet::new(),
+            handlers,
+            recap,
+            stop: None,
+            roles_done: HashSet::new(),
+            layers: HashMap::new(),
+            searching,
+        }
+    }
+
+    /// Hosts that still take part.
+    pub fn alive(&self) -> Vec<Host> {
+        self.hosts.iter().filter(|(_, alive)| **alive).map(|(h, _)| h.clone()).collect()
+    }
+
+    /// Runs a section of the play (pre_tasks, roles, tasks, post_tasks) and the handlers that it notified.
+    pub async fn section(&mut self, entries: &[Entry]) {
+        if entries.is_empty() || self.stop.is_some() {
+            return;
+        }
+        let hosts = self.alive();
+        self.entries(entries, hosts, Place { rescued: false, handlers: false }).await;
+    }
+
+    pub fn entries<'b>(
+        &'b mut self,
+        entries: &'b [Entry],
+        hosts: Vec<Host>,
+        place: Place,
+    ) -> BoxFuture<'b, Flow> {
+        Box::pin(async move {
+            let mut flow = Flow { ok: hosts, failed: Vec::new() };
+            for entry in entries {
+                if flow.ok.is_empty() || self.stop.is_some() {
+                    break;
+                }
+                let hosts = std::mem::take(&mut flow.ok);
+                let step = match entry {
+                    Entry::Task(task) => self.task(task, hosts, place).await,
+                    Entry::Block(block) => self.block(block, hosts, place).await,
+                };
+                flow.ok = step.ok;
+                flow.failed.extend(step.failed);
+            }
+            flow
+        })
+    }
+
+    async fn block(&mut self, block: &Block, hosts: Vec<Host>, place: Place) -> Flow {
+        let (hosts, done_before) = self.split_by_role(block.role.as_deref(), hosts);
+        let rescued = place.rescued || !block.rescue.is_empty();
+        let mut flow = self.entries(&block.body, hosts, Place { rescued, ..place }).await;
+        if !block.rescue.is_empty() && !flow.failed.is_empty() && self.stop.is_none() {
+            let failed = std::mem::take(&mut flow.failed);
+            let revived = self.revive(failed);
+            let saved = self.entries(&block.rescue, revived, place).await;
+            flow.ok = self.in_order(flow.ok.into_iter().chain(saved.ok));
+            flow.failed = saved.failed;
+        }
+        if !block.always.is_empty() && self.stop.is_none() {
+            let all = flow.ok.iter().cloned().chain(flow.failed.iter().map(|f| f.host.clone()));
+            let all = self.in_order(all);
+            let done = self.entries(&block.always, all, place).await;
+            let failed: HashSet<Host> = flow.failed.iter().map(|f| f.host.clone()).collect();
+            flow.ok = done.ok.into_iter().filter(|h| !failed.contains(h)).collect();
+            flow.failed.extend(done.failed.into_iter().filter(|f| !failed.contains(&f.host)));
+        }
+        if let Some(role) = &block.role {
+            self.roles_done.extend(flow.ok.iter().map(|h| (h.clone(), role.identity.clone())));
+        }
+        flow.ok = self.in_order(flow.ok.into_iter().chain(done_before));
+        flow
+    }
+
+    /// A role that ran on a host with the same parameters is not run again, unless it allows that.
+    fn split_by_role(&self, role: Option<&Role>, hosts: Vec<Host>) -> (Vec<Host>, Vec<Host>) {
+        match role {
+            Some(role) if !role.allow_duplicates => hosts
+                .into_iter()
+                .partition(|h| !self.roles_done.contains(&(h.clone(), role.identity.clone()))),
+            _ => (hosts, Vec::new()),
+        }
+    }
+
+    /// Lets failed hosts go on in a rescue section, with what failed in `ansible_failed_task` and `..._result`.
+    fn revive(&mut self, failed: Vec<Failed>) -> Vec<Host> {
+        let mut hosts = Vec::with_capacity(failed.len());
+        for f in failed {
+            self.failed.shift_remove(&f.host);
+            self.set_alive(&f.host, true);
+            let task = Map::from_iter([
+                ("name", Value::str(&*f.task.name)),
+                ("action", Value::str(&*f.task.module)),
+            ]);
+            self.shared.vars.store.write(&f.host, |vars| {
+                vars.set("ansible_failed_task", Value::map(task));
+                vars.set("ansible_failed_result", f.result.clone());
+            });
+            hosts.push(f.host);
+        }
+        self.in_order(hosts)
+    }
+
+    fn in_order(&self, hosts: impl IntoIterator<Item = Host>) -> Vec<Host> {
+        let wanted: HashSet<Host> = hosts.into_iter().collect();
+        self.hosts.keys().filter(|h| wanted.contains(*h)).cloned().collect()
+    }
+
+    pub fn set_alive(&mut self, host: &Host, alive: bool) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            *state = alive;
+        }
+    }
+
+    pub fn scope(&mut self, task: &Arc<Task>, host: &Host) -> TaskScope {
+        let key = Arc::as_ptr(task) as usize;
+        let play = &self.play;
+        let entry =
+            self.layers.entry(key).or_insert_with(|| (task.clone(), Arc::new(layers::of_task(task, play))));
+        let layers = entry.1.clone();
+        TaskScope::new(self.shared.vars.clone(), self.vars.clone(), layers, host.clone())
+    }
+
+    async fn task(&mut self, task: &Arc<Task>, hosts: Vec<Host>, place: Place) -> Flow {
+        let first = self.scope(task, &hosts[0]);
+        if !place.handlers && !self.is_selected(task, &first) {
+            return Flow { ok: hosts, failed: Vec::new() };
+        }
+        self.tell_hosts();
+        let header = Arc::new(self.header(task, &first.boxed(), place));
+        if std::mem::take(self.searching) {
+            let wanted = self.shared.options.start_at_task.as_deref().unwrap_or_default();
+            let name = header.name.rsplit(" : ").next().unwrap_or(&header.name);
+            if wanted != name && wanted != header.name {
+                *self.searching = true;
+                return Flow { ok: hosts, failed: Vec::new() };
+            }
+        }
+        if let Action::Meta(kind) = &task.action {
+            return self.meta(*kind, task, header, hosts, place).await;
+        }
+        self.shared.emit(Event::TaskStarted(header.clone())).await;
+        let once = self.flag(&task.directives.run_once, &first) || bypasses_hosts(task);
+        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }).await;
+        self.settle(task, &header, hosts, results, once, place).await
+    }
+
+    /// Runs the task on the hosts, a limited number at a time, and handles each result as it comes.
+    async fn spread(
+        &mut self,
+        task: &Arc<Task>,
+        header: &Arc<TaskHeader>,
+        hosts: &[Host],
+    ) -> Vec<(Host, TaskResult)> {
+        let forks = self.shared.options.forks.max(1);
+        let throttle = hosts.first().and_then(|h| {
+            let scope = self.scope(task, h);
+            self.number(&task.directives.throttle, &scope)
+        });
+        let at_once = throttle.filter(|t| *t > 0.0).map_or(forks, |t| forks.min(t as usize).max(1));
+        let mut results = Vec::with_capacity(hosts.len());
+        if super::actions::is_immediate(task) {
+            // Nothing is waited for: in order, without a worker for each.
+            for host in hosts {
+                let scope = self.scope(task, host);
+                let job =
+                    Job { shared: self.shared.clone(), task: task.clone(), header: header.clone(), scope };
+                let result = Box::pin(job.run()).await;
+                self.report(task, header, host, &result).await;
+                results.push((host.clone(), result));
+            }
+            return results;
+        }
+        let permits = Arc::new(Semaphore::new(at_once));
+        let mut workers = JoinSet::new();
+        for host in hosts {
+            let job = Job {
+                shared: self.shared.clone(),
+                task: task.clone(),
+                header: header.clone(),
+                scope: self.scope(task, host),
+            };
+            let (permits, host) = (permits.clone(), host.clone());
+            workers.spawn(async move {
+                let _permit = permits.acquire_owned().await;
+                (host, job.run().await)
+            });
+        }
+        while let Some(joined) = workers.join_next().await {
+            let Ok((host, result)) = joined else { continue };
+            self.report(task, header, &host, &result).await;
+            results.push((host, result));
+        }
+        // A worker that panicked brought nothing back: its host's outcome is not known.
+        for host in hosts {
+            if !results.iter().any(|(h, _)| h == host) {
+                let result =
+                    TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
+                self.report(task, header, host, &result).await;
+                results.push((host.clone(), result));
+            }
+        }
+        results
+    }
+
+    async fn report(&mut self, task: &Task, header: &Arc<TaskHeader>, host: &Host, result: &TaskResult) {
+        let include = matches!(task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
+        if include && !result.is_failure() && result.status != Status::Skipped {
+            return;
+        }
+        let event = host_result(&self.shared, header, host, result, None);
+        self.shared.emit(Event::Host(event)).await;
+    }
+
+    /// Takes the results into account: counts, variables, handlers, includes, and who goes on.
+    pub async fn settle(
+        &mut self,
+        task: &Arc<Task>,
+        header: &Arc<TaskHeader>,
+        hosts: Vec<Host>,
+        results: Vec<(Host, TaskResult)>,
+        once: bool,
+        place: Place,
+    ) -> Flow {
+        let mut flow = Flow::default();
+        let mut out: HashSet<Host> = HashSet::new();
+        let mut fatal = false;
+        for (host, result) in &results {
+            self.count(task, host, result, place);
+            let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
+            for owner in owners {
+                dispatch::keep(&self.shared, owner, &result.effects);
+                dispatch::register(&self.shared, task, owner, result);
+            }
+            self.apply_effects(task, host, result, once.then_some(&hosts[..]));
+            match result.status {
+                Status::Failed | Status::Lost => {
+                    let scope = self.scope(task, host);
+                    fatal |= self.flag(&task.directives.any_errors_fatal, &scope);
+                    for owner in owners {
+                        out.insert(owner.clone());
+                        flow.failed.push(self.fail(owner, header, result));
+                    }
+                }
+                Status::Unreachable => {
+                    let scope = self.scope(task, host);
+                    fatal |= self.flag(&task.directives.any_errors_fatal, &scope);
+                    for owner in owners {
+                        out.insert(owner.clone());
+                        self.set_alive(owner, false);
+                        self.unreachable.insert(owner.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        if fatal {
+            for host in &hosts {
+                if out.insert(host.clone()) {
+                    let result = TaskResult::from_trouble(Trouble::msg(
+                        "another host failed, and any_errors_fatal is set",
+                    ));
+                    flow.failed.push(self.fail(host, header, &result));
+                }
+            }
+        }
+        flow.ok = hosts
+            .into_iter()
+            .filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false))
+            .collect();
+        self.check_budget();
+        if self.stop.is_none() && results.iter().any(|(_, r)| !r.effects.includes.is_empty()) {
+            let included = self.includes(task, header, &results, &flow.ok, place).await;
+            flow.ok = included.ok;
+            flow.failed.extend(included.failed);
+        }
+        flow
+    }
+
+    fn fail(&mut self, host: &Host, header: &Arc<TaskHeader>, result: &TaskResult) -> Failed {
+        self.failed.insert(host.clone());
+        self.set_alive(host, false);
+        Failed { host: host.clone(), task: header.clone(), result: result.registered() }
+    }
+
+    fn count(&mut self, task: &Task, host: &Host, result: &TaskResult, place: Place) {
+        let include = matches!(task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
+        let changed = result.result.get("changed").is_some_and(|c| *c == Value::Bool(true));
+        let counts = self.recap.hosts.entry(host.clone()).or_default();
+        match result.status {
+            Status::Ok | Status::Changed if include => {}
+            Status::Ok | Status::Changed => counts.ok += 1,
+            Status::Skipped => counts.skipped += 1,
+            Status::Failed | Status::Lost if place.rescued => counts.rescued += 1,
+            Status::Failed | Status::Lost => counts.failed += 1,
+            Status::Ignored => {
+                counts.ok += 1;
+                counts.ignored += 1;
+            }
+            Status::Unreachable => counts.unreachable += 1,
+        }
+        if changed && matches!(result.status, Status::Ok | Status::Changed | Status::Ignored) {
+            counts.changed += 1;
+        }
+    }
+
+    /// `add_host`, `group_by`, `set_stats`, `notify`.
+    fn apply_effects(&mut self, task: &Arc<Task>, host: &Host, result: &TaskResult, once: Option<&[Host]>) {
+        let effects = &result.effects;
+        for added in &effects.add_hosts {
+            self.inventory.add_host(&added.name, &added.groups, &added.vars);
+        }
+        for (group, parents) in &effects.groups {
+            let hosts = once.unwrap_or(std::slice::from_ref(host));
+            if let Err(diagnostic) = self.inventory.add_group(group, parents, hosts) {
+                self.stop = Some(Stop::Error(diagnostic.message));
+            }
+        }
+        for stats in &effects.stats {
+            for (key, value) in &stats.data {
+                let sum = match (self.recap.custom.get_key(key).and_then(Value::as_int), value.as_int()) {
+                    (Some(a), Some(b)) if stats.aggregate => Value::Int(a + b),
+                    _ => value.clone(),
+                };
+                self.recap.custom.insert(key.clone(), sum);
+            }
+        }
+        let changed = result.result.get("changed").is_some_and(|c| *c == Value::Bool(true));
+        if !changed || !matches!(result.status, Status::Ok | Status::Changed | Status::Ignored) {
+            return;
+        }
+        let scope = self.scope(task, host).boxed();
+        for name in &effects.notify {
+            let found = self.handlers.notify(
+                name,
+                once.unwrap_or(std::slice::from_ref(host)),
+                &self.shared.templar,
+                &scope,
+            );
+            if !found {
+                self.stop = Some(Stop::Error(format!(
+                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                )));
+            }
+        }
+    }
+
+    /// `max_fail_percentage` of the play: more failed hosts than that end it.
+    fn check_budget(&mut self) {
+        let Some(first) = self.hosts.keys().next().cloned() else { return };
+        let lost = self.failed.len() + self.unreachable.len();
+        if lost == 0 || self.stop.is_some() {
+            return;
+        }
+        let scope = self.play_scope(&first);
+        if let Some(limit) = self.number(&self.play.max_fail_percentage.clone(), &scope)
+            && (lost as f64 / self.hosts.len() as f64) * 100.0 > limit
+        {
+            self.stop = Some(Stop::Budget);
+        }
+    }
+
+    /// The scope of things that belong to the play itself.
+    pub fn play_scope(&self, host: &Host) -> TaskScope {
+        let layers = Arc::new(layers::of_play(&self.play));
+        TaskScope::new(self.shared.vars.clone(), self.vars.clone(), layers, host.clone())
+    }
+
+    async fn meta(
+        &mut self,
+        kind: MetaKind,
+        task: &Arc<Task>,
+        header: Arc<TaskHeader>,
+        hosts: Vec<Host>,
+        place: Place,
+    ) -> Flow {
+        self.shared.emit(Event::TaskStarted(header.clone())).await;
+        let mut acting = Vec::new();
+        let mut idle = Vec::new();
+        for host in hosts {
+            let scope = self.scope(task, &host);
+            let job = super::item::ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
+            match job.conditions() {
+                Ok(None) => acting.push(host),
+                _ => idle.push(host),
+            }
+        }
+        if !acting.is_empty() {
+            match kind {
+                MetaKind::FlushHandlers => {
+                    let failed = self.flush(Place { handlers: true, ..place }).await;
+                    acting.retain(|h| self.hosts.get(h).copied().unwrap_or(false));
+                    let ok = self.in_order(acting.into_iter().chain(idle));
+                    return Flow { ok, failed };
+                }
+                MetaKind::EndPlay => self.stop = Some(Stop::Play),
+                MetaKind::EndBatch => self.stop = Some(Stop::Batch),
+                MetaKind::EndHost | MetaKind::EndRole => {
+                    for host in acting.drain(..) {
+                        self.set_alive(&host, false);
+                    }
+                }
+                MetaKind::ClearFacts => {
+                    for host in &acting {
+                        self.shared.vars.store.write(host, crate::vars::HostVars::clear_facts);
+                    }
+                }
+                MetaKind::ClearHostErrors => self.clear_errors(),
+                MetaKind::ResetConnection => {
+                    for host in &acting {
+                        let scope = self.scope(task, host);
+                        let item = super::item::ItemRun::new(
+                            self.shared.clone(),
+                            task.clone(),
+                            header.clone(),
+                            scope,
+                        );
+                        if let Ok((reach, _)) = item.reach() {
+                            self.shared.pool.forget(&reach.spec).await;
+                        }
+                    }
+                }
+                MetaKind::RefreshInventory | MetaKind::Noop => {}
+            }
+        }
+        Flow { ok: self.in_order(acting.into_iter().chain(idle)), failed: Vec::new() }
+    }
+
+    fn clear_errors(&mut self) {
+        for host in self.failed.drain(..).chain(self.unreachable.drain(..)) {
+            if let Some(alive) = self.hosts.get_mut(&host) {
+                *alive = true;
+            }
+        }
+    }
+
+    fn is_selected(&self, task: &Task, scope: &TaskScope) -> bool {
+        let vars = scope.boxed();
+        let mut tags = Vec::new();
+        for tree in &task.directives.tags {
+            match self.shared.templar.render(tree, &vars) {
+                Ok(Value::List(list)) => tags.extend(list.iter().map(Value::to_text)),
+                Ok(value) => tags.extend(value.to_text().split(',').map(|t| t.trim().to_string())),
+                Err(_) => {}
+            }
+        }
+        selected(&tags, &self.shared.options.tags, &self.shared.options.skip_tags)
+    }
+
+    fn header(&self, task: &Task, scope: &Arc<dyn Scope>, place: Place) -> TaskHeader {
+        let own = match &task.name {
+            Some(tree) => match self.shared.templar.render(tree, scope) {
+                Ok(name) => name.to_text(),
+                Err(_) => tree.as_text().unwrap_or_default().to_string(),
+            },
+            None => task.action_name().to_string(),
+        };
+        let name = match &task.role {
+            Some(role) => format!("{} : {own}", role.name),
+            None => own,
+        };
+        let truth = |tree: &Option<Tree>| {
+            tree.as_ref().and_then(|t| self.shared.templar.render(t, scope).ok()).map(|v| login::truth(&v))
+        };
+        let place_in_file = self.shared.sources.place(task.span);
+        TaskHeader {
+            id: task.id.to_string(),
+            name,
+            module: task.action_name().to_string(),
+            kind: if place.handlers { TaskKind::Handler } else { TaskKind::Task },
+            place: Some(format!("{}:{}", place_in_file.path.display(), place_in_file.line)),
+            check: truth(&task.directives.check_mode).unwrap_or(self.shared.options.check),
+            // A condition for hiding that cannot be told hides.
+            no_log: task.directives.no_log.is_some() && truth(&task.directives.no_log).unwrap_or(true),
+            tags: Vec::new(),
+        }
+    }
+
+    /// `ansible_play_hosts` and its kin follow the hosts that are left.
+    fn tell_hosts(&self) {
+        let alive: Vec<Value> = self.alive().into_iter().map(Value::Str).collect();
+        let batch: Vec<Value> = self.hosts.keys().cloned().map(Value::Str).collect();
+        let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if magic.get("ansible_play_hosts").and_then(Value::as_list).is_some_and(|l| l.len() == alive.len()) {
+            return;
+        }
+        magic.insert("ansible_play_hosts", alive.clone());
+        magic.insert("play_hosts", alive);
+        magic.insert("ansible_play_batch", batch);
+    }
+
+    pub fn flag(&self, tree: &Option<Tree>, scope: &TaskScope) -> bool {
+        tree.as_ref()
+            .and_then(|t| self.shared.templar.render(t, &scope.boxed()).ok())
+            .is_some_and(|v| login::truth(&v))
+    }
+
+    pub fn number(&self, tree: &Option<Tree>, scope: &TaskScope) -> Option<f64> {
+        let value = self.shared.templar.render(tree.as_ref()?, &scope.boxed()).ok()?;
+        value.number().or_else(|| value.to_text().trim_end_matches('%').trim().parse().ok())
+    }
+}
+
+/// Actions that Ansible runs once for all hosts.
+fn bypasses_hosts(task: &Task) -> bool {
+    matches!(&task.action, Action::Module { name, .. } if matches!(crate::modules::short_name(name), Some("add_host" | "pause")))
+}

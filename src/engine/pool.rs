@@ -1,0 +1,136 @@
+//! Sessions that are open: one connection per host, a few shells on it, opened when first needed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::transport::{BecomeSpec, Connection, ConnectionSpec, Connector, Kind, Session, TransportError};
+
+/// Shells on one connection; sshd allows ten by default and some are left to others.
+const SESSIONS_PER_HOST: usize = 6;
+
+/// All connections of a run.
+pub struct Pool {
+    connector: Arc<dyn Connector>,
+    hosts: Mutex<HashMap<String, Arc<HostSlot>>>,
+}
+
+struct HostSlot {
+    connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
+    idle: Mutex<Vec<(Option<String>, Box<dyn Session>)>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A session that is in use. Give it back with [`Lease::done`]; dropping it closes the shell.
+pub struct Lease {
+    slot: Arc<HostSlot>,
+    who: Option<String>,
+    session: Box<dyn Session>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub fn new(connector: Arc<dyn Connector>) -> Self {
+        Pool { connector, hosts: Mutex::default() }
+    }
+
+    /// Returns a shell on the host, as the given user.
+    pub async fn session(
+        &self,
+        spec: &ConnectionSpec,
+        r#become: Option<&BecomeSpec>,
+    ) -> Result<Lease, TransportError> {
+        let slot = self.slot(spec);
+        let Ok(permit) = slot.permits.clone().acquire_owned().await else {
+            return Err(TransportError::Protocol { reason: "the run is ending".into() });
+        };
+        let who = r#become.map(|b| format!("{}:{}", b.method, b.user));
+        let idle = {
+            let mut idle = lock(&slot.idle);
+            idle.iter().position(|(w, _)| *w == who).map(|i| idle.swap_remove(i).1)
+        };
+        let session = match idle {
+            Some(session) => session,
+            None => {
+                let connection = self.connection(&slot, spec).await?;
+                connection.session(r#become).await?
+            }
+        };
+        Ok(Lease { slot, who, session, _permit: permit })
+    }
+
+    /// Forgets a host's connection, so that the next session makes a new one.
+    pub async fn forget(&self, spec: &ConnectionSpec) {
+        let slot = self.slot(spec);
+        lock(&slot.idle).clear();
+        if let Some(connection) = slot.connection.lock().await.take() {
+            connection.close().await;
+        }
+    }
+
+    /// Closes everything; private directories on targets are removed.
+    pub async fn close(&self) {
+        let slots: Vec<_> = lock(&self.hosts).drain().map(|(_, slot)| slot).collect();
+        let mut closing = tokio::task::JoinSet::new();
+        for slot in slots {
+            closing.spawn(async move {
+                let idle: Vec<_> = lock(&slot.idle).drain(..).collect();
+                for (_, session) in idle {
+                    session.close().await;
+                }
+                if let Some(connection) = slot.connection.lock().await.take() {
+                    connection.close().await;
+                }
+            });
+        }
+        while closing.join_next().await.is_some() {}
+    }
+
+    fn slot(&self, spec: &ConnectionSpec) -> Arc<HostSlot> {
+        let key = match spec.kind {
+            Kind::Local => "local".to_string(),
+            Kind::Ssh => {
+                format!("{}@{}:{}", spec.user.as_deref().unwrap_or_default(), spec.address, spec.port)
+            }
+        };
+        let mut hosts = lock(&self.hosts);
+        let slot = hosts.entry(format!("{} {key}", spec.host)).or_insert_with(|| {
+            Arc::new(HostSlot {
+                connection: tokio::sync::Mutex::new(None),
+                idle: Mutex::default(),
+                permits: Arc::new(Semaphore::new(SESSIONS_PER_HOST)),
+            })
+        });
+        slot.clone()
+    }
+
+    async fn connection(
+        &self,
+        slot: &HostSlot,
+        spec: &ConnectionSpec,
+    ) -> Result<Arc<dyn Connection>, TransportError> {
+        let mut known = slot.connection.lock().await;
+        if let Some(connection) = &*known {
+            return Ok(connection.clone());
+        }
+        let connection: Arc<dyn Connection> = self.connector.connect(spec).await?.into();
+        *known = Some(connection.clone());
+        Ok(connection)
+    }
+}
+
+impl Lease {
+    pub fn session(&mut self) -> &mut dyn Session {
+        self.session.as_mut()
+    }
+
+    /// Gives the session back for the next task.
+    pub fn done(self) {
+        lock(&self.slot.idle).push((self.who, self.session));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,546 @@
+//! A whole run: playbooks in order, each play in its batches.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indexmap::{IndexMap, IndexSet};
+use tokio::sync::mpsc;
+
+use super::event::{Event, Recap};
+use super::inventory::LiveInventory;
+use super::options::{Gather, RunOptions};
+use super::play::{Host, Place, PlayRun, Stop};
+use super::pool::Pool;
+use super::shared::Shared;
+use super::{files, login};
+use crate::diag::{Diagnostic, SourceMap};
+use crate::inventory::Inventory;
+use crate::playbook::{Action, Directives, Entry, Loader, Play, Playbook, StepId, Task};
+use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
+use crate::transport::Connector;
+use crate::value::{Map, Value};
+use crate::vars::{PlayVars, RunVars, Store};
+
+/// Everything that a run needs.
+pub struct RunRequest {
+    pub playbooks: Vec<Playbook>,
+    pub loader: Loader,
+    pub inventory: Inventory,
+    pub options: RunOptions,
+    pub templar: Arc<Templar>,
+    pub sources: SourceMap,
+    pub extra_vars: VarMap,
+    pub connector: Arc<dyn Connector>,
+    /// Told every text that must not be shown, before anything can show it.
+    pub secrets: Arc<dyn Fn(&str) + Send + Sync>,
+    pub events: mpsc::Sender<Event>,
+    /// Answers of `vars_prompt` by variable name, asked before the run.
+    pub answers: VarMap,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    pub recap: Arc<Recap>,
+    /// A mistake in the project that only showed while running; the run ended there.
+    pub error: Option<Diagnostic>,
+}
+
+/// Runs the playbooks. Failed hosts are in the recap; they are no error of the run.
+pub async fn run(request: RunRequest) -> RunEnd {
+    let started = Instant::now();
+    let inventory = Arc::new(LiveInventory::new(
+        request.inventory,
+        Templar::clone(&request.templar),
+        request.sources.clone(),
+    ));
+    let vars = Arc::new(RunVars {
+        extra: request.extra_vars,
+        store: Store::new(),
+        hosts: inventory.clone(),
+        magic: run_magic(&request.options, &inventory),
+    });
+    let shared = Arc::new(Shared {
+        pool: Pool::new(request.connector),
+        options: request.options,
+        templar: request.templar,
+        sources: request.sources,
+        loader: request.loader,
+        events: request.events,
+        vars,
+        secrets: request.secrets,
+        run_id: run_id(),
+    });
+    shared
+        .emit(Event::RunStarted {
+            playbooks: request.playbooks.iter().map(|p| p.path.clone()).collect(),
+            check: shared.options.check,
+            rehearsal: shared.options.rehearsal,
+        })
+        .await;
+    let mut whole = Whole {
+        searching: shared.options.start_at_task.is_some(),
+        shared: shared.clone(),
+        inventory,
+        answers: request.answers,
+        recap: Recap::default(),
+        gone: IndexSet::new(),
+        gathered: IndexSet::new(),
+        vars_files: HashMap::new(),
+    };
+    let mut error = None;
+    'all: for playbook in &request.playbooks {
+        if let Some(dir) = playbook.path.parent() {
+            whole.inventory.set_playbook_dir(dir);
+        }
+        for play in &playbook.plays {
+            match whole.play(play).await {
+                Ok(true) => {}
+                Ok(false) => break 'all,
+                Err(diagnostic) => {
+                    error = Some(*diagnostic);
+                    break 'all;
+                }
+            }
+        }
+    }
+    shared.pool.close().await;
+    whole.recap.elapsed = started.elapsed();
+    let recap = Arc::new(whole.recap);
+    shared.emit(Event::RunEnded(recap.clone())).await;
+    RunEnd { recap, error }
+}
+
+/// Letters, digits and dashes: it becomes part of file names on targets.
+fn run_id() -> String {
+    let mut random = [0u8; 6];
+    if getrandom::fill(&mut random).is_err() {
+        let nanos = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.subsec_nanos());
+        random[..4].copy_from_slice(&nanos.to_be_bytes());
+    }
+    let hex: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    format!("run-{hex}")
+}
+
+fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
+    let all_or = |tags: &[String]| if tags.is_empty() { vec!["all".to_string()] } else { tags.to_vec() };
+    // The version of the language that is spoken, for roles that ask for a minimum.
+    let version = Map::from_iter([
+        ("full", Value::str("2.19.0")),
+        ("major", 2.into()),
+        ("minor", 19.into()),
+        ("revision", 0.into()),
+        ("string", "2.19.0".into()),
+    ]);
+    let mut magic = Map::from_iter([
+        ("ansible_check_mode", Value::from(options.check)),
+        ("ansible_diff_mode", options.diff.into()),
+        ("ansible_verbosity", usize::from(options.verbosity).into()),
+        ("ansible_forks", options.forks.into()),
+        ("ansible_run_tags", all_or(&options.tags).into()),
+        ("ansible_skip_tags", options.skip_tags.clone().into()),
+        ("ansible_version", Value::map(version)),
+        ("ansible_inventory_sources", inventory.source_names().into()),
+    ]);
+    if let Some(limit) = &options.limit {
+        magic.insert("ansible_limit", limit.as_str());
+    }
+    magic
+}
+
+type Wrong = Box<Diagnostic>;
+
+/// What lives as long as the run.
+struct Whole {
+    shared: Arc<Shared>,
+    inventory: Arc<LiveInventory>,
+    answers: VarMap,
+    recap: Recap,
+    /// Hosts that failed or became unreachable: later plays go on without them.
+    gone: IndexSet<Host>,
+    gathered: IndexSet<Host>,
+    vars_files: HashMap<PathBuf, VarMap>,
+    searching: bool,
+}
+
+impl Whole {
+    /// Runs one play; false ends the run.
+    async fn play(&mut self, play: &Arc<Play>) -> Result<bool, Wrong> {
+        let vars = Arc::new(PlayVars {
+            vars: play.vars.clone(),
+            prompts: self.prompts(play),
+            ..PlayVars::default()
+        });
+        let anyone: Host = "localhost".into();
+        let scope: Arc<dyn Scope> = crate::vars::TaskScope::new(
+            self.shared.vars.clone(),
+            vars.clone(),
+            Arc::new(super::layers::of_play(play)),
+            anyone,
+        )
+        .boxed();
+        let text = |tree: &Tree| -> Result<Value, Wrong> {
+            self.shared.templar.render(tree, &scope).map_err(|e| e.diagnostic.clone())
+        };
+        let pattern = match text(&play.hosts)? {
+            Value::List(list) => list.iter().map(Value::to_text).collect::<Vec<_>>().join(","),
+            other => other.to_text(),
+        };
+        let name = match &play.name {
+            Some(tree) => {
+                text(tree).map_or_else(|_| tree.as_text().unwrap_or_default().to_string(), |v| v.to_text())
+            }
+            None => pattern.clone(),
+        };
+        let order = play.order.as_ref().map(&text).transpose()?.map(|v| v.to_text());
+        let selected = self
+            .inventory
+            .select(&pattern, self.shared.options.limit.as_deref(), order.as_deref(), play.hosts_span)
+            .map_err(first)?;
+        for warning in selected.warnings {
+            self.shared.emit(Event::Warning(warning.message)).await;
+        }
+        let hosts = selected.hosts;
+        self.set_play_magic(play, &vars, &name, &hosts);
+        if hosts.is_empty() {
+            self.shared.emit(Event::PlayStarted { name, hosts }).await;
+            self.shared.emit(Event::NoHostsMatched).await;
+            return Ok(true);
+        }
+        let hosts: Vec<Host> = hosts.into_iter().filter(|h| !self.gone.contains(h)).collect();
+        if hosts.is_empty() {
+            return Ok(false);
+        }
+        let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
+        for batch in batches(&hosts, &sizes)
+            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?
+        {
+            self.shared.emit(Event::PlayStarted { name: name.clone(), hosts: batch.clone() }).await;
+            if !self.batch(play, &vars, &batch).await? {
+                return Ok(false);
+            }
+        }
+        self.shared.emit(Event::PlayEnded).await;
+        Ok(true)
+    }
+
+    /// Runs the play on one batch; false ends the run.
+    async fn batch(&mut self, play: &Arc<Play>, vars: &Arc<PlayVars>, batch: &[Host]) -> Result<bool, Wrong> {
+        {
+            let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // Set anew by the first task of the batch.
+            magic.remove("ansible_play_hosts");
+        }
+        self.load_vars_files(play, vars, batch, Missing::Allowed)?;
+        let gather = self.wants_facts(play, vars, batch);
+        let mut run = PlayRun::new(
+            self.shared.clone(),
+            play.clone(),
+            self.inventory.clone(),
+            vars.clone(),
+            batch,
+            &mut self.recap,
+            &mut self.searching,
+        );
+        for role in play.role_uses.iter().filter(|r| r.public) {
+            run.export_role(role);
+        }
+        if !gather.is_empty() {
+            let task = Entry::Task(Arc::new(gather_task(play)));
+            let searching = std::mem::take(run.searching);
+            run.entries(&[task], gather.clone(), Place { rescued: false, handlers: false }).await;
+            *run.searching = searching;
+        }
+        let alive = run.alive();
+        drop(run);
+        self.gathered.extend(gather);
+        self.load_vars_files(play, vars, &alive, Missing::Refused)?;
+
+        let (recap, searching) = (&mut self.recap, &mut self.searching);
+        let mut run = PlayRun::new(
+            self.shared.clone(),
+            play.clone(),
+            self.inventory.clone(),
+            vars.clone(),
+            batch,
+            recap,
+            searching,
+        );
+        for host in batch.iter().filter(|h| !alive.contains(h)) {
+            run.set_alive(host, false);
+            run.failed.insert(host.clone());
+        }
+        // Roles and tasks share one round of handlers.
+        let groups: [&[&[Entry]]; 3] = [&[&play.pre_tasks], &[&play.roles, &play.tasks], &[&play.post_tasks]];
+        for sections in groups {
+            for section in sections {
+                run.section(section).await;
+            }
+            run.flush(Place { rescued: false, handlers: true }).await;
+        }
+        let lost = run.failed.len() + run.unreachable.len();
+        let (failed, unreachable, stop) = (run.failed, run.unreachable, run.stop);
+        self.gone.extend(failed);
+        self.gone.extend(unreachable);
+        match stop {
+            Some(Stop::Error(msg)) => {
+                return Err(Box::new(Diagnostic::error("XP0502", msg).at(play.span, "in this play")));
+            }
+            Some(Stop::Budget) => {
+                self.shared.emit(Event::NoHostsLeft).await;
+                return Ok(false);
+            }
+            Some(Stop::Play | Stop::Batch) | None => {}
+        }
+        // When a whole batch is lost the rest of the run is left alone.
+        Ok(lost < batch.len())
+    }
+
+    fn prompts(&self, play: &Play) -> VarMap {
+        let wanted = play
+            .vars_prompt
+            .iter()
+            .filter_map(|p| Some((p.name.clone(), self.answers.get(&p.name)?.clone())));
+        Arc::new(wanted.collect::<IndexMap<_, _>>())
+    }
+
+    fn set_play_magic(&self, play: &Play, vars: &PlayVars, name: &str, hosts: &[Host]) {
+        let all: Vec<Value> = hosts.iter().cloned().map(Value::Str).collect();
+        let mut names: Vec<Value> = Vec::new();
+        let mut dependent: Vec<Value> = Vec::new();
+        for role in &play.role_uses {
+            let list = if role.parents.is_empty() { &mut names } else { &mut dependent };
+            let name = Value::Str(role.name.clone());
+            if !list.contains(&name) {
+                list.push(name);
+            }
+        }
+        let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        magic.insert("ansible_play_name", name);
+        magic.insert("playbook_dir", play.dir.display().to_string());
+        magic.insert("ansible_play_hosts_all", all);
+        magic.insert("ansible_play_role_names", names.clone());
+        magic.insert("ansible_dependent_role_names", dependent.clone());
+        let every: Vec<Value> = names.into_iter().chain(dependent).collect();
+        magic.insert("role_names", every.clone());
+        magic.insert("ansible_role_names", every);
+    }
+
+    fn wants_facts(&self, play: &Play, vars: &Arc<PlayVars>, batch: &[Host]) -> Vec<Host> {
+        let Some(first) = batch.first() else { return Vec::new() };
+        let layers = Arc::new(super::layers::of_play(play));
+        let scope =
+            crate::vars::TaskScope::new(self.shared.vars.clone(), vars.clone(), layers, first.clone())
+                .boxed();
+        let asked = play
+            .gather_facts
+            .as_ref()
+            .and_then(|t| self.shared.templar.render(t, &scope).ok())
+            .map(|v| login::truth(&v));
+        let wanted = match self.shared.options.gather {
+            Gather::Implicit | Gather::Smart => asked.unwrap_or(true),
+            Gather::Explicit => asked.unwrap_or(false),
+        };
+        if !wanted {
+            return Vec::new();
+        }
+        let smart = self.shared.options.gather == Gather::Smart;
+        batch.iter().filter(|h| !(smart && self.gathered.contains(*h))).cloned().collect()
+    }
+
+    /// Resolves the play's `vars_files` for each host. Names may need facts: before these are there an undefined
+    /// variable or a missing file is no mistake.
+    fn load_vars_files(
+        &mut self,
+        play: &Play,
+        vars: &Arc<PlayVars>,
+        hosts: &[Host],
+        missing: Missing,
+    ) -> Result<(), Wrong> {
+        if play.vars_files.is_empty() {
+            return Ok(());
+        }
+        let layers = Arc::new(super::layers::of_play(play));
+        for host in hosts {
+            let scope = crate::vars::TaskScope::new(
+                self.shared.vars.clone(),
+                vars.clone(),
+                layers.clone(),
+                host.clone(),
+            )
+            .boxed();
+            let mut found = Vec::new();
+            for entry in &play.vars_files {
+                match self.vars_file(entry, &scope) {
+                    Ok(layer) => found.push(layer),
+                    Err(_) if missing == Missing::Allowed => {}
+                    Err(diagnostic) => return Err(diagnostic),
+                }
+            }
+            self.shared.vars.store.write(host, |h| h.vars_files = found);
+        }
+        Ok(())
+    }
+
+    /// Loads the first file of an entry that exists.
+    fn vars_file(&mut self, entry: &Tree, scope: &Arc<dyn Scope>) -> Result<VarMap, Wrong> {
+        let candidates: Vec<Tree> = match &entry.kind {
+            TreeKind::List(items) => items.to_vec(),
+            _ => vec![entry.clone()],
+        };
+        let mut last = None;
+        for candidate in &candidates {
+            let rendered = match self.shared.templar.render(candidate, scope) {
+                Ok(value) => value,
+                Err(e) => {
+                    last = Some(e.diagnostic);
+                    continue;
+                }
+            };
+            let names: Vec<String> = match &rendered {
+                Value::List(list) => list.iter().map(Value::to_text).collect(),
+                other => vec![other.to_text()],
+            };
+            for name in names {
+                match files::find(scope.search(), "vars", &name) {
+                    Ok(path) => return self.read_vars(path),
+                    Err(msg) => {
+                        let span = candidate.span.or(entry.span);
+                        let d = Diagnostic::error("XP0503", format!("vars file {name} was not found"));
+                        let d = span.map_or(d.clone(), |s| d.at(s, "named here"));
+                        last = Some(Box::new(d.note(msg)));
+                    }
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Box::new(Diagnostic::error("XP0503", "an entry of vars_files is empty"))))
+    }
+
+    fn read_vars(&mut self, path: PathBuf) -> Result<VarMap, Wrong> {
+        if let Some(known) = self.vars_files.get(&path) {
+            return Ok(known.clone());
+        }
+        let layer = self.shared.loader.load_vars(&path).map_err(first)?;
+        self.vars_files.insert(path, layer.clone());
+        Ok(layer)
+    }
+}
+
+fn first(diagnostics: Vec<Diagnostic>) -> Wrong {
+    let known = diagnostics.into_iter().next();
+    Box::new(known.unwrap_or_else(|| Diagnostic::error("XP0503", "the file could not be read")))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Allowed,
+    Refused,
+}
+
+/// The task that gathers facts at the start of a play.
+fn gather_task(play: &Play) -> Task {
+    let mut args: Vec<(Tree, Tree)> = Vec::new();
+    for (name, tree) in [
+        ("gather_subset", &play.gather_subset),
+        ("gather_timeout", &play.gather_timeout),
+        ("fact_path", &play.fact_path),
+    ] {
+        if let Some(tree) = tree {
+            args.push((Tree::value(name), tree.clone()));
+        }
+    }
+    Task {
+        id: StepId::new(&format!("{}/Gathering Facts", play.id_path), "gather_facts", 1),
+        name: Some(Tree::value("Gathering Facts")),
+        action: Action::Module {
+            name: "setup".into(),
+            args: Tree { kind: TreeKind::Map(Arc::new(args)), span: None },
+            free_form: None,
+            template_args: None,
+        },
+        directives: Arc::new(Directives {
+            // Facts only read, and are needed to predict anything.
+            check_mode: Some(Tree::value(false)),
+            tags: vec![Tree::value("always")],
+            ..Directives::clone(&play.directives)
+        }),
+        register: None,
+        loop_: None,
+        until: Vec::new(),
+        retries: None,
+        delay: None,
+        changed_when: Vec::new(),
+        failed_when: Vec::new(),
+        notify: Vec::new(),
+        listen: Vec::new(),
+        async_: None,
+        poll: None,
+        role: None,
+        dir: play.dir.clone(),
+        span: play.span,
+        action_span: play.span,
+    }
+}
+
+/// Splits hosts by `serial`: each size in turn, the last one repeated.
+fn batches(hosts: &[Host], sizes: &[Value]) -> Result<Vec<Vec<Host>>, String> {
+    let mut wanted = Vec::new();
+    for size in sizes {
+        match size {
+            Value::List(list) => wanted.extend(list.iter().map(|v| batch_size(v, hosts.len()))),
+            one => wanted.push(batch_size(one, hosts.len())),
+        }
+    }
+    let wanted = wanted.into_iter().collect::<Result<Vec<usize>, _>>()?;
+    let mut rest = hosts;
+    let mut all = Vec::new();
+    let mut sizes = wanted.iter().copied();
+    let mut size = sizes.next().unwrap_or(0);
+    while !rest.is_empty() {
+        let take = if size == 0 { rest.len() } else { size.min(rest.len()) };
+        let (batch, more) = rest.split_at(take);
+        all.push(batch.to_vec());
+        rest = more;
+        size = sizes.next().unwrap_or(size);
+    }
+    Ok(all)
+}
+
+fn batch_size(size: &Value, hosts: usize) -> Result<usize, String> {
+    let text = size.to_text();
+    let bad = || format!("serial must be a number or a percentage, not \"{text}\"");
+    match text.trim().strip_suffix('%') {
+        Some(percent) => {
+            let percent: f64 = percent.trim().parse().map_err(|_| bad())?;
+            let size = (percent / 100.0 * hosts as f64) as usize;
+            Ok(size.max(1))
+        }
+        None => text.trim().parse::<i64>().map(|n| usize::try_from(n).unwrap_or(0)).map_err(|_| bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(count: usize, serial: &str, expect: &[usize]) {
+        let hosts: Vec<Host> = (0..count).map(|i| Host::from(format!("h{i}"))).collect();
+        let serial = crate::yaml::parse_value(serial).unwrap();
+        let sizes: Vec<usize> = batches(&hosts, &[serial]).unwrap().iter().map(Vec::len).collect();
+        assert_eq!(sizes, expect);
+    }
+
+    #[test]
+    fn batches_follow_serial() {
+        check(5, "2", &[2, 2, 1]);
+        check(10, "[1, 3, 5]", &[1, 3, 5, 1]);
+        check(10, "[1, '30%']", &[1, 3, 3, 3]);
+        check(3, "0", &[3]);
+        check(3, "'10%'", &[1, 1, 1]);
+        assert!(batch_size(&Value::str("many"), 3).is_err());
+    }
+}

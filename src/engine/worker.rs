@@ -1,0 +1,341 @@
+//! One task on one host: the loop, and what comes of its items.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::event::{Event, HostResult, Status, TaskHeader};
+use super::item::ItemRun;
+use super::result::{Effects, TaskResult, Trouble};
+use super::shared::Shared;
+use crate::playbook::{Loop, LoopControl, LoopKind, Task};
+use crate::template::{Tree, Truth};
+use crate::value::{JsonStyle, Map, Value, to_python_json};
+use crate::vars::TaskScope;
+
+/// Everything needed to run a task on a host.
+pub struct Job {
+    pub shared: Arc<Shared>,
+    pub task: Arc<Task>,
+    pub header: Arc<TaskHeader>,
+    pub scope: TaskScope,
+}
+
+/// An item of a loop with the variables that it brings.
+struct Item {
+    locals: Map,
+    label: String,
+}
+
+impl Job {
+    /// Runs the task and returns its result; never fails as such.
+    pub async fn run(self) -> TaskResult {
+        let started = Instant::now();
+        let mut result = match &self.task.loop_ {
+            None => self.item(&self.scope).run().await,
+            Some(l) => self.run_loop(l).await,
+        };
+        result.elapsed = started.elapsed();
+        result
+    }
+
+    fn item(&self, scope: &TaskScope) -> ItemRun {
+        ItemRun::new(self.shared.clone(), self.task.clone(), self.header.clone(), scope.clone())
+    }
+
+    async fn run_loop(&self, l: &Loop) -> TaskResult {
+        let (items, control) = match self.items(l) {
+            Ok(found) => found,
+            Err(trouble) => {
+                // A condition that is false without looking at an item spares the loop's mistake, as in Ansible.
+                return match self.item(&self.scope).conditions() {
+                    Ok(Some(skipped)) => skipped,
+                    _ => TaskResult::from_trouble(trouble),
+                };
+            }
+        };
+        if items.is_empty() {
+            let mut result = TaskResult::skipped("No items in the list");
+            result.result = Map::from_iter([
+                ("changed", Value::from(false)),
+                ("results", Value::list(Vec::new())),
+                ("skipped", true.into()),
+                ("skipped_reason", "No items in the list".into()),
+            ]);
+            return result;
+        }
+        let mut results: Vec<TaskResult> = Vec::with_capacity(items.len());
+        let count = items.len();
+        for (index, item) in items.into_iter().enumerate() {
+            let scope = self.scope.with_locals(item.locals.clone());
+            let started = Instant::now();
+            let mut result = self.item(&scope).run().await;
+            result.elapsed = started.elapsed();
+            result.result.extend(
+                item.locals
+                    .iter()
+                    .filter(|(k, _)| k.as_str() != Some("ansible_loop"))
+                    .map(|(k, v)| (k.clone(), v.clone())),
+            );
+            result.result.insert("ansible_loop_var", control.variable.as_str());
+            self.report_item(&result, &item.label).await;
+            // The next item sees what this one set, as in Ansible.
+            super::dispatch::keep(&self.shared, self.scope.host(), &result.effects);
+            let stop = result.status == Status::Unreachable || self.breaks(&control, &scope, &result);
+            results.push(result);
+            if stop {
+                break;
+            }
+            if let Some(pause) = control.pause
+                && index + 1 < count
+            {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        combine(results)
+    }
+
+    fn breaks(&self, control: &Control, scope: &TaskScope, result: &TaskResult) -> bool {
+        if control.break_when.is_empty() {
+            return false;
+        }
+        let mut locals = Map::new();
+        if let Some(name) = &self.task.register {
+            locals.insert(&**name, result.registered());
+        }
+        let scope = scope.with_locals(locals).boxed();
+        control.break_when.iter().all(|e| matches!(self.shared.templar.test(e, &scope), Ok(Truth::True)))
+    }
+
+    /// Includes in loops are reported by the dispatcher, with the file.
+    async fn report_item(&self, r: &TaskResult, label: &str) {
+        let include = !r.effects.includes.is_empty();
+        if include && !r.is_failure() {
+            return;
+        }
+        let event = host_result(&self.shared, &self.header, self.scope.host(), r, Some(label.to_string()));
+        self.shared.emit(Event::Item(event)).await;
+    }
+
+    fn items(&self, l: &Loop) -> Result<(Vec<Item>, Control), Trouble> {
+        let scope = self.scope.boxed();
+        let templar = &self.shared.templar;
+        let control = Control::read(&l.control, |tree| templar.render(tree, &scope).map_err(Trouble::from))?;
+        let rendered = templar.render(&l.expr, &scope)?;
+        if let Some(unknown) = rendered.find_unknown().filter(|_| rendered.is_unknown()) {
+            return Err(Trouble::msg(format!(
+                "the loop depends on something that is not known yet: {}",
+                unknown.cause
+            )));
+        }
+        let values: Vec<Value> = match &l.kind {
+            LoopKind::Loop => match &rendered {
+                Value::List(items) => items.to_vec(),
+                other => {
+                    return Err(Trouble::msg(format!(
+                        "Invalid data passed to 'loop', it requires a list, got this instead: {}. Hint: If you passed a list/dict of just one element, try adding wantlist=True to your lookup invocation or use q/query instead of lookup.",
+                        other.to_text()
+                    )));
+                }
+            },
+            LoopKind::With(lookup) => {
+                let terms = match &rendered {
+                    Value::List(items) => items.to_vec(),
+                    other => vec![other.clone()],
+                };
+                templar.run_lookup(lookup, &terms, &Map::new(), &scope)?
+            }
+        };
+        let items = control.items(&values, |tree, locals| {
+            let scope = self.scope.with_locals(locals.clone()).boxed();
+            templar.render(tree, &scope).map(|v| v.to_text()).map_err(Trouble::from)
+        })?;
+        Ok((items, control))
+    }
+}
+
+/// `loop_control` with its templates rendered.
+struct Control {
+    variable: String,
+    index_variable: Option<String>,
+    label: Option<Tree>,
+    pause: Option<std::time::Duration>,
+    extended: bool,
+    all_items: bool,
+    break_when: Vec<crate::template::Expr>,
+}
+
+impl Control {
+    fn read(
+        control: &LoopControl,
+        render: impl Fn(&Tree) -> Result<Value, Trouble>,
+    ) -> Result<Self, Trouble> {
+        let get = |tree: &Option<Tree>| tree.as_ref().map(&render).transpose();
+        let pause = get(&control.pause)?.and_then(|v| v.number().or_else(|| v.to_text().parse().ok()));
+        Ok(Control {
+            variable: get(&control.loop_var)?.map_or_else(|| "item".into(), |v| v.to_text()),
+            index_variable: get(&control.index_var)?.map(|v| v.to_text()),
+            label: control.label.clone(),
+            pause: pause.filter(|p| *p > 0.0 && p.is_finite()).map(std::time::Duration::from_secs_f64),
+            extended: get(&control.extended)?.is_some_and(|v| super::login::truth(&v)),
+            all_items: get(&control.extended_allitems)?.is_none_or(|v| super::login::truth(&v)),
+            break_when: control.break_when.clone(),
+        })
+    }
+
+    fn items(
+        &self,
+        values: &[Value],
+        label: impl Fn(&Tree, &Map) -> Result<String, Trouble>,
+    ) -> Result<Vec<Item>, Trouble> {
+        let mut items = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            let mut locals = Map::new();
+            locals.insert(self.variable.as_str(), value.clone());
+            if let Some(name) = &self.index_variable {
+                locals.insert(name.as_str(), index);
+            }
+            locals.insert("ansible_loop_var", self.variable.as_str());
+            if self.extended {
+                locals.insert("ansible_loop", self.extended(values, index));
+            }
+            let label = match &self.label {
+                Some(tree) => label(tree, &locals)?,
+                None => item_text(value),
+            };
+            locals.remove("ansible_loop_var");
+            items.push(Item { locals, label });
+        }
+        Ok(items)
+    }
+
+    fn extended(&self, values: &[Value], index: usize) -> Map {
+        let mut extended = Map::from_iter([
+            ("index", Value::from(index + 1)),
+            ("index0", index.into()),
+            ("first", (index == 0).into()),
+            ("last", (index + 1 == values.len()).into()),
+            ("length", values.len().into()),
+            ("revindex", (values.len() - index).into()),
+            ("revindex0", (values.len() - index - 1).into()),
+        ]);
+        if self.all_items {
+            extended.insert("allitems", values.to_vec());
+        }
+        if let Some(next) = values.get(index + 1) {
+            extended.insert("nextitem", next.clone());
+        }
+        if index > 0 {
+            extended.insert("previtem", values[index - 1].clone());
+        }
+        extended
+    }
+}
+
+/// An item as `(item=...)` shows it.
+fn item_text(value: &Value) -> String {
+    match value {
+        Value::Str(s) => s.to_string(),
+        Value::List(_) | Value::Map(_) => value.repr(),
+        Value::Secret(_) => to_python_json(value, JsonStyle::default()),
+        other => other.to_text(),
+    }
+}
+
+/// Makes the task's result of its items' results.
+fn combine(items: Vec<TaskResult>) -> TaskResult {
+    let any = |f: &dyn Fn(&TaskResult) -> bool| items.iter().any(f);
+    let all_skipped = items.iter().all(|r| r.status == Status::Skipped);
+    let changed = any(&|r| r.result.get("changed").is_some_and(|c| *c == Value::Bool(true)));
+    let (status, msg) = if any(&|r| r.status == Status::Lost) {
+        (Status::Lost, "a result was lost")
+    } else if any(&|r| r.status == Status::Unreachable) {
+        (Status::Unreachable, "host became unreachable in the loop")
+    } else if any(&|r| r.status == Status::Failed) {
+        (Status::Failed, "One or more items failed")
+    } else if all_skipped {
+        (Status::Skipped, "All items skipped")
+    } else if changed {
+        (Status::Changed, "All items completed")
+    } else {
+        (Status::Ok, "All items completed")
+    };
+    let mut result = Map::from_iter([
+        ("changed", Value::from(changed)),
+        ("msg", msg.into()),
+        ("results", Value::list(items.iter().map(TaskResult::registered).collect())),
+    ]);
+    if all_skipped {
+        result.insert("skipped", true);
+    }
+    let mut combined = TaskResult { looped: true, ..TaskResult::new(status, result) };
+    for item in items {
+        combined.warnings.extend(item.warnings);
+        combined.delegated = combined.delegated.or(item.delegated);
+        combined.effects.add(item.effects);
+    }
+    // Shown with the items already.
+    combined.warnings.clear();
+    combined
+}
+
+impl Effects {
+    fn add(&mut self, other: Effects) {
+        self.facts.extend(other.facts);
+        self.set.extend(other.set);
+        self.include_vars.extend(other.include_vars);
+        for name in other.notify {
+            if !self.notify.contains(&name) {
+                self.notify.push(name);
+            }
+        }
+        self.add_hosts.extend(other.add_hosts);
+        self.groups.extend(other.groups);
+        self.stats.extend(other.stats);
+        self.includes.extend(other.includes);
+    }
+}
+
+/// Makes the event of a result; `no_log` hides all but whether it changed.
+pub fn host_result(
+    shared: &Shared,
+    header: &Arc<TaskHeader>,
+    host: &Arc<str>,
+    r: &TaskResult,
+    item: Option<String>,
+) -> HostResult {
+    let hidden = header.no_log;
+    let result = if hidden { censored(&r.result) } else { r.result.clone() };
+    HostResult {
+        host: host.clone(),
+        delegated: r.delegated.clone(),
+        task: header.clone(),
+        status: r.status,
+        item: item.map(|i| if hidden { "(censored due to no_log)".into() } else { i }),
+        looped: r.looped,
+        result,
+        diff: if hidden { Vec::new() } else { r.diff.clone() },
+        warnings: r.warnings.clone(),
+        verbose_always: r.verbose_always && !hidden,
+        explanation: r
+            .explanation
+            .as_ref()
+            .filter(|_| !hidden)
+            .map(|d| crate::diag::render(&shared.sources, d, crate::diag::Style::Plain)),
+        elapsed: r.elapsed,
+    }
+}
+
+fn censored(result: &Map) -> Map {
+    let mut shown = Map::from_iter([(
+        "censored",
+        Value::str(
+            "the output has been hidden due to the fact that 'no_log: true' was specified for this result",
+        ),
+    )]);
+    for key in ["changed", "unreachable", "skipped"] {
+        if let Some(value) = result.get(key) {
+            shown.insert(key, value.clone());
+        }
+    }
+    shown
+}

@@ -1,0 +1,113 @@
+# Looks at a host. Prints sections: a line "@name", then lines that start with a space. A newline stands before each
+# "@", as a file may end without one.
+# The parts between "#part" lines are left out when they are not asked for.
+fx() { sed 's/^/ /'; }
+fx_file() { if [ -r "$2" ]; then printf '\n@%s\n' "$1"; sed 's/^/ /' "$2" 2>/dev/null; fi; }
+fx_line() { if [ -r "$2" ] && IFS= read -r fx_v <"$2"; then printf ' %s %s\n' "$1" "$fx_v"; fi; }
+LC_ALL=C
+export LC_ALL
+#part min
+printf '\n@uname\n'
+{ uname -s; uname -n; uname -r; uname -m; uname -v; } 2>/dev/null | fx
+printf '\n@fqdn\n'
+hostname -f 2>/dev/null | fx
+for fx_f in os-release redhat-release centos-release oracle-release SuSE-release debian_version alpine-release lsb-release system-release machine-id resolv.conf; do
+	fx_file "file $fx_f" "/etc/$fx_f"
+done
+printf '\n@id\n'
+{ id -ru; id -rg; id -u; id -g; id -un; } 2>/dev/null | fx
+printf '\n@passwd\n'
+{ getent passwd "$(id -un)" 2>/dev/null || grep "^$(id -un):" /etc/passwd; } | fx
+printf '\n@env\n'
+if env -0 >/dev/null 2>&1; then env -0 | tr '\n\0' '\001\n' | fx; else env | fx; fi
+printf '\n@date\n'
+date '+%Y|%m|%d|%H|%M|%S|%s|%Z|%z|%A|%w|%W' | fx
+fx_file cmdline /proc/cmdline
+fx_file uptime /proc/uptime
+fx_file loadavg /proc/loadavg
+fx_file comm1 /proc/1/comm
+printf '\n@exists\n'
+for fx_f in /run/systemd/system /run/openrc /sbin/openrc-run /etc/init.d /sbin/initctl /usr/bin/dnf5 /usr/bin/dnf /usr/bin/yum /usr/bin/apt-get /usr/bin/zypper /sbin/apk /usr/bin/pacman /usr/bin/emerge /usr/bin/rpm-ostree /run/ostree-booted /usr/bin/microdnf /sys/kernel/security/apparmor /sys/fs/selinux/enforce /selinux/enforce; do
+	if [ -e "$fx_f" ]; then printf ' %s\n' "$fx_f"; fi
+done
+fx_file selinux-enforce /sys/fs/selinux/enforce
+fx_file selinux-enforce /selinux/enforce
+fx_file selinux-policyvers /sys/fs/selinux/policyvers
+fx_file selinux-policyvers /selinux/policyvers
+fx_file selinux-config /etc/selinux/config
+fx_file fips /proc/sys/crypto/fips_enabled
+for fx_f in /etc/ssh/ssh_host_*_key.pub /etc/openssh/ssh_host_*_key.pub; do
+	fx_n=${fx_f##*/ssh_host_}
+	fx_file "hostkey ${fx_n%_key.pub}" "$fx_f"
+done
+if [ -d "$fx_local" ]; then
+	for fx_f in "$fx_local"/*.fact; do
+		[ -f "$fx_f" ] || continue
+		fx_n=${fx_f##*/}
+		printf '\n@local %s\n' "${fx_n%.fact}"
+		if [ -x "$fx_f" ]; then "$fx_f" 2>/dev/null </dev/null | fx; else sed 's/^/ /' "$fx_f" 2>/dev/null; fi
+	done
+fi
+#part hardware
+printf '\n@cpuinfo\n'
+grep -E '^(processor|vendor_id|model name|Model|cpu|Vendor|physical id|core id|cpu cores|siblings|# processors|machine|platform|flags)[[:space:]]*:' /proc/cpuinfo 2>/dev/null | sed -e '/^flags/s/.*\( hypervisor\).*/flags:\1/' -e 's/^\(flags[[:space:]]*:\).\{40,\}/\1/' -e 's/^/ /'
+printf '\n@nproc\n'
+{ nproc 2>/dev/null || grep -c '^processor' /proc/cpuinfo 2>/dev/null; } | fx
+fx_file meminfo /proc/meminfo
+fx_file mounts /proc/mounts
+printf '\n@df\n'
+if command -v timeout >/dev/null 2>&1; then { timeout 10 df -Pkl || timeout 10 df -Pk; } 2>/dev/null | fx; fi
+printf '\n@dfi\n'
+if command -v timeout >/dev/null 2>&1; then { timeout 10 df -Pil || timeout 10 df -Pi; } 2>/dev/null | fx; fi
+printf '\n@uuids\n'
+ls -l /dev/disk/by-uuid 2>/dev/null | fx
+for fx_d in /sys/block/*; do
+	[ -r "$fx_d/size" ] || continue
+	case $fx_d in */ram*) continue ;; esac
+	printf '\n@block %s\n' "${fx_d##*/}"
+	for fx_f in size removable ro queue/rotational queue/logical_block_size device/vendor device/model; do fx_line "$fx_f" "$fx_d/$fx_f"; done
+	for fx_p in "$fx_d/${fx_d##*/}"*; do
+		[ -r "$fx_p/size" ] || continue
+		printf ' part %s\n' "${fx_p##*/}"
+		for fx_f in size start; do fx_line "$fx_f" "$fx_p/$fx_f"; done
+	done
+done
+#part virtual
+printf '\n@dmi\n'
+for fx_f in bios_date bios_vendor bios_version board_asset_tag board_name board_serial board_vendor board_version chassis_asset_tag chassis_serial chassis_type chassis_vendor chassis_version product_name product_serial product_uuid product_version sys_vendor product_family; do
+	fx_line "$fx_f" "/sys/class/dmi/id/$fx_f" 2>/dev/null
+done
+printf '\n@virt\n'
+for fx_f in /.dockerenv /.dockerinit /run/.containerenv /proc/vz /proc/bc /proc/xen /proc/xen/capabilities /dev/kvm /proc/ppc64/lparcfg /proc/device-tree/hypervisor /dev/vboxdrv; do
+	if [ -e "$fx_f" ]; then printf ' has %s\n' "$fx_f"; fi
+done
+fx_line type /sys/hypervisor/type
+if [ -r /proc/1/environ ]; then printf ' init %s\n' "$( { tr '\0' '\n' </proc/1/environ; } 2>/dev/null | grep '^container=')"; fi
+printf '\n@cgroup\n'
+sed 's/^/ /' /proc/1/cgroup 2>/dev/null
+printf '\n@virtcpu\n'
+grep -Em4 '^(platform|machine|vendor_id|model name|Hardware)|hypervisor' /proc/cpuinfo 2>/dev/null | sed -e '/hypervisor/s/.*/flags: hypervisor/' -e 's/^/ /'
+printf '\n@modules\n'
+grep -E '^(kvm|vboxdrv|virtio|xen)' /proc/modules 2>/dev/null | sed -e 's/ .*//' -e 's/^/ /'
+#part network
+for fx_d in /sys/class/net/*; do
+	[ -e "$fx_d/address" ] || [ -e "$fx_d/mtu" ] || continue
+	printf '\n@net %s\n' "${fx_d##*/}"
+	for fx_f in address mtu operstate type speed bonding/mode bonding/slaves bridge/bridge_id; do fx_line "$fx_f" "$fx_d/$fx_f" 2>/dev/null; done
+	if [ -e "$fx_d/device" ]; then printf ' device %s\n' "$(readlink "$fx_d/device" 2>/dev/null)"; fi
+done 2>/dev/null
+if command -v ip >/dev/null 2>&1; then
+	printf '\n@addr\n'
+	ip -o addr show 2>/dev/null | fx
+	printf '\n@route4\n'
+	ip -4 route get 8.8.8.8 2>/dev/null | fx
+	printf '\n@route4default\n'
+	ip -4 route show default 2>/dev/null | fx
+	printf '\n@route6\n'
+	ip -6 route get 2404:6800:400a:800::1012 2>/dev/null | fx
+elif command -v ifconfig >/dev/null 2>&1; then
+	printf '\n@ifconfig\n'
+	ifconfig -a 2>/dev/null | fx
+fi
+#part end
+:

@@ -1,0 +1,94 @@
+//! Filling an inventory from sources, with mistakes and warnings collected.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use fancy_regex::Regex;
+
+use super::model::{GroupId, HostId, Inventory};
+use super::vars_files::{bad_name, is_variable_name};
+use crate::diag::{Diagnostic, SourceMap, Span};
+use crate::template::{Templar, Tree};
+use crate::value::Value;
+
+/// An inventory that is being read.
+pub(super) struct Builder<'a> {
+    pub inventory: Inventory,
+    pub templar: &'a Templar,
+    pub sources: &'a SourceMap,
+    pub errors: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
+    /// The source that is being read (`inventory_file` of hosts that it names first).
+    pub source: Option<Arc<Path>>,
+}
+
+static BAD_GROUP: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\d\W]|[^\w]").expect("a constant pattern that the tests use"));
+
+impl Builder<'_> {
+    pub fn error(&mut self, message: impl Into<String>, span: Option<Span>, label: &str) {
+        self.errors.push(placed(Diagnostic::error("XP0502", message), span, label));
+    }
+
+    /// Finds or makes a group. Names that cannot be used in variables are kept, with a warning.
+    pub fn group(&mut self, name: &str, span: Option<Span>) -> GroupId {
+        if let Some(id) = self.inventory.find_group(name) {
+            return id;
+        }
+        if BAD_GROUP.is_match(name).unwrap_or(false) {
+            let warning = Diagnostic::warning(
+                "XP0503",
+                format!("the group name `{name}` has characters that variables cannot have"),
+            )
+            .help(format!("write `groups['{name}']` to refer to it, or use underscores"));
+            self.warnings.push(placed(warning, span, "kept as it is"));
+        }
+        self.inventory.add_group(name)
+    }
+
+    pub fn host(&mut self, name: &str) -> HostId {
+        let source = self.source.clone();
+        self.inventory.add_host(name, source.as_ref())
+    }
+
+    /// Adds hosts with a port and variables to a group.
+    pub fn hosts(&mut self, names: &[String], port: Option<u32>, group: GroupId, vars: &[(Arc<str>, Tree)]) {
+        for name in names {
+            let new = self.inventory.find_host(name).is_none_or(|id| self.inventory.host(id).implicit);
+            let host = self.host(name);
+            self.inventory.join(host, group);
+            if let Some(port) = port.filter(|_| new) {
+                self.inventory.set_host_var(host, "ansible_port".into(), Tree::value(port));
+            }
+            for (key, value) in vars {
+                self.inventory.set_host_var(host, key.clone(), value.clone());
+            }
+        }
+    }
+
+    /// Compiles a value; nothing after an error.
+    pub fn compile(&mut self, value: &Value, span: Option<Span>) -> Option<Tree> {
+        match self.templar.compile_value(value, span) {
+            Ok(tree) => Some(tree),
+            Err(diagnostic) => {
+                self.errors.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// Warns about names that templates cannot use as variables.
+    pub fn check_name(&mut self, name: &str, span: Option<Span>) {
+        if !is_variable_name(name) {
+            self.warnings.push(bad_name(name, span));
+        }
+    }
+}
+
+/// Adds a label where the place is known.
+pub(super) fn placed(diagnostic: Diagnostic, span: Option<Span>, label: &str) -> Diagnostic {
+    match span {
+        Some(span) => diagnostic.at(span, label),
+        None => diagnostic,
+    }
+}

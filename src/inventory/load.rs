@@ -1,0 +1,243 @@
+//! Sources as given with `-i`: which kind each is, directories, and all of them merged in order.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::model::Inventory;
+use super::vars_files::parse_yaml;
+use super::{address, ini, script, yaml_source};
+use crate::diag::{Diagnostic, SourceMap};
+use crate::template::Templar;
+use crate::yaml::Node;
+
+/// One inventory source as given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file, an executable or a directory.
+    Path(PathBuf),
+    /// `host1,host2,`.
+    List(String),
+}
+
+/// What else is known about reading inventories.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// A source that does not exist is an error, not a warning.
+    pub missing_is_error: bool,
+}
+
+/// Entries of a directory that are no inventories.
+const IGNORED_ENDINGS: [&str; 9] = [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".orig", ".cfg", ".retry"];
+const IGNORED_MORE: [&str; 3] = [".md", ".txt", ".rst"];
+const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
+
+impl Source {
+    /// Reads what was typed: with a comma it is a list of hosts, unless such a file exists.
+    pub fn parse(text: &str) -> Source {
+        if text.contains(',') && !Path::new(text).exists() {
+            return Source::List(text.to_owned());
+        }
+        Source::Path(PathBuf::from(text))
+    }
+
+    /// The directory beside which `host_vars` and `group_vars` are looked for.
+    pub fn dir(&self) -> Option<PathBuf> {
+        let Source::Path(path) = self else { return None };
+        let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok()?;
+        if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) }
+    }
+}
+
+/// Loads all sources into one inventory. Returns warnings beside it, or all mistakes at once.
+pub fn load(
+    given: &[Source],
+    templar: &Templar,
+    sources: &SourceMap,
+    options: &LoadOptions,
+) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut builder = Builder {
+        inventory: Inventory::new(),
+        templar,
+        sources,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        source: None,
+    };
+    builder.inventory.sources = given.to_vec();
+    for source in given {
+        match source {
+            Source::List(text) => read_list(&mut builder, text),
+            Source::Path(path) if !path.exists() => {
+                let message = format!("the inventory `{}` does not exist", path.display());
+                if options.missing_is_error {
+                    builder.errors.push(Diagnostic::error("XP0501", message));
+                } else {
+                    builder.warnings.push(Diagnostic::warning("XP0501", message));
+                }
+            }
+            Source::Path(path) => read_path(&mut builder, path),
+        }
+    }
+    let Builder { mut inventory, errors, mut warnings, .. } = builder;
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    inventory.reconcile();
+    let both: Vec<String> = inventory
+        .groups()
+        .filter(|(_, g)| inventory.hosts.contains_key(&g.name))
+        .map(|(_, g)| g.name.to_string())
+        .collect();
+    for name in both {
+        warnings.push(Diagnostic::warning("XP0509", format!("`{name}` is both a group and a host")));
+    }
+    Ok((inventory, warnings))
+}
+
+fn read_path(builder: &mut Builder<'_>, path: &Path) {
+    if path.is_dir() {
+        for entry in directory(path) {
+            read_path(builder, &entry);
+        }
+        return;
+    }
+    builder.source = std::path::absolute(path).ok().map(Arc::from);
+    if is_program(path) {
+        script::read(builder, path);
+    } else {
+        read_file(builder, path);
+    }
+    builder.source = None;
+}
+
+/// The inventories in a directory, by name.
+fn directory(path: &Path) -> Vec<PathBuf> {
+    let mut names: Vec<String> = std::fs::read_dir(path)
+        .map(|entries| entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
+        .unwrap_or_default();
+    names.sort();
+    names
+        .into_iter()
+        .filter(|name| {
+            !name.starts_with('.')
+                && !IGNORED_NAMES.contains(&name.as_str())
+                && !IGNORED_ENDINGS.iter().chain(&IGNORED_MORE).any(|end| name.ends_with(end))
+        })
+        .map(|name| path.join(name))
+        .collect()
+}
+
+/// An executable that is really a program: files on some file systems are all marked executable.
+fn is_program(path: &Path) -> bool {
+    use std::io::Read;
+    let executable = std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0);
+    let mut start = [0u8; 4];
+    executable
+        && std::fs::File::open(path)
+            .and_then(|mut f| f.read(&mut start))
+            .is_ok_and(|n| start[..n].starts_with(b"#!") || start[..n] == *b"\x7fELF")
+}
+
+fn read_file(builder: &mut Builder<'_>, path: &Path) {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("yml" | "yaml" | "json") => read_yaml(builder, path),
+        Some("toml") => builder.errors.push(
+            Diagnostic::error(
+                "XP0501",
+                format!("cannot read `{}`: inventories in TOML are not supported", path.display()),
+            )
+            .help("write it as YAML or ini"),
+        ),
+        None => read_unnamed(builder, path),
+        Some(_) => read_ini(builder, path),
+    }
+}
+
+fn read_yaml(builder: &mut Builder<'_>, path: &Path) {
+    match parse_yaml(builder.sources, builder.templar, path) {
+        Ok(parsed) => {
+            builder.warnings.extend(parsed.warnings);
+            match parsed.documents.first() {
+                Some(node) if node.is_map() => read_document(builder, node),
+                Some(node) if !node.is_null() => builder.errors.push(
+                    Diagnostic::error(
+                        "XP0506",
+                        format!("an inventory is a mapping of groups, not {}", node.described()),
+                    )
+                    .at(node.span, "expected a group and a colon"),
+                ),
+                _ => builder.warnings.push(Diagnostic::warning(
+                    "XP0501",
+                    format!("the inventory `{}` is empty", path.display()),
+                )),
+            }
+        }
+        Err(diagnostic) => builder.errors.push(diagnostic),
+    }
+}
+
+fn read_document(builder: &mut Builder<'_>, node: &Node) {
+    if let Some(plugin) = node.get("plugin").filter(|p| !p.is_null() && !p.is_map()) {
+        let name = plugin.scalar().map_or("", |s| &s.text);
+        builder.errors.push(
+            Diagnostic::error("XP0510", format!("the inventory plugin `{name}` is not supported"))
+                .at(plugin.span, "no such plugin")
+                .help("use its output: an executable inventory that prints JSON works everywhere"),
+        );
+        return;
+    }
+    yaml_source::read(builder, node);
+}
+
+/// A file without extension: YAML when it is a mapping, else ini.
+fn read_unnamed(builder: &mut Builder<'_>, path: &Path) {
+    match parse_yaml(builder.sources, builder.templar, path) {
+        Ok(parsed) => {
+            if let Some(node) = parsed.documents.first().filter(|n| n.is_map()) {
+                builder.warnings.extend(parsed.warnings.iter().cloned());
+                read_document(builder, node);
+                return;
+            }
+        }
+        Err(diagnostic) if looks_like_yaml(path) => {
+            builder.errors.push(diagnostic);
+            return;
+        }
+        Err(_) => {}
+    }
+    read_ini(builder, path);
+}
+
+/// Whether the first line that says something could only be YAML.
+fn looks_like_yaml(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with(['#', ';']));
+    first.is_some_and(|line| line == "---" || line.ends_with(':'))
+}
+
+fn read_ini(builder: &mut Builder<'_>, path: &Path) {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let file = builder.sources.add(path, String::from_utf8_lossy(&bytes).into_owned());
+            ini::read(builder, file);
+        }
+        Err(error) => builder.errors.push(Diagnostic::error(
+            "XP0501",
+            format!("cannot read the inventory `{}`: {error}", path.display()),
+        )),
+    }
+}
+
+fn read_list(builder: &mut Builder<'_>, text: &str) {
+    let group = builder.group("ungrouped", None);
+    for word in text.split(',').map(str::trim).filter(|w| !w.is_empty()) {
+        let (host, port) = address::parse_address(word, false).unwrap_or_else(|| (word.to_owned(), None));
+        if builder.inventory.hosts.contains_key(host.as_str()) {
+            continue;
+        }
+        builder.hosts(&[host], port, group, &[]);
+    }
+}

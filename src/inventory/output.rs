@@ -1,0 +1,274 @@
+//! What `xplay inventory` prints: JSON and graph as `ansible-inventory` prints them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::model::{ALL, GroupId, HostId, Inventory};
+use super::vars_files::VarFiles;
+use crate::diag::Diagnostic;
+use crate::template::{Tree, TreeKind, VarMap};
+use crate::value::{Key, Map, Value};
+
+/// Options of the listing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListOptions<'a> {
+    /// The directory whose `group_vars` and `host_vars` count besides those of the sources (`--playbook-dir`).
+    pub playbook_dir: Option<&'a Path>,
+    /// Only these hosts.
+    pub hosts: Option<&'a [HostId]>,
+    /// Variables stay with their groups (`--export`).
+    pub export: bool,
+    /// Show variables in the graph (`--vars`).
+    pub vars: bool,
+}
+
+/// Returns the whole inventory as `ansible-inventory --list` prints it, without a newline at the end.
+pub fn list_json(
+    inventory: &Inventory,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+) -> Result<String, Vec<Diagnostic>> {
+    let available: HashSet<HostId> = match options.hosts {
+        Some(hosts) => hosts.iter().copied().collect(),
+        None => inventory.group_hosts(ALL).iter().copied().collect(),
+    };
+    let mut top: BTreeMap<Arc<str>, Value> = BTreeMap::new();
+    let mut open = vec![ALL];
+    let mut seen: HashSet<GroupId> = HashSet::from([ALL]);
+    while let Some(id) = open.pop() {
+        let group = inventory.group(id);
+        let mut entry = Map::new();
+        let hosts: Vec<Value> = group
+            .hosts
+            .iter()
+            .filter(|h| id != ALL && available.contains(h))
+            .map(|h| inventory.host(*h).name.clone().into())
+            .collect();
+        if !hosts.is_empty() {
+            entry.insert("hosts", Value::list(hosts));
+        }
+        let children: Vec<Value> =
+            group.children.iter().map(|c| inventory.group(*c).name.clone().into()).collect();
+        if !children.is_empty() {
+            entry.insert("children", Value::list(children));
+        }
+        if options.export {
+            let vars = group_variables(inventory, id, files, options.playbook_dir)?;
+            if !vars.is_empty() {
+                entry.insert("vars", Value::map(vars));
+            }
+        }
+        if !entry.is_empty() {
+            top.insert(group.name.clone(), entry.into());
+        }
+        open.extend(group.children.iter().copied().filter(|c| seen.insert(*c)));
+    }
+    let mut hostvars = Map::new();
+    for id in inventory.group_hosts(ALL).iter().filter(|h| available.contains(h)) {
+        let vars = host_variables(inventory, *id, files, options)?;
+        if !vars.is_empty() {
+            hostvars.insert(inventory.host(*id).name.clone(), Value::map(vars));
+        }
+    }
+    let meta = Map::from_iter([("hostvars", Value::map(hostvars)), ("profile", "inventory_legacy".into())]);
+    top.insert("_meta".into(), meta.into());
+    Ok(python_json(&Value::map(top.into_iter().collect())))
+}
+
+/// Returns one host's variables as `ansible-inventory --host` prints them, without a newline at the end.
+pub fn host_json(
+    inventory: &Inventory,
+    host: HostId,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+) -> Result<String, Vec<Diagnostic>> {
+    Ok(python_json(&Value::map(host_variables(inventory, host, files, options)?)))
+}
+
+/// Returns the tree of groups below one group as `ansible-inventory --graph` prints it.
+pub fn graph_text(
+    inventory: &Inventory,
+    top: GroupId,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+) -> Result<String, Vec<Diagnostic>> {
+    let mut lines = Vec::new();
+    graph_group(inventory, top, files, options, 0, &mut lines)?;
+    Ok(lines.join("\n"))
+}
+
+fn graph_group(
+    inventory: &Inventory,
+    id: GroupId,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+    depth: usize,
+    lines: &mut Vec<String>,
+) -> Result<(), Vec<Diagnostic>> {
+    let group = inventory.group(id);
+    lines.push(graph_line(&format!("@{}:", group.name), depth));
+    for child in &group.children {
+        graph_group(inventory, *child, files, options, depth + 1, lines)?;
+    }
+    if id != ALL {
+        for host in &group.hosts {
+            lines.push(graph_line(&inventory.host(*host).name, depth + 1));
+            if options.vars {
+                graph_vars(&host_variables(inventory, *host, files, options)?, depth + 2, lines);
+            }
+        }
+    }
+    if options.vars {
+        graph_vars(&group_variables(inventory, id, files, options.playbook_dir)?, depth + 1, lines);
+    }
+    Ok(())
+}
+
+fn graph_vars(vars: &Map, depth: usize, lines: &mut Vec<String>) {
+    let mut sorted: Vec<(Arc<str>, String)> =
+        vars.iter().map(|(k, v)| (k.json_name(), v.to_text())).collect();
+    sorted.sort();
+    lines.extend(sorted.into_iter().map(|(name, value)| graph_line(&format!("{{{name} = {value}}}"), depth)));
+}
+
+fn graph_line(name: &str, depth: usize) -> String {
+    if depth == 0 { name.to_owned() } else { format!("{}--{name}", "  |".repeat(depth)) }
+}
+
+/// Variables of a host: with those of its groups, or its own for an export.
+fn host_variables(
+    inventory: &Inventory,
+    host: HostId,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+) -> Result<Map, Vec<Diagnostic>> {
+    let mut vars = Map::new();
+    if !options.export {
+        for layer in inventory.layers(host, files, options.playbook_dir)? {
+            add(&mut vars, &layer.vars);
+        }
+        return Ok(vars);
+    }
+    let host = inventory.host(host);
+    add(&mut vars, &host.vars);
+    for dir in inventory.source_dirs().iter().map(std::path::PathBuf::as_path).chain(options.playbook_dir) {
+        for (_, layer) in files.host(dir, &host.name)?.iter() {
+            add(&mut vars, layer);
+        }
+    }
+    Ok(vars)
+}
+
+fn group_variables(
+    inventory: &Inventory,
+    id: GroupId,
+    files: &VarFiles,
+    playbook_dir: Option<&Path>,
+) -> Result<Map, Vec<Diagnostic>> {
+    let group = inventory.group(id);
+    let mut vars = Map::new();
+    add(&mut vars, &group.vars);
+    for dir in inventory.source_dirs().iter().map(std::path::PathBuf::as_path).chain(playbook_dir) {
+        for (_, layer) in files.group(dir, &group.name)?.iter() {
+            add(&mut vars, layer);
+        }
+    }
+    if group.priority != 1 {
+        vars.insert("ansible_group_priority", group.priority);
+    }
+    Ok(vars)
+}
+
+fn add(vars: &mut Map, layer: &VarMap) {
+    for (name, tree) in layer.iter() {
+        vars.insert(name.clone(), raw_value(tree));
+    }
+}
+
+/// Returns a variable as it was written: templates as their text, vaulted texts as their ciphertext.
+pub fn raw_value(tree: &Tree) -> Value {
+    match &tree.kind {
+        TreeKind::Value(value) => value.clone(),
+        TreeKind::Template(template) => template.text.clone().into(),
+        TreeKind::List(items) => Value::list(items.iter().map(raw_value).collect()),
+        TreeKind::Map(entries) => Value::map(
+            entries
+                .iter()
+                .filter_map(|(k, v)| Some((Key::from_value(&raw_value(k))?, raw_value(v))))
+                .collect::<Map>(),
+        ),
+        TreeKind::Vault(text) => Map::from_iter([("__ansible_vault", Value::Str(text.clone()))]).into(),
+    }
+}
+
+/// JSON as Python writes it with sorted keys and an indentation of 4.
+fn python_json(value: &Value) -> String {
+    let mut out = String::new();
+    write_json(value, 0, &mut out);
+    out
+}
+
+fn write_json(value: &Value, depth: usize, out: &mut String) {
+    let newline = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"    ".repeat(depth));
+    };
+    match value {
+        Value::List(items) if !items.is_empty() => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                newline(out, depth + 1);
+                write_json(item, depth + 1, out);
+            }
+            newline(out, depth);
+            out.push(']');
+        }
+        Value::Map(map) if !map.is_empty() => {
+            let sorted: BTreeMap<Arc<str>, &Value> = map.iter().map(|(k, v)| (k.json_name(), v)).collect();
+            out.push('{');
+            for (i, (key, item)) in sorted.iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                newline(out, depth + 1);
+                write_json_text(key, out);
+                out.push_str(": ");
+                write_json(item, depth + 1, out);
+            }
+            newline(out, depth);
+            out.push('}');
+        }
+        Value::List(_) => out.push_str("[]"),
+        Value::Map(_) => out.push_str("{}"),
+        Value::Null | Value::Omit => out.push_str("null"),
+        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Value::Int(_) => out.push_str(&value.repr()),
+        Value::Float(f) if f.is_nan() => out.push_str("NaN"),
+        Value::Float(f) if f.is_infinite() => out.push_str(if *f > 0.0 { "Infinity" } else { "-Infinity" }),
+        Value::Float(_) => out.push_str(&value.repr()),
+        Value::Str(text) => write_json_text(text, out),
+        Value::Secret(_) => write_json_text("********", out),
+        Value::Unknown(unknown) => write_json_text(&unknown.cause, out),
+    }
+}
+
+fn write_json_text(text: &str, out: &mut String) {
+    use std::fmt::Write;
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

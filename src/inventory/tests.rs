@@ -1,0 +1,252 @@
+//! Recorded cases from `ansible-inventory`, mistakes with their exact text, and size.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::diag::{self, Diagnostic, SourceMap, Style};
+use crate::template::{Templar, TemplarSettings};
+
+fn templar(sources: &SourceMap) -> Templar {
+    Templar::new(sources.clone(), TemplarSettings::default())
+}
+
+fn load_all(given: &[Source], sources: &SourceMap) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
+    load(given, &templar(sources), sources, &LoadOptions::default())
+}
+
+fn loaded(given: &[Source]) -> (Inventory, VarFiles) {
+    let sources = SourceMap::new();
+    let (inventory, _) = load_all(given, &sources).expect("valid sources");
+    (inventory, VarFiles::new(templar(&sources), sources))
+}
+
+/// Loads one text as a file of this name.
+fn loaded_text(name: &str, text: &str) -> (Inventory, VarFiles) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).expect("written");
+    loaded(&[Source::Path(path)])
+}
+
+fn names(inventory: &Inventory, hosts: &[HostId]) -> Vec<String> {
+    hosts.iter().map(|h| inventory.host(*h).name.to_string()).collect()
+}
+
+fn strings(json: &serde_json::Value) -> Vec<String> {
+    json.as_array().into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_owned).collect()
+}
+
+#[test]
+fn recorded_cases() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/inventory");
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(root).expect("cases").map(|e| e.expect("an entry").path()).collect();
+    cases.sort();
+    assert!(cases.len() >= 10);
+    for case in cases {
+        recorded_case(&case);
+    }
+}
+
+fn recorded_case(case: &Path) {
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(case.join(name)).expect(name)).expect("JSON")
+    };
+    let (input, expected) = (read("case.json"), read("expected.json"));
+    let given: Vec<Source> = strings(&input["sources"])
+        .iter()
+        .map(|s| if case.join(s).exists() { Source::Path(case.join(s)) } else { Source::parse(s) })
+        .collect();
+    let (inventory, files) = loaded(&given);
+    let at = case.file_name().expect("a name").to_string_lossy().into_owned();
+    let none = ListOptions::default();
+    let all = inventory.find_group("all").expect("all");
+    let text = |key: &str| expected[key].as_str().expect(key).to_owned();
+    assert_eq!(list_json(&inventory, &files, none).expect("list"), text("list"), "{at} --list");
+    let export = ListOptions { export: true, ..none };
+    assert_eq!(list_json(&inventory, &files, export).expect("export"), text("export"), "{at} --export");
+    assert_eq!(graph_text(&inventory, all, &files, none).expect("graph"), text("graph"), "{at} --graph");
+    let vars = ListOptions { vars: true, ..none };
+    assert_eq!(graph_text(&inventory, all, &files, vars).expect("graph"), text("graph_vars"), "{at} --vars");
+    for (pattern, hosts) in expected["patterns"].as_object().expect("patterns") {
+        let matched = inventory.matching(pattern).expect(pattern);
+        assert_eq!(names(&inventory, &matched.hosts), strings(hosts), "{at} {pattern}");
+    }
+    for (order, hosts) in expected["orders"].as_object().expect("orders") {
+        let matched = inventory.matching("all").expect("all").hosts;
+        let ordered = inventory.ordered(matched, Order::parse(order).expect("an order"));
+        assert_eq!(names(&inventory, &ordered), strings(hosts), "{at} {order}");
+    }
+    for (host, groups) in expected["groups"].as_object().expect("groups") {
+        let id = inventory.find_host(host).expect(host);
+        let got: Vec<String> = inventory.group_names(id).iter().map(|n| n.to_string()).collect();
+        assert_eq!(got, strings(groups), "{at} {host}");
+    }
+}
+
+/// Case files: an inventory, and its mistakes or warnings as they are printed. `XPLAY_RECORD_CASES=1` writes them anew.
+#[test]
+fn mistakes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inventory");
+    let mut failed = Vec::new();
+    for entry in std::fs::read_dir(root).expect("cases") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let (input, expected) = text.split_once("\n--- expected\n").unwrap_or((text.as_str(), ""));
+        let got = mistakes_of(input);
+        if std::env::var_os("XPLAY_RECORD_CASES").is_some() {
+            std::fs::write(&path, format!("{}\n--- expected\n{got}", input.trim_end())).expect("written");
+        } else if got.trim_end() != expected.trim_end() {
+            failed.push(format!("{}\n--- expected\n{expected}\n--- got\n{got}", path.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn mistakes_of(input: &str) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut first = None;
+    for part in format!("\n{input}").split("\n--- ").skip(1) {
+        let (name, body) = part.split_once('\n').unwrap_or((part, ""));
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below the directory")).expect("made");
+        std::fs::write(&path, format!("{body}\n")).expect("written");
+        first.get_or_insert(path);
+    }
+    let sources = SourceMap::new();
+    let given = [Source::Path(first.expect("a file"))];
+    let mut found = Vec::new();
+    match load_all(&given, &sources) {
+        Ok((inventory, warnings)) => {
+            found.extend(warnings);
+            let files = VarFiles::new(templar(&sources), sources.clone());
+            let dirs = inventory.source_dirs();
+            found.extend(files.group(&dirs[0], &"all".into()).err().unwrap_or_default());
+            found.extend(files.host(&dirs[0], &"h1".into()).err().unwrap_or_default());
+        }
+        Err(errors) => found.extend(errors),
+    }
+    let shown: Vec<String> = found.iter().map(|d| diag::render(&sources, d, Style::Plain)).collect();
+    shown.join("").replace(&dir.path().display().to_string(), "DIR")
+}
+
+#[test]
+fn adds_hosts_and_groups_while_running() {
+    let (mut inventory, _) = loaded_text("hosts", "[web]\nw1\n");
+    let vars = std::sync::Arc::new([("a".into(), crate::template::Tree::value(1))].into_iter().collect());
+    let (id, changed) = inventory.add_dynamic_host("new", &["fresh", "web"], &vars);
+    assert!(changed);
+    assert_eq!(inventory.group_names(id).join(" "), "fresh web");
+    assert!(!inventory.add_dynamic_host("new", &["fresh"], &vars).1);
+    let before = inventory.clone();
+    let w1 = inventory.find_host("w1").expect("w1");
+    assert!(inventory.add_dynamic_group(w1, "os_linux", &["os"]).expect("no circle"));
+    assert!(!inventory.add_dynamic_group(w1, "os_linux", &["os"]).expect("no circle"));
+    assert_eq!(inventory.group_names(w1).join(" "), "os os_linux web");
+    assert_eq!(names(&inventory, &inventory.matching("os").expect("os").hosts), ["w1"]);
+    assert_eq!(before.group_names(w1).join(" "), "web");
+    let local = inventory.find_host("localhost").expect("always there");
+    assert!(inventory.host(local).implicit);
+    assert_eq!(names(&inventory, &inventory.matching("all").expect("all").hosts), ["new", "w1"]);
+}
+
+#[test]
+fn splits_patterns() {
+    for (pattern, expect) in [
+        ("a:b", "a b"),
+        ("a,b[1:2], c", "a b[1:2] c"),
+        ("a[1:2]:b", "a[1:2] b"),
+        ("web:&prod:!old", "web &prod !old"),
+        ("fe80::1", "fe80::1"),
+        ("h:22", "h:22"),
+        ("a b", "a b"),
+        ("", ""),
+    ] {
+        assert_eq!(split_pattern(pattern).join(" "), expect, "{pattern}");
+    }
+}
+
+#[test]
+fn limits_come_from_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("retry");
+    std::fs::write(&path, "w1\n\nw2 \n").expect("written");
+    let limit = read_limit(&format!("x,@{}", path.display())).expect("readable");
+    assert_eq!(limit, ["x", "w1", "w2"]);
+    let missing = read_limit("@/does/not/exist").expect_err("missing");
+    assert_eq!(
+        missing.message,
+        "cannot read the limit file `/does/not/exist`: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn patterns_that_select_nothing() {
+    let (inventory, _) = loaded_text("hosts", "[web]\nw1\nw2\n");
+    let matched = inventory.matching("wbe").expect("a warning only");
+    assert!(matched.hosts.is_empty());
+    let warning = &matched.warnings[0];
+    assert_eq!(warning.message, "could not match supplied host pattern, ignoring: wbe");
+    assert_eq!(warning.help.as_deref(), Some("did you mean `web`?"));
+    let error = inventory.matching("web[5]").expect_err("out of range");
+    assert_eq!(error.message, "the pattern `web[5]` selects nothing: `web` has 2 hosts");
+    assert_eq!(inventory.matching("~(").expect_err("no regex").code, "XP0516");
+}
+
+#[test]
+fn ten_thousand_hosts_load_fast() {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for group in 0..250 {
+        let _ = writeln!(text, "[g{group}]");
+        for host in 0..40 {
+            let _ = writeln!(
+                text,
+                "n{group}x{host} ansible_host=10.0.{group}.{host} rack={group} slot=\"{host}\""
+            );
+        }
+        let _ = writeln!(text, "[g{group}:vars]\nimage=compute\nnumber={group}");
+        let _ = writeln!(text, "[top{}:children]\ng{group}", group % 10);
+    }
+    let start = std::time::Instant::now();
+    let (inventory, files) = loaded_text("hosts.ini", &text);
+    assert_eq!(inventory.hosts().len(), 10_000);
+    let mut layers = 0;
+    for (id, _) in inventory.hosts() {
+        layers += inventory.layers(id, &files, None).expect("layers").len();
+    }
+    assert_eq!(layers, 20_000);
+    assert_eq!(inventory.matching("n1*:!g10").expect("hosts").hosts.len(), 4_400);
+    // Ten times what an unoptimised build needs on a busy machine; catches anything quadratic.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+proptest::proptest! {
+    #[test]
+    fn ini_never_panics(text in "[\\[\\]a-c:=#; '\"0-9\n{}é-]{0,120}") {
+        let sources = SourceMap::new();
+        let file = sources.add("hosts", text);
+        let templar = templar(&sources);
+        let mut builder = builder::Builder {
+            inventory: Inventory::new(),
+            templar: &templar,
+            sources: &sources,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            source: None,
+        };
+        ini::read(&mut builder, file);
+        builder.inventory.reconcile();
+        for diagnostic in builder.errors.iter().chain(&builder.warnings) {
+            let _ = diag::render(&sources, diagnostic, Style::Plain);
+        }
+    }
+
+    #[test]
+    fn patterns_never_panic(pattern in "[a-c0-9:,!&~*?\\[\\]().@ é-]{0,30}") {
+        let mut inventory = Inventory::new();
+        inventory.add_dynamic_host("a1", &["b"], &Default::default());
+        inventory.add_dynamic_host("c", &["b", "c"], &Default::default());
+        let _ = inventory.matching(&pattern);
+    }
+}

@@ -1,0 +1,158 @@
+//! `fetch`: a file of the target to this side.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::local::{Digests, sha256};
+use super::sh::{FileKind, Report, expand_path, q};
+use super::write::content_diff;
+use super::{
+    Action, ArgKind, ArgSpec, Call, DiffSide, Failure, Module, ModuleSpec, Outcome, Prediction, Seen,
+};
+use crate::transport::Output;
+use crate::value::{Map, Value};
+
+static SPEC: ModuleSpec = ModuleSpec {
+    name: "fetch",
+    about: "Copies a file of the target to this side.",
+    args: &[
+        ArgSpec::new("src", ArgKind::Path, "The file on the target.").required(),
+        ArgSpec::new("dest", ArgKind::Str, "The folder here; the host's name and the file's path are added.")
+            .required(),
+        ArgSpec::new("flat", ArgKind::Bool, "dest is the file itself, or with / at the end its folder.")
+            .default("no"),
+        ArgSpec::new("fail_on_missing", ArgKind::Bool, "An absent file is a failure.").default("yes"),
+        ArgSpec::new("validate_checksum", ArgKind::Bool, "Compare what arrived with what was there.")
+            .default("yes"),
+    ],
+    returns: &[("dest", "the file here"), ("checksum", "its sha1"), ("md5sum", "its md5")],
+    ..ModuleSpec::BASE
+};
+
+pub struct Fetch;
+
+impl Module for Fetch {
+    fn spec(&self) -> &'static ModuleSpec {
+        &SPEC
+    }
+
+    fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
+        let path = q(&expand_path(call, call.args.str("src").unwrap_or_default())?);
+        Ok(Some(format!(
+            "xp_p={path}\nprintf 'stat '; xp_stat -L \"$xp_p\"\nif [ -f \"$xp_p\" ]; then\n\
+             [ -r \"$xp_p\" ] || xp_fail \"cannot read $xp_p: Permission denied\"\n\
+             printf 'sha256 %s\\n' \"$(xp_sha256 \"$xp_p\")\"; printf 'sha1 %s\\n' \"$(xp_sha1 \"$xp_p\")\"; printf 'md5 %s\\n' \"$(xp_md5 \"$xp_p\" 2>/dev/null)\"\nfi\n"
+        )))
+    }
+
+    fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
+        let args = &call.args;
+        let src = args.str("src").unwrap_or_default();
+        let report = Report::of(seen)?;
+        let mut result = Map::new();
+        result.insert("file", src);
+        let problem = match report.stat("stat")? {
+            None => Some("the remote file does not exist"),
+            Some(stat) if stat.kind == FileKind::Dir => {
+                Some("remote file is a directory, fetch cannot work on directories")
+            }
+            Some(_) => None,
+        };
+        if let Some(problem) = problem {
+            if args.flag("fail_on_missing") {
+                return Err(Failure::new(problem).with("file", src));
+            }
+            result.insert("msg", format!("{problem}, not transferring, ignored"));
+            return Ok(Prediction::same(result));
+        }
+        let dest = destination(call, src)?;
+        let digest = report.need("sha256")?.to_string();
+        let here = call.local.open(&dest).ok().and_then(|file| Digests::of_reader(file).ok());
+        result.insert("dest", dest.to_string_lossy().into_owned());
+        result.insert("checksum", report.get("sha1").unwrap_or_default());
+        result.insert("md5sum", report.get("md5").unwrap_or_default());
+        result.insert("remote_md5sum", Value::Null);
+        result.insert("remote_checksum", report.get("sha1").unwrap_or_default());
+        if here.as_ref().is_some_and(|d| d.sha256 == digest) {
+            return Ok(Prediction::same(result));
+        }
+        // What arrives is compared with this before it is called done.
+        result.insert("xplay_sha256", digest.as_str());
+        let size = report.stat("stat")?.map_or(0, |s| s.size);
+        let diff = content_diff(
+            &dest.to_string_lossy(),
+            here.map_or(DiffSide::Absent, |d| DiffSide::Binary { size: d.size, sha256: d.sha256 }),
+            DiffSide::Binary { size, sha256: digest },
+        );
+        let script = format!("exec cat -- {}\n", q(&expand_path(call, src)?));
+        let actions = vec![Action::run(script), Action::SaveLocal { path: dest, from: 0, mode: None }];
+        Ok(Prediction::change(result, actions).diff(diff))
+    }
+
+    fn finish(&self, call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
+        let digest = prediction.result.remove("xplay_sha256");
+        if let Some(failed) = ran.iter().find(|o| o.rc != 0) {
+            return Err(Failure::from_output(failed));
+        }
+        if let (Some(output), Some(digest)) = (ran.first(), digest) {
+            if output.truncated {
+                return Err(Failure::new("the file is too big to be fetched whole"));
+            }
+            let arrived = sha256(&output.stdout);
+            if call.args.flag("validate_checksum") && Value::str(arrived.as_str()) != digest {
+                return Err(Failure::new("checksum mismatch")
+                    .with("remote_checksum", digest)
+                    .with("checksum", arrived));
+            }
+        }
+        Ok(prediction.into_outcome())
+    }
+}
+
+/// Returns the file on this side. It never leaves the folder that was asked for.
+fn destination(call: &Call, src: &str) -> Result<PathBuf, Failure> {
+    let dest = call.args.str("dest").unwrap_or_default();
+    let base = call.local.base_dir();
+    let root = base.join(dest);
+    if call.args.flag("flat") {
+        if dest.ends_with('/') {
+            let name =
+                Path::new(src).file_name().ok_or_else(|| Failure::new(format!("no file name in {src}")))?;
+            return Ok(root.join(name));
+        }
+        if call.local.stat(&root).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
+            return Err(Failure::new(
+                "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
+            ));
+        }
+        return Ok(root);
+    }
+    let mut path = root;
+    for part in Path::new(&call.target.host).components().chain(Path::new(src).components()) {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => {
+                return Err(Failure::new(format!("a fetched path cannot have .. in it: {src}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules::testing::{Case, args, scripts};
+
+    #[test]
+    fn goes_below_the_host() {
+        let seen = "stat 81a4 0 0 2 1 1 1 9 1 1 0 0 8 4096 :root:root:\nsha256 ab\nsha1 cd\nmd5 ef\n";
+        let case = Case::new(&Fetch, args(&[("src", "/etc/x"), ("dest", "/nowhere/out")]));
+        let got = case.plan(seen).unwrap();
+        assert_eq!(scripts(&got), ["exec cat -- '/etc/x'\n", "save"]);
+        assert_eq!(got.result.get("dest").unwrap().to_text(), "/nowhere/out/h/etc/x");
+        let up = Case::new(&Fetch, args(&[("src", "/a/../../x"), ("dest", "/o")]));
+        assert_eq!(up.plan(seen).unwrap_err().msg, "a fetched path cannot have .. in it: /a/../../x");
+        assert_eq!(case.plan("stat absent\n").unwrap_err().msg, "the remote file does not exist");
+    }
+}

@@ -1,0 +1,110 @@
+//! For tests of modules: calls without an engine.
+
+use std::path::{Path, PathBuf};
+
+use super::{Action, Call, Failure, LocalFiles, Module, Prediction, Seen, Target};
+use crate::transport::Content;
+use crate::value::{Map, Value};
+
+/// Local files as texts.
+#[derive(Default)]
+pub struct Texts(pub Vec<(&'static str, Vec<u8>)>);
+
+impl LocalFiles for Texts {
+    fn find(&self, _: &str, name: &str) -> Result<PathBuf, String> {
+        Ok(PathBuf::from(name))
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let found = self.0.iter().find(|(name, _)| Path::new(name) == path);
+        found.map(|(_, content)| content.clone()).ok_or_else(|| "no such file".to_string())
+    }
+
+    fn render(&self, path: &Path, _: &Value) -> Result<String, String> {
+        self.read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Returns arguments from texts.
+pub fn args(given: &[(&str, &str)]) -> Map {
+    given.iter().map(|(name, value)| (*name, *value)).collect()
+}
+
+/// One module with its arguments.
+pub struct Case {
+    module: &'static dyn Module,
+    given: Map,
+    pub files: Texts,
+    pub check: bool,
+}
+
+impl Case {
+    pub fn new(module: &'static dyn Module, given: Map) -> Self {
+        Case { module, given, files: Texts::default(), check: false }
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&Call) -> Result<T, Failure>) -> Result<T, Failure> {
+        let target = Target { host: "h".into(), user: "root".into(), uid: 0, home: "/root".into() };
+        let call = Call {
+            args: self.module.spec().check(&self.given)?,
+            target: &target,
+            local: &self.files,
+            check: self.check,
+            diff: true,
+            environment: &[],
+        };
+        run(&call)
+    }
+
+    pub fn probe(&self) -> Result<Option<String>, Failure> {
+        self.with(|call| self.module.probe(call))
+    }
+
+    /// Plans with what a probe printed.
+    pub fn plan(&self, stdout: impl Into<Vec<u8>>) -> Result<Prediction, Failure> {
+        let seen = Seen { stdout: stdout.into(), ..Seen::default() };
+        self.with(|call| {
+            self.module.probe(call)?;
+            self.module.plan(call, &seen)
+        })
+    }
+
+    /// Plans for a file that does not exist.
+    pub fn plan_absent(&self) -> Result<Prediction, Failure> {
+        self.plan("umask 0022\nlstat absent\n")
+    }
+
+    /// Plans an edit of a file with this content; returns the content after it and `msg`.
+    pub fn edit(&self, before: &str) -> (String, String) {
+        let prediction = self
+            .plan(format!(
+                "umask 0022\nlstat 81a4 0 0 {} 1 1 1 9 1 1 0 0 8 4096 :root:root:\ncontent\n{before}",
+                before.len()
+            ))
+            .unwrap();
+        let msg = prediction.result.get("msg").map(Value::to_text).unwrap_or_default();
+        match prediction.change {
+            None => (before.to_string(), msg),
+            Some(change) => match &change.actions[..] {
+                [Action::Run(run)] => match &run.stdin {
+                    Some(Content::Bytes(bytes)) => (String::from_utf8(bytes.to_vec()).unwrap(), msg),
+                    _ => panic!("no content"),
+                },
+                _ => panic!("one action expected"),
+            },
+        }
+    }
+}
+
+/// Returns the scripts of a prediction.
+pub fn scripts(prediction: &Prediction) -> Vec<&str> {
+    prediction
+        .change
+        .iter()
+        .flat_map(|change| &change.actions)
+        .map(|action| match action {
+            Action::Run(run) => run.script.as_str(),
+            Action::SaveLocal { .. } => "save",
+        })
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! The two sites that can be rehearsed: operating system, architecture and the five hosts of each.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which cluster is rehearsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Site {
+    /// rhels9.4 on x86_64, IPMI, systemd.
+    #[default]
+    El9,
+    /// rhels6.4 on ppc64, HMC-managed, chkconfig: the case of the procedure document.
+    Seed,
+}
+
+/// What a host of the cluster is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Runs xCAT; its disk is kept.
+    Management,
+    /// Booted from an image, serves compute nodes.
+    Service,
+    /// Booted from an image.
+    Compute,
+}
+
+impl Role {
+    /// The inventory group that holds hosts of this kind.
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Management => "management",
+            Self::Service => "service",
+            Self::Compute => "compute",
+        }
+    }
+}
+
+/// One host of the cluster, as the site describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPlan {
+    /// Short host name.
+    pub name: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// Its address inside the story, as `/etc/hosts` of the management node has it.
+    pub address: &'static str,
+}
+
+/// The name of the management node.
+pub const MANAGEMENT_NODE: &str = "mn1";
+
+const HOSTS: [HostPlan; 5] = [
+    HostPlan { name: MANAGEMENT_NODE, role: Role::Management, address: "10.20.0.1" },
+    HostPlan { name: "sn1", role: Role::Service, address: "10.20.0.11" },
+    HostPlan { name: "sn2", role: Role::Service, address: "10.20.0.12" },
+    HostPlan { name: "cn1", role: Role::Compute, address: "10.20.0.21" },
+    HostPlan { name: "cn2", role: Role::Compute, address: "10.20.0.22" },
+];
+
+impl Site {
+    /// The five hosts, management node first.
+    pub fn hosts(self) -> &'static [HostPlan] {
+        &HOSTS
+    }
+
+    /// The architecture that `uname -m` answers.
+    pub fn arch(self) -> &'static str {
+        match self {
+            Self::El9 => "x86_64",
+            Self::Seed => "ppc64",
+        }
+    }
+
+    /// The kernel release that `uname -r` answers.
+    pub fn kernel(self) -> &'static str {
+        match self {
+            Self::El9 => "5.14.0-427.13.1.el9_4.x86_64",
+            Self::Seed => "2.6.32-358.el6.ppc64",
+        }
+    }
+
+    /// The kernel version that `uname -v` answers.
+    pub fn kernel_version(self) -> &'static str {
+        match self {
+            Self::El9 => "#1 SMP PREEMPT_DYNAMIC Wed Apr 10 10:29:16 EDT 2024",
+            Self::Seed => "#1 SMP Tue Jan 29 11:43:27 EST 2013",
+        }
+    }
+
+    /// The one line of `/etc/redhat-release`.
+    pub fn release_line(self) -> &'static str {
+        match self {
+            Self::El9 => "Red Hat Enterprise Linux release 9.4 (Plow)",
+            Self::Seed => "Red Hat Enterprise Linux Server release 6.4 (Santiago)",
+        }
+    }
+
+    /// The text of `/etc/os-release`; the seed's release came before that file.
+    pub fn os_release(self) -> Option<&'static str> {
+        match self {
+            Self::El9 => Some(
+                "NAME=\"Red Hat Enterprise Linux\"\nVERSION=\"9.4 (Plow)\"\nID=\"rhel\"\nID_LIKE=\"fedora\"\n\
+                 VERSION_ID=\"9.4\"\nPLATFORM_ID=\"platform:el9\"\n\
+                 PRETTY_NAME=\"Red Hat Enterprise Linux 9.4 (Plow)\"\nANSI_COLOR=\"0;31\"\n\
+                 VARIANT_ID=\"xplay-rehearsal\"\n",
+            ),
+            Self::Seed => None,
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::El9 => "el9",
+            Self::Seed => "seed",
+        })
+    }
+}
+
+impl FromStr for Site {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "el9" => Ok(Self::El9),
+            "seed" => Ok(Self::Seed),
+            other => Err(format!("unknown rehearsal site {other}, known: el9, seed")),
+        }
+    }
+}

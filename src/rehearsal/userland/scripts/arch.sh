@@ -1,0 +1,3 @@
+#!/bin/sh
+# Rehearsal of xplay: the site's architecture.
+echo '@ARCH@'

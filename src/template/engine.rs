@@ -1,0 +1,194 @@
+//! The templar: what rendering needs besides the text and the variables.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::error::{Fail, R, RenderError, RenderErrorKind};
+use super::file::FileCache;
+use super::interp::Interp;
+use super::lookups;
+use super::runtime::V;
+use super::{Expr, Scope, Tree, TreeKind, Truth};
+use crate::diag::{SourceMap, did_you_mean};
+use crate::value::{Key, Map, Secret, Value};
+
+/// Opens a `!vault` text; the error says why it cannot.
+pub type VaultOpener = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
+/// Settings of a [`Templar`].
+#[derive(Clone)]
+pub struct TemplarSettings {
+    /// What `{{ ansible_managed }}` says.
+    pub ansible_managed: String,
+    pub vault: Option<VaultOpener>,
+    /// Whether `lookup('pipe')`, `lookup('lines')` and `lookup('password')` may run programs and write files.
+    pub local_effects: bool,
+}
+
+impl Default for TemplarSettings {
+    fn default() -> Self {
+        TemplarSettings { ansible_managed: "Ansible managed".to_string(), vault: None, local_effects: true }
+    }
+}
+
+/// Compiles and renders. Clones share everything.
+#[derive(Clone)]
+pub struct Templar(Arc<Inner>);
+
+struct Inner {
+    sources: SourceMap,
+    settings: TemplarSettings,
+    files: FileCache,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Templar {
+    pub fn new(sources: SourceMap, settings: TemplarSettings) -> Self {
+        Templar(Arc::new(Inner {
+            sources,
+            settings,
+            files: FileCache::default(),
+            warnings: Mutex::default(),
+        }))
+    }
+
+    pub fn sources(&self) -> &SourceMap {
+        &self.0.sources
+    }
+
+    pub fn settings(&self) -> &TemplarSettings {
+        &self.0.settings
+    }
+
+    pub(super) fn files(&self) -> &FileCache {
+        &self.0.files
+    }
+
+    /// Renders a value of a project file completely. A string that is one single `{{ }}` keeps the type of its
+    /// expression; any other becomes text. What depends on an unknown value is unknown.
+    pub fn render(&self, tree: &Tree, scope: &Arc<dyn Scope>) -> Result<Value, RenderError> {
+        if let TreeKind::Value(value) = &tree.kind {
+            return Ok(value.clone());
+        }
+        self.with(scope, |interp| interp.tree_value(tree, scope.clone()))
+    }
+
+    /// Like [`Templar::render`], for a map whose own keys are templates too: arguments of `set_fact` and `add_host`.
+    pub fn render_keys(&self, tree: &Tree, scope: &Arc<dyn Scope>) -> Result<Value, RenderError> {
+        let TreeKind::Map(members) = &tree.kind else { return self.render(tree, scope) };
+        let mut map = Map::new();
+        for (key, value) in members.iter() {
+            let name = self.render(key, scope)?;
+            let Some(name) = Key::from_value(&name) else {
+                let message = format!("a key must be a text or number, not a {}", name.type_name());
+                let fail = Fail::failed(message).through("in this key", key.span);
+                return Err(self.fail(*fail, scope));
+            };
+            map.insert(name, self.render(value, scope)?);
+        }
+        Ok(Value::map(map))
+    }
+
+    /// Returns the value of a bare expression.
+    pub fn eval(&self, expr: &Expr, scope: &Arc<dyn Scope>) -> Result<Value, RenderError> {
+        self.with(scope, |interp| {
+            let v = interp.run_formula(&expr.formula)?;
+            interp.value(&v)
+        })
+    }
+
+    /// Returns whether a condition holds.
+    pub fn test(&self, expr: &Expr, scope: &Arc<dyn Scope>) -> Result<Truth, RenderError> {
+        self.with(scope, |interp| interp.test_formula(&expr.formula))
+    }
+
+    /// Runs a lookup for `with_*`; the terms are rendered already.
+    pub fn run_lookup(
+        &self,
+        name: &str,
+        terms: &[Value],
+        kwargs: &Map,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Vec<Value>, RenderError> {
+        self.with(scope, |interp| {
+            let terms = terms.iter().cloned().map(V::Val).collect();
+            let named = kwargs.iter().map(|(k, v)| (k.json_name(), V::Val(v.clone()))).collect();
+            let found = lookups::run(interp, name, terms, named)?;
+            found.iter().map(|v| interp.value(v)).collect()
+        })
+    }
+
+    /// Whether a lookup of this name exists, and otherwise the one that was probably meant.
+    pub fn check_lookup(&self, name: &str) -> Result<(), Option<&'static str>> {
+        if lookups::exists(name) { Ok(()) } else { Err(did_you_mean(name, lookups::names())) }
+    }
+
+    /// Returns the warnings that rendering gave since the last call.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(super) fn warn(&self, message: String) {
+        let mut warnings = self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !warnings.contains(&message) {
+            warnings.push(message);
+        }
+    }
+
+    pub(super) fn decrypt(&self, text: &str) -> Result<Value, String> {
+        match &self.0.settings.vault {
+            Some(open) => open(text).map(|plain| Value::Secret(Secret::new(plain))),
+            None => Err("attempting to decrypt but no vault secrets found".to_string()),
+        }
+    }
+
+    pub(super) fn with<T>(
+        &self,
+        scope: &Arc<dyn Scope>,
+        run: impl FnOnce(&mut Interp<'_>) -> R<T>,
+    ) -> Result<T, RenderError> {
+        let mut interp = Interp::new(self, scope);
+        run(&mut interp).map_err(|fail| self.fail(*fail, scope))
+    }
+
+    pub(super) fn fail(&self, mut fail: Fail, scope: &Arc<dyn Scope>) -> RenderError {
+        if let (RenderErrorKind::Undefined { name }, None) = (&fail.kind, &fail.help)
+            && fail.message == format!("'{name}' is undefined")
+        {
+            let names = scope.names();
+            fail.help =
+                did_you_mean(name, names.iter().map(|n| &**n)).map(|best| format!("did you mean `{best}`?"));
+        }
+        fail.into_error(&self.0.sources)
+    }
+}
+
+/// Finds a file by a task's search path: in the folder `kind` of each place, then in the place itself.
+pub(super) fn find_file(scope: &Arc<dyn Scope>, kind: &str, name: &str) -> Option<PathBuf> {
+    candidates(scope, kind, name).into_iter().find(|p| p.exists())
+}
+
+/// Returns the paths where [`find_file`] looks.
+pub(super) fn candidates(scope: &Arc<dyn Scope>, kind: &str, name: &str) -> Vec<PathBuf> {
+    let name = expand_user(name);
+    if Path::new(&name).is_absolute() {
+        return vec![PathBuf::from(name)];
+    }
+    let search = scope.search();
+    let mut out = Vec::new();
+    for dir in search.dirs.iter().chain([&search.playbook_dir]) {
+        if !kind.is_empty() && dir.file_name().is_none_or(|n| n != kind) {
+            out.push(dir.join(kind).join(&name));
+        }
+        out.push(dir.join(&name));
+    }
+    out
+}
+
+/// Replaces a leading `~` by the home directory.
+pub(super) fn expand_user(path: &str) -> String {
+    match (path.strip_prefix('~'), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
+        _ => path.to_string(),
+    }
+}

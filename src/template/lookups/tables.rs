@@ -1,0 +1,160 @@
+//! Lookups in ini and csv files.
+
+use super::{Call, Lookup};
+use crate::template::args::flag_or;
+use crate::template::engine::find_file;
+use crate::template::error::{Fail, R};
+use crate::template::filters::regex::{MatchMode, matches};
+use crate::template::interp::Interp;
+use crate::template::runtime::V;
+use crate::value::Value;
+
+pub(super) const TABLE: &[(&str, Lookup)] = &[("csvfile", csvfile), ("ini", ini)];
+
+/// Takes `key=value` words out of a term: the old way to give options.
+fn inline_options(term: &str) -> (String, Vec<(String, String)>) {
+    let mut words = Vec::new();
+    let mut options = Vec::new();
+    for word in term.split_whitespace() {
+        match word.split_once('=') {
+            Some((key, value)) if !words.is_empty() => options.push((key.to_string(), value.to_string())),
+            _ => words.push(word),
+        }
+    }
+    (words.join(" "), options)
+}
+
+fn load(interp: &mut Interp<'_>, name: &str) -> R<String> {
+    let Some(path) = find_file(&interp.scope, "files", name) else {
+        return Err(Fail::failed(format!("unable to find '{name}'")));
+    };
+    std::fs::read_to_string(&path).map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))
+}
+
+fn ini(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
+    let text = |v: Option<Value>, default: &str| v.map_or(default.to_string(), |v| v.to_text());
+    let kind = text(call.option(interp, "type")?, "ini");
+    let file = text(call.option(interp, "file")?, "ansible.ini");
+    let section = text(call.option(interp, "section")?, "global");
+    let default = text(call.option(interp, "default")?, "");
+    let regex = flag_or(call.option(interp, "re")?, false);
+    let mixed_case = flag_or(call.option(interp, "case_sensitive")?, false);
+    call.option(interp, "encoding")?;
+    call.option(interp, "interpolation")?;
+    let mut out = Vec::new();
+    for term in call.texts(interp)? {
+        let (key, options) = inline_options(&term);
+        let get = |name: &str, default: &str| {
+            options.iter().find(|(k, _)| k == name).map_or(default.to_string(), |(_, v)| v.clone())
+        };
+        let (file, section, default) =
+            (get("file", &file), get("section", &section), get("default", &default));
+        let properties = get("type", &kind) == "properties";
+        let content = load(interp, &file)?;
+        let entries = parse_ini(&content, properties, mixed_case);
+        let section = if properties { String::new() } else { section };
+        let key = if mixed_case { key } else { key.to_lowercase() };
+        if regex {
+            for (s, k, v) in &entries {
+                if *s == section && matches(&key, k, MatchMode::Start, false, false)? {
+                    out.push(V::str(v.as_str()));
+                }
+            }
+            continue;
+        }
+        let found = entries.iter().rev().find(|(s, k, _)| *s == section && *k == key);
+        out.push(V::str(found.map_or(default.as_str(), |(_, _, v)| v.as_str())));
+    }
+    Ok(out)
+}
+
+/// Returns section, key and value of every entry.
+fn parse_ini(text: &str, properties: bool, mixed_case: bool) -> Vec<(String, String, String)> {
+    let mut section = String::new();
+    let mut out: Vec<(String, String, String)> = Vec::new();
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = trimmed.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
+            && !properties
+        {
+            section = name.to_string();
+            continue;
+        }
+        // An indented line continues the value above.
+        if line.starts_with([' ', '\t'])
+            && let Some((_, _, value)) = out.last_mut()
+        {
+            value.push('\n');
+            value.push_str(trimmed);
+            continue;
+        }
+        let (key, value) = match trimmed.find(['=', ':']) {
+            Some(i) => (trimmed[..i].trim(), trimmed[i + 1..].trim()),
+            None => (trimmed, ""),
+        };
+        let key = if mixed_case { key.to_string() } else { key.to_lowercase() };
+        out.push((section.clone(), key, value.to_string()));
+    }
+    out
+}
+
+fn csvfile(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
+    let text = |v: Option<Value>, default: &str| v.map_or(default.to_string(), |v| v.to_text());
+    let file = text(call.option(interp, "file")?, "ansible.csv");
+    let delimiter = text(call.option(interp, "delimiter")?, "TAB");
+    let column = text(call.option(interp, "col")?, "1");
+    let key_column = text(call.option(interp, "keycol")?, "0");
+    let default = call.option(interp, "default")?;
+    call.option(interp, "encoding")?;
+    let mut out = Vec::new();
+    for term in call.texts(interp)? {
+        let (key, options) = inline_options(&term);
+        let get = |name: &str, default: &str| {
+            options.iter().find(|(k, _)| k == name).map_or(default.to_string(), |(_, v)| v.clone())
+        };
+        let delimiter = match get("delimiter", &delimiter).as_str() {
+            "TAB" | "\\t" => '\t',
+            other => other.chars().next().unwrap_or(','),
+        };
+        let number = |name: &str, text: String| {
+            text.parse::<usize>()
+                .map_err(|_| Fail::failed(format!("'{name}' must be a number, not '{text}'")))
+        };
+        let column = number("col", get("col", &column))?;
+        let key_column = number("keycol", get("keycol", &key_column))?;
+        let content = load(interp, &get("file", &file))?;
+        let row =
+            content.lines().map(|l| split_row(l, delimiter)).find(|row| row.get(key_column) == Some(&key));
+        match row {
+            Some(row) => match row.get(column) {
+                Some(cell) => out.push(V::str(cell.as_str())),
+                None => return Err(Fail::failed(format!("the row of '{key}' has no column {column}"))),
+            },
+            None => out.extend(default.clone().map(V::Val)),
+        }
+    }
+    Ok(out)
+}
+
+/// Splits a line of a csv file; quotes protect the delimiter.
+fn split_row(line: &str, delimiter: char) -> Vec<String> {
+    let mut out = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        let Some(cell) = out.last_mut() else { break };
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                cell.push('"');
+            }
+            '"' => quoted = !quoted,
+            c if c == delimiter && !quoted => out.push(String::new()),
+            c => cell.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,124 @@
+//! Lookups over variables and the inventory.
+
+use std::sync::Arc;
+
+use super::{Call, Lookup};
+use crate::template::error::{Fail, R};
+use crate::template::filters::regex::{MatchMode, matches};
+use crate::template::interp::Interp;
+use crate::template::lookups::fnmatch;
+use crate::template::runtime::V;
+use crate::value::{Key, Value};
+
+pub(super) const TABLE: &[(&str, Lookup)] = &[
+    ("config", config),
+    ("inventory_hostnames", inventory_hostnames),
+    ("varnames", varnames),
+    ("vars", vars),
+];
+
+fn vars(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
+    let default = call.named.iter().position(|(n, _)| &**n == "default").map(|i| call.named.remove(i).1);
+    let mut out = Vec::new();
+    for name in call.texts(interp)? {
+        let found = interp.global(&Arc::from(name.as_str()))?;
+        out.push(match (found, &default) {
+            (V::Undef(_), Some(default)) => default.clone(),
+            (V::Undef(u), None) if u.fail.chain.is_empty() => {
+                return Err(Fail::undefined(name.clone(), format!("No variable named '{name}' was found.")));
+            }
+            (V::Undef(u), None) => return Err(u.fail.clone()),
+            (found, _) => found,
+        });
+    }
+    Ok(out)
+}
+
+fn varnames(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
+    let mut names = interp.scope.names();
+    names.sort();
+    names.dedup();
+    let mut out = Vec::new();
+    for pattern in call.texts(interp)? {
+        for name in &names {
+            if matches(&pattern, name, MatchMode::Anywhere, false, false)? {
+                out.push(V::str(name.clone()));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Settings that playbooks ask for; this program has no others of these names.
+const SETTINGS: &[(&str, &str)] = &[
+    ("DEFAULT_LOCAL_TMP", "/tmp"),
+    ("DEFAULT_REMOTE_USER", ""),
+    ("DEFAULT_BECOME_USER", "root"),
+    ("DEFAULT_BECOME_METHOD", "sudo"),
+    ("DEFAULT_MANAGED_STR", "Ansible managed"),
+];
+
+fn config(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
+    let on_missing = call.option(interp, "on_missing")?.map_or("error".to_string(), |v| v.to_text());
+    let mut out = Vec::new();
+    for name in call.texts(interp)? {
+        match SETTINGS.iter().find(|(n, _)| *n == name) {
+            Some((_, value)) => out.push(V::str(*value)),
+            None if on_missing != "error" => {}
+            None => return Err(Fail::failed(format!("unable to find setting {name}"))),
+        }
+    }
+    Ok(out)
+}
+
+/// Host names that a pattern selects, out of the variable `groups`.
+fn inventory_hostnames(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
+    let groups = interp.global(&"groups".into())?;
+    let mut selected: Vec<String> = Vec::new();
+    for text in call.texts(interp)? {
+        for part in text.split([',', ';']).flat_map(|p| split_colons(p)).filter(|p| !p.is_empty()) {
+            let (sign, pattern) = match part.chars().next() {
+                Some(c @ ('!' | '&')) => (c, &part[1..]),
+                _ => ('+', part),
+            };
+            let hosts = hosts_of(interp, &groups, pattern)?;
+            match sign {
+                '!' => selected.retain(|h| !hosts.contains(h)),
+                '&' => selected.retain(|h| hosts.contains(h)),
+                _ => {
+                    for host in hosts {
+                        if !selected.contains(&host) {
+                            selected.push(host);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(selected.into_iter().map(V::str).collect())
+}
+
+/// Splits a pattern at its colons; those of an address belong to it.
+fn split_colons(text: &str) -> Vec<&str> {
+    let text = text.trim();
+    if text.parse::<std::net::Ipv6Addr>().is_ok() { vec![text] } else { text.split(':').collect() }
+}
+
+fn hosts_of(interp: &mut Interp<'_>, groups: &V, pattern: &str) -> R<Vec<String>> {
+    let mut out = Vec::new();
+    let all = if pattern == "*" { "all" } else { pattern };
+    for key in interp.keys(groups)? {
+        let Key::Str(group) = &key else { continue };
+        let Some(members) = interp.member(groups, &key)? else { continue };
+        let members = interp.value(&members)?;
+        let hosts = members.as_list().unwrap_or_default().iter().map(Value::to_text);
+        if &**group == all || fnmatch(all, group) {
+            out.extend(hosts);
+        } else if &**group == "all" {
+            out.extend(hosts.filter(|h| fnmatch(pattern, h)));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    out.retain(|h| seen.insert(h.clone()));
+    Ok(out)
+}

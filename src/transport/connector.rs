@@ -1,0 +1,65 @@
+//! The real [`Connector`]: this machine, or SSH.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::local::LocalConnection;
+use super::ssh::{SshConnection, SshContext};
+use super::{BoxFuture, Connection, ConnectionSpec, Connector, Kind, TransportError};
+
+/// Connects to this machine or by SSH. Every session that comes of it starts with the same prelude.
+pub struct HostConnector {
+    prelude: Arc<str>,
+    ssh: Arc<SshContext>,
+    user: String,
+}
+
+/// What of this machine's user takes part in logins.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The login name.
+    pub user: String,
+    /// Holds `.ssh` with keys and known_hosts.
+    pub home: Option<PathBuf>,
+    /// The socket of an SSH agent.
+    pub agent: Option<PathBuf>,
+}
+
+impl Identity {
+    /// Reads `USER`, `HOME` and `SSH_AUTH_SOCK`.
+    pub fn from_environment() -> Self {
+        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let root = rustix::process::getuid().is_root();
+        let user = match std::env::var("USER").or_else(|_| std::env::var("LOGNAME")) {
+            _ if root => "root".into(),
+            Ok(user) => user,
+            Err(_) => String::new(),
+        };
+        Self { user, home: path("HOME"), agent: path("SSH_AUTH_SOCK") }
+    }
+}
+
+impl HostConnector {
+    /// `prelude` is shell text with functions that every script may use.
+    pub fn new(prelude: impl Into<Arc<str>>, identity: Identity) -> Self {
+        let user = identity.user.clone();
+        Self { prelude: prelude.into(), ssh: Arc::new(SshContext::new(identity)), user }
+    }
+}
+
+impl Connector for HostConnector {
+    fn connect<'a>(
+        &'a self,
+        spec: &'a ConnectionSpec,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
+        Box::pin(async move {
+            Ok(match spec.kind {
+                Kind::Local => Box::new(LocalConnection::new(spec, self.prelude.clone(), self.user.clone()))
+                    as Box<dyn Connection>,
+                Kind::Ssh => {
+                    Box::new(SshConnection::connect(spec, self.prelude.clone(), self.ssh.clone()).await?)
+                }
+            })
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! Deciding about a server's key, with the known_hosts files, during the key exchange.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::client::{DisconnectReason, Handler};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+use super::known_hosts::{HostKey, KnownHosts, Verdict, append, lookup_name, matches};
+use crate::transport::{ChangedKey, HostKeyPolicy, TransportError};
+
+/// What decides about one server's key.
+pub(super) struct KeyCheck {
+    /// The inventory name, for messages.
+    pub host: String,
+    pub address: String,
+    pub port: u16,
+    pub policy: HostKeyPolicy,
+    pub known: KnownHosts,
+    /// Takes accepted keys.
+    pub file: Option<PathBuf>,
+}
+
+impl KeyCheck {
+    fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), TransportError> {
+        match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => self.judge_key(&host_key(key)?),
+            PublicKeyOrCertificate::Certificate(certificate) => self.judge_certificate(certificate),
+        }
+    }
+
+    fn judge_key(&self, key: &HostKey) -> Result<(), TransportError> {
+        let (host, key_type, fingerprint) = (self.host.clone(), key.key_type.clone(), key.fingerprint());
+        let name = lookup_name(&self.address, self.port);
+        match self.known.check(&self.address, self.port, key) {
+            Verdict::Known => Ok(()),
+            Verdict::Revoked(place) => {
+                let (file, line) = (place.file, place.line);
+                Err(TransportError::HostKeyRevoked { host, key_type, fingerprint, file, line })
+            }
+            _ if self.policy == HostKeyPolicy::Off => Ok(()),
+            Verdict::Changed { known, place } => Err(TransportError::HostKeyChanged(Box::new(ChangedKey {
+                host,
+                key_type,
+                fingerprint,
+                known,
+                help: format!(
+                    "if the host was installed anew, compare the fingerprint on its console and remove the old \
+                     key: ssh-keygen -R {name:?} -f {}; if not, somebody may be listening",
+                    place.file.display()
+                ),
+                file: place.file,
+                line: place.line,
+            }))),
+            Verdict::Unknown if self.policy == HostKeyPolicy::AcceptNew => {
+                let Some(file) = &self.file else { return Ok(()) };
+                append(file, &self.address, self.port, key)
+                    .map_err(TransportError::local(format!("add the key of {name} to {}", file.display())))
+            }
+            Verdict::Unknown => {
+                let others = self.known.key_types(&self.address, self.port);
+                let others = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (known for this host: {})", others.join(", "))
+                };
+                let skipped: Vec<String> = self
+                    .known
+                    .malformed()
+                    .take(3)
+                    .map(|p| format!("{}:{}", p.file.display(), p.line))
+                    .collect();
+                let skipped = if skipped.is_empty() {
+                    String::new()
+                } else {
+                    format!("; lines that make no sense were skipped: {}", skipped.join(", "))
+                };
+                Err(TransportError::HostKeyUnknown {
+                    host,
+                    key_type,
+                    fingerprint,
+                    help: format!(
+                        "compare the fingerprint on the host's console, then add its key to known_hosts, or \
+                         accept new keys for this run{others}{skipped}"
+                    ),
+                })
+            }
+        }
+    }
+
+    fn judge_certificate(&self, certificate: &Certificate) -> Result<(), TransportError> {
+        let own = host_key(&PublicKey::new(certificate.public_key().clone(), ""))?;
+        let authority = PublicKey::new(certificate.signature_key().clone(), "");
+        let authority_key = host_key(&authority)?;
+        if let Some(place) = self.known.revoked(&self.address, self.port, &own) {
+            return Err(TransportError::HostKeyRevoked {
+                host: self.host.clone(),
+                key_type: own.key_type.clone(),
+                fingerprint: own.fingerprint(),
+                file: place.file,
+                line: place.line,
+            });
+        }
+        if self.policy == HostKeyPolicy::Off {
+            return Ok(());
+        }
+        if !self.known.is_authority(&self.address, self.port, &authority_key) {
+            // As OpenSSH does: a certificate of somebody unknown counts as its bare key.
+            return self.judge_key(&own);
+        }
+        let refuse = |reason: &str| {
+            Err(TransportError::Unreachable {
+                host: self.host.clone(),
+                reason: format!("its host certificate {:?} {reason}", certificate.key_id()),
+            })
+        };
+        if certificate.cert_type() != CertType::Host {
+            return refuse("is not for a host");
+        }
+        if !certificate.critical_options().is_empty() {
+            return refuse("has critical options that nobody knows");
+        }
+        let principals = certificate.valid_principals();
+        let name = self.address.to_ascii_lowercase();
+        if !principals.is_empty() && !principals.iter().any(|p| matches(p.as_bytes(), name.as_bytes())) {
+            return refuse(&format!("is not for {name}"));
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |d| d.as_secs());
+        match certificate.validate_at(now, &[authority.fingerprint(HashAlg::Sha256)]) {
+            Ok(()) => Ok(()),
+            Err(_) => refuse("is expired, not valid yet or badly signed"),
+        }
+    }
+}
+
+fn host_key(key: &PublicKey) -> Result<HostKey, TransportError> {
+    let unreadable = || TransportError::Protocol { reason: "the server's key is unreadable".into() };
+    let blob = key.to_bytes().map_err(|_| unreadable())?;
+    HostKey::from_blob(blob).ok_or_else(unreadable)
+}
+
+/// The callbacks of one SSH connection.
+pub(super) struct ClientHandler {
+    pub check: KeyCheck,
+    /// Why the connection ended, for those who were using it.
+    pub ended: Arc<Mutex<Option<String>>>,
+}
+
+/// Carries our own reason through russh.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandlerError {
+    #[error(transparent)]
+    Ssh(#[from] russh::Error),
+    #[error(transparent)]
+    Refused(Box<TransportError>),
+}
+
+impl Handler for ClientHandler {
+    type Error = HandlerError;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, HandlerError> {
+        match self.check.judge(shown) {
+            Ok(()) => Ok(true),
+            Err(e) => Err(HandlerError::Refused(Box::new(e))),
+        }
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<HandlerError>) -> Result<(), HandlerError> {
+        let (text, result) = match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                (format!("the server says: {}", info.message), Ok(()))
+            }
+            DisconnectReason::Error(e) => (describe(&e), Err(e)),
+        };
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        result
+    }
+}
+
+/// Returns a reason in plain words.
+pub(super) fn describe(error: &HandlerError) -> String {
+    match error {
+        HandlerError::Ssh(russh::Error::HUP | russh::Error::Disconnect) => {
+            "the connection was closed by the other side".into()
+        }
+        HandlerError::Ssh(russh::Error::KeepaliveTimeout) => "the host does not answer any more".into(),
+        HandlerError::Ssh(russh::Error::NoCommonAlgo { kind, ours, theirs }) => format!(
+            "no common {} algorithm: the server offers {}; we offer {}",
+            format!("{kind:?}").to_lowercase(),
+            theirs.join(","),
+            ours.join(",")
+        ),
+        other => other.to_string(),
+    }
+}

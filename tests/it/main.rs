@@ -1,0 +1,17 @@
+//! All integration tests in one binary: linking is what costs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics when it cannot go on, and says why it skips"
+)]
+
+mod cli;
+mod emulator;
+mod layers;
+mod modules;
+mod playbooks;
+mod rehearsal;
+mod service_node;
+mod support;
+mod transcripts;
+mod transport;

@@ -1,0 +1,292 @@
+//! Runs modules by a local shell, with the prelude in front as a session has it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use xplay::modules::sh::PRELUDE;
+use xplay::modules::{self, Action, Call, Failure, LocalFiles, Outcome, Prediction, Run, Seen, Target};
+use xplay::transport::{Content, Output};
+use xplay::value::{Map, Value, from_json};
+
+/// A shell with the tools that belong to it.
+pub struct Shell {
+    pub name: String,
+    program: Vec<PathBuf>,
+    path: String,
+    /// Holds the links to busybox's tools.
+    _tools: Option<tempfile::TempDir>,
+}
+
+/// Returns the shells of this machine.
+pub fn shells() -> Vec<Shell> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let which = |name: &str| std::env::split_paths(&path).map(|d| d.join(name)).find(|p| p.is_file());
+    let mut found = Vec::new();
+    for name in ["dash", "bash"] {
+        match which(name) {
+            Some(program) => found.push(Shell {
+                name: name.to_string(),
+                program: vec![program],
+                path: "/usr/bin:/bin:/usr/sbin:/sbin".to_string(),
+                _tools: None,
+            }),
+            None => println!("skipped: there is no {name} on this machine"),
+        }
+    }
+    match which("busybox") {
+        Some(program) => {
+            let tools = tempfile::tempdir().unwrap();
+            let done = Command::new(&program).args(["--install", "-s"]).arg(tools.path()).status().unwrap();
+            if done.success() && tools.path().join("stat").exists() {
+                found.push(Shell {
+                    name: "busybox".to_string(),
+                    program: vec![tools.path().join("sh")],
+                    path: tools.path().to_string_lossy().into_owned(),
+                    _tools: Some(tools),
+                });
+            }
+        }
+        None => println!("skipped: there is no busybox on this machine"),
+    }
+    assert!(!found.is_empty(), "no shell found");
+    found
+}
+
+/// A folder in which one story happens.
+pub struct Bench<'a> {
+    shell: &'a Shell,
+    root: tempfile::TempDir,
+    target: Target,
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(shell: &'a Shell) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for dir in ["work", "tmp", "files/tree/sub dir"] {
+            fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        let files = root.path().join("files");
+        fs::write(files.join("plain.txt"), "plain\n").unwrap();
+        fs::write(files.join("motd.j2"), "hi\n").unwrap();
+        fs::write(files.join("hello.sh"), "#!/bin/sh\necho \"hello $1\"\n").unwrap();
+        fs::write(files.join("tree/one"), "1").unwrap();
+        fs::write(files.join("tree/run"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(files.join("tree/run"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(files.join("tree/sub dir/-n 'q' $(x)\nz"), "2").unwrap();
+        let packed = fs::File::create(files.join("tree.tar.gz")).unwrap();
+        let packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        let mut builder = tar::Builder::new(packed);
+        builder.append_dir_all("tree", files.join("tree")).unwrap();
+        builder.into_inner().unwrap().finish().unwrap();
+        let mut bench = Bench { shell, root, target: Target::default() };
+        let uid: u32 = bench.out("id -u").trim().parse().unwrap();
+        let user = bench.out("id -un").trim().to_string();
+        bench.target = Target { host: "here".into(), user, uid, home: bench.dir() };
+        bench
+    }
+
+    /// Returns the folder that modules work in.
+    pub fn dir(&self) -> String {
+        self.root.path().join("work").to_string_lossy().into_owned()
+    }
+
+    fn run(&self, script: &str, stdin: Option<&[u8]>) -> Output {
+        let mut child = Command::new(&self.shell.program[0])
+            .arg("-c")
+            .arg(script)
+            .current_dir(self.dir())
+            .env_clear()
+            .env("PATH", &self.shell.path)
+            .env("HOME", self.dir())
+            .env("TMPDIR", self.root.path().join("tmp"))
+            .env("LANG", "C.UTF-8")
+            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if let (Some(bytes), Some(mut pipe)) = (stdin, child.stdin.take()) {
+            let _ = pipe.write_all(bytes);
+        }
+        let done = child.wait_with_output().unwrap();
+        Output {
+            rc: done.status.code().unwrap_or(255),
+            stdout: done.stdout,
+            stderr: done.stderr,
+            ..Output::default()
+        }
+    }
+
+    /// Runs preparing lines.
+    pub fn sh(&self, script: &str) {
+        let done = self.run(script, None);
+        assert_eq!(done.rc, 0, "{script}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn out(&self, script: &str) -> String {
+        String::from_utf8_lossy(&self.run(script, None).stdout).into_owned()
+    }
+
+    /// Asserts a shell condition; with the machine's own tools, as busybox's differ.
+    pub fn expect(&self, condition: &str, what: &str) {
+        let done = Command::new("sh").arg("-c").arg(condition).current_dir(self.dir()).output().unwrap();
+        assert!(
+            done.status.success(),
+            "{what}: not so: {condition}\n{}{}\n{}",
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr),
+            self.out("ls -laR")
+        );
+    }
+
+    fn with<T>(
+        &self,
+        module: &str,
+        args: &str,
+        check: bool,
+        f: impl FnOnce(&Call) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let json = args.replace("$D", &self.dir());
+        let given = from_json(&serde_json::from_str(&json).unwrap());
+        let spec = modules::find(module).unwrap().spec();
+        let files = Files { root: self.root.path().join("files") };
+        let call = Call {
+            args: spec.check(given.as_map().unwrap())?,
+            target: &self.target,
+            local: &files,
+            check,
+            diff: true,
+            environment: &[],
+        };
+        f(&call)
+    }
+
+    /// Probes and plans.
+    pub fn plan(&self, module: &str, args: &str, check: bool) -> Result<Prediction, Failure> {
+        self.with(module, args, check, |call| {
+            let module = modules::find(module).unwrap();
+            let seen = match module.probe(call)? {
+                None => Seen::default(),
+                Some(script) => {
+                    let out = self.run(&format!("{PRELUDE}\n{script}"), None);
+                    Seen { rc: out.rc, stdout: out.stdout, stderr: out.stderr }
+                }
+            };
+            module.plan(call, &seen)
+        })
+    }
+
+    /// Executes a prediction the way the engine does.
+    pub fn apply(&self, module: &str, args: &str, prediction: Prediction) -> Result<Outcome, Failure> {
+        self.with(module, args, false, |call| {
+            let mut ran: Vec<Output> = Vec::new();
+            for action in prediction.change.iter().flat_map(|c| &c.actions) {
+                match action {
+                    Action::Run(run) => ran.push(self.execute(run)),
+                    Action::SaveLocal { path, from, .. } => {
+                        fs::create_dir_all(path.parent().unwrap()).unwrap();
+                        fs::write(path, &ran[*from].stdout).unwrap();
+                        ran.push(Output::default());
+                    }
+                }
+                if ran.last().is_some_and(|o| o.rc != 0) {
+                    break;
+                }
+            }
+            modules::find(module).unwrap().finish(call, prediction.clone(), &ran)
+        })
+    }
+
+    fn execute(&self, run: &Run) -> Output {
+        let stdin = run.stdin.as_ref().map(|content| match content {
+            Content::Bytes(bytes) => bytes.to_vec(),
+            Content::File { path, .. } => fs::read(path).unwrap(),
+        });
+        self.run(&format!("{PRELUDE}\n{}", run.script), stdin.as_deref())
+    }
+
+    /// Returns names, attributes and contents of everything.
+    pub fn digest(&self) -> BTreeMap<PathBuf, String> {
+        let mut found = BTreeMap::new();
+        digest(self.root.path(), &mut found);
+        found
+    }
+
+    /// Returns the same without the times of folders.
+    pub fn content(&self) -> BTreeMap<PathBuf, String> {
+        let mut found = self.digest();
+        for (path, text) in &mut found {
+            if path.is_dir() && !path.is_symlink() {
+                *text = text.split(' ').next().unwrap().to_string();
+            }
+        }
+        found
+    }
+
+    /// Returns temporary files that should not be there.
+    pub fn leftovers(&self) -> Vec<String> {
+        self.digest()
+            .keys()
+            .filter(|p| {
+                p.to_string_lossy().contains(".xplay.")
+                    || p.parent().unwrap().ends_with("tmp") && p.starts_with(self.root.path().join("tmp"))
+            })
+            .map(|p| p.to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+fn digest(dir: &Path, found: &mut BTreeMap<PathBuf, String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let content = if meta.is_file() {
+            format!("{:?}", fs::read(&path).unwrap_or_default())
+        } else if meta.is_symlink() {
+            fs::read_link(&path).unwrap().to_string_lossy().into_owned()
+        } else {
+            String::new()
+        };
+        let text =
+            format!("{:o} {} {} {} {content}", meta.mode(), meta.ino(), meta.mtime(), meta.mtime_nsec());
+        found.insert(path.clone(), text);
+        if meta.is_dir() {
+            digest(&path, found);
+        }
+    }
+}
+
+/// Asserts that what was known before came true.
+pub fn compare(predicted: &Map, outcome: &Map, what: &str) {
+    for (key, value) in predicted {
+        let Some(name) = key.as_str() else { continue };
+        // A folder's size and a new file's group depend on the file system.
+        if value.find_unknown().is_some() || matches!(name, "size" | "backup") {
+            continue;
+        }
+        assert_eq!(Some(value), outcome.get(name), "{what}: {name}");
+    }
+}
+
+struct Files {
+    root: PathBuf,
+}
+
+impl LocalFiles for Files {
+    fn find(&self, _: &str, name: &str) -> Result<PathBuf, String> {
+        let path = self.root.join(name);
+        if path.exists() { Ok(path) } else { Err(format!("no file {name}")) }
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        fs::read(path).map_err(|e| e.to_string())
+    }
+
+    fn render(&self, path: &Path, _: &Value) -> Result<String, String> {
+        fs::read_to_string(path).map_err(|e| e.to_string())
+    }
+}
