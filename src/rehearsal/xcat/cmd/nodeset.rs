@@ -124,9 +124,10 @@ fn provision(session: &mut Session<'_>, nodes: &[String], name: Option<&str>) ->
         fs::write(leases, "#xCAT generated dhcp configuration\n")?;
         session.say("The dhcp server must be restarted for OMAPI function to work");
     }
-    for (server, _) in dispatch::split(session, &served)?.behind {
-        if let Err(text) = dispatch::reach(session, &server) {
-            session.error(&text);
+    for (server, behind) in dispatch::split(session, &served)?.behind {
+        match dispatch::reach(session, &server) {
+            Ok(()) => files::send(session, &server, nodes.iter().filter(|(node, _)| behind.contains(node)))?,
+            Err(text) => session.error(&text),
         }
     }
     if let Some(loader) = failed_loader {

@@ -3,6 +3,8 @@
 use crate::rehearsal::xcat::boot::boot_files;
 use crate::rehearsal::xcat::image::Image;
 use crate::rehearsal::xcat::session::Session;
+use crate::rehearsal::xcat::tables::Access;
+use crate::rehearsal::xcat::world::PutFile;
 use std::fs;
 use std::io;
 
@@ -51,6 +53,29 @@ pub(super) fn write(
             fs::create_dir_all(parent)?;
         }
         fs::write(file, content(loader, server, boot, index > 0))?;
+    }
+    Ok(())
+}
+
+/// Writes the boot files of nodes on the service node that serves them, where service nodes keep a tftp directory of
+/// their own.
+pub(super) fn send<'n>(
+    session: &mut Session<'_>,
+    server: &str,
+    nodes: impl Iterator<Item = &'n (String, String)>,
+) -> io::Result<()> {
+    let shared = session.db(Access::Read)?.site("sharedtftp").unwrap_or_else(|| "1".into());
+    if !matches!(shared.to_lowercase().as_str(), "0" | "n" | "no") {
+        return Ok(());
+    }
+    for path in nodes.flat_map(|(node, loader)| boot_files(loader, node)) {
+        let Ok(content) = fs::read(session.path(&path)) else { continue };
+        let modified = session.world.clock.now().timestamp().as_second();
+        let file =
+            PutFile { path, mode: 0o644, modified_secs: u64::try_from(modified).unwrap_or(0), content };
+        if let Err(unreachable) = session.world.nodes.put(server, &file) {
+            session.error(&format!("{server}: {unreachable}"));
+        }
     }
     Ok(())
 }
