@@ -553,7 +553,8 @@ impl<'a> PlayRun<'a> {
             None => match &task.action {
                 Action::IncludeRole(include) => {
                     let role = self.shared.templar.render(&include.name, scope).map(|n| n.to_text());
-                    let role = role.unwrap_or_else(|_| include.name.as_text().unwrap_or_default().to_string());
+                    let role =
+                        role.unwrap_or_else(|_| include.name.as_text().unwrap_or_default().to_string());
                     format!("{} : {role}", task.action_name())
                 }
                 _ => task.action_name().to_string(),
@@ -584,8 +585,7 @@ impl<'a> PlayRun<'a> {
     /// `ansible_play_hosts` and its kin follow the hosts that are left.
     fn tell_hosts(&self) {
         let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
-        let left: Vec<Value> =
-            self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
+        let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = |name: &str| magic.get(name).and_then(Value::as_list).map(<[Value]>::to_vec);
         if known("ansible_play_batch").is_some_and(|l| l.len() == left.len()) {
@@ -613,7 +613,7 @@ impl<'a> PlayRun<'a> {
 
 /// Whether a name fits a shell pattern; the pattern itself as plain text does too.
 fn matches_name(pattern: &str, name: &str) -> bool {
-    pattern == name || globset::Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(name))
+    pattern == name || crate::template::fnmatch(pattern, name)
 }
 
 /// Actions that Ansible runs once for all hosts.
