@@ -32,11 +32,17 @@ fn find(name: &Path, cwd: &Path) -> Result<PathBuf, CliError> {
     }
     let places: Vec<String> = tried.iter().take(2).map(|p| format!("\"{}\"", p.display())).collect();
     let error = CliError::cannot(format!("cannot find the playbook {}", places.join(" or ")));
+    let error = match bare {
+        true => error.with_help("name its path, or change to the folder that holds playbooks/"),
+        false => error,
+    };
     let here = playbooks_in(cwd, Path::new(""));
     let known: Vec<String> = here.into_iter().chain(playbooks_in(cwd, Path::new(FOLDER))).collect();
     let file_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let ending = if name.extension().is_none() { ".yml" } else { "" };
     let names = known.iter().map(|k| k.rsplit('/').next().unwrap_or(k));
-    let best = did_you_mean(&file_name, names).and_then(|best| known.iter().find(|k| k.ends_with(best)));
+    let best = did_you_mean(&format!("{file_name}{ending}"), names)
+        .and_then(|best| known.iter().find(|k| k.ends_with(best)));
     Err(match best {
         Some(best) => error.with_help(format!("did you mean \"{best}\"?")),
         None => error,
@@ -84,6 +90,20 @@ mod tests {
             Err((
                 "cannot find the playbook \"servicenode.yml\" or \"playbooks/servicenode.yml\"",
                 Some("did you mean \"playbooks/service-node.yml\"?"),
+            )),
+        );
+        check(
+            "service-nodes",
+            Err((
+                "cannot find the playbook \"service-nodes\" or \"playbooks/service-nodes\"",
+                Some("did you mean \"playbooks/service-node.yml\"?"),
+            )),
+        );
+        check(
+            "unlike.yml",
+            Err((
+                "cannot find the playbook \"unlike.yml\" or \"playbooks/unlike.yml\"",
+                Some("name its path, or change to the folder that holds playbooks/"),
             )),
         );
         check("other/site.yml", Err(("cannot find the playbook \"other/site.yml\"", None)));

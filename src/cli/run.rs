@@ -31,10 +31,17 @@ pub fn run(
     if only_shows {
         return listing::show(&project, &args.playbooks, &settings.options, list, out);
     }
+    let knows_hosts = project.inventory.hosts().len() > 0;
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
     let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
     runtime.shutdown_background();
+    if let Ok(Ending::Ran(recap)) = &ending
+        && recap.hosts.is_empty()
+        && !knows_hosts
+    {
+        out.help("nothing was run: name an inventory with -i, such as -i inventory/mysite");
+    }
     ending
 }
 

@@ -63,6 +63,8 @@ pub struct TaskHeader {
     pub id: String,
     /// As shown: `role : name`.
     pub name: String,
+    /// The name without the role.
+    pub bare_name: String,
     pub module: String,
     pub kind: TaskKind,
     /// `path:line` of the task.

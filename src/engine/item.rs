@@ -12,9 +12,12 @@ use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use crate::modules::{self, Failure};
 use crate::playbook::{Action, Directives, Task};
-use crate::template::{Scope, Tree, Truth};
+use crate::template::{Scope, Tree, Truth, Var};
 use crate::value::{Map, Unknown, Value};
 use crate::vars::TaskScope;
+
+/// The host that a task was delegated to, and its address where that differs.
+pub type Delegate = (String, Option<String>);
 
 /// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
 const DEFAULT_DELAY_SECS: f64 = 5.0;
@@ -32,20 +35,44 @@ pub struct ItemRun {
 impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
-        ItemRun { shared, task, header, scope, vars }
+        let mut item = ItemRun { shared, task, header, scope, vars };
+        if item.vars.get("ansible_host").is_none() {
+            // Ansible shows where a task runs under this name when no inventory says so.
+            let place = item.delegate().ok().flatten().map_or_else(
+                || Value::Str(item.scope.host().clone()),
+                |to| {
+                    let there = item.scope.on_host(&Arc::from(to.as_str())).boxed();
+                    let tree = match there.get("ansible_host") {
+                        Some(Var::Tree(tree)) => tree,
+                        Some(Var::Value(value)) => Tree::value(value),
+                        Some(Var::Lazy(_)) | None => Tree::value(to.as_str()),
+                    };
+                    item.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
+                },
+            );
+            item.vars = item.scope.with_locals(Map::from_iter([("ansible_host", place)])).boxed();
+        }
+        item
     }
 
-    pub async fn run(self) -> TaskResult {
+    /// Runs it; whether a failure is ignored is decided for the task as a whole.
+    pub async fn run(&self) -> TaskResult {
         match self.conditions() {
             Ok(None) => {}
             Ok(Some(skipped)) => return skipped,
-            Err(trouble) => return self.ignore(TaskResult::from_trouble(trouble)),
+            Err(trouble) => return TaskResult::from_trouble(trouble),
         }
-        let result = match self.attempts().await {
+        let mut result = match self.attempts().await {
             Ok(result) => result,
             Err(trouble) => TaskResult::from_trouble(trouble),
         };
-        self.ignore(result)
+        if result.delegated.is_none()
+            && result.status != Status::Skipped
+            && let Ok((_, delegated)) = self.reach()
+        {
+            result.delegated = delegated;
+        }
+        result
     }
 
     /// Returns the skipped result when a condition does not hold.
@@ -74,7 +101,7 @@ impl ItemRun {
     }
 
     /// `ignore_errors` and `ignore_unreachable`.
-    fn ignore(&self, mut result: TaskResult) -> TaskResult {
+    pub fn ignore(&self, mut result: TaskResult) -> TaskResult {
         let keyword = match result.status {
             Status::Failed => &self.task.directives.ignore_errors,
             Status::Unreachable => &self.task.directives.ignore_unreachable,
@@ -112,6 +139,8 @@ impl ItemRun {
                 return Ok(result);
             }
             if attempt > retries {
+                // Ansible counts the repetitions here, not the first attempt.
+                result.result.insert("attempts", retries);
                 if result.status != Status::Failed {
                     result.status = Status::Failed;
                 }
@@ -275,11 +304,16 @@ impl ItemRun {
     }
 
     /// What is predicted of a module whose arguments are not known yet: that it runs, and nothing about its result.
-    fn without_arguments(&self, spec: &modules::ModuleSpec, unknown: &Unknown) -> Result<TaskResult, Trouble> {
+    fn without_arguments(
+        &self,
+        spec: &modules::ModuleSpec,
+        unknown: &Unknown,
+    ) -> Result<TaskResult, Trouble> {
         if !self.check()? {
             return Err(Trouble::msg(format!("an argument is not known: {}", unknown.cause)));
         }
-        let mut result = Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
+        let mut result =
+            Map::from_iter([("changed", Value::from(true)), ("unknown_cause", (*unknown.cause).into())]);
         for (name, _) in spec.returns {
             result.insert(*name, Value::Unknown(unknown.clone()));
         }
@@ -361,16 +395,9 @@ impl ItemRun {
     }
 
     /// Returns how to reach the host that the task runs on, and that host when it is another one.
-    pub fn reach(&self) -> Result<(Reach, Option<(String, Option<String>)>), Trouble> {
+    pub fn reach(&self) -> Result<(Reach, Option<Delegate>), Trouble> {
         let own = self.scope.host().clone();
-        let delegate = match &self.task.directives.delegate_to {
-            Some(tree) => match self.render(tree)? {
-                Value::Null | Value::Omit => None,
-                Value::Str(s) if s.is_empty() => None,
-                other => Some(other.to_text()),
-            },
-            None => None,
-        };
+        let delegate = self.delegate()?;
         let target: Arc<str> = delegate.as_deref().map_or_else(|| own.clone(), Arc::from);
         let host_scope = if delegate.is_some() { self.scope.on_host(&target) } else { self.scope.clone() };
         let directives: &Directives = &self.task.directives;
@@ -397,11 +424,21 @@ impl ItemRun {
         {
             (self.shared.secrets)(secret.expose());
         }
-        let delegated = delegate.map(|to| {
+        let delegated = delegate.filter(|to| **to != *own).map(|to| {
             let address = (reach.spec.address != to && !implicit).then(|| reach.spec.address.clone());
             (to, address)
         });
         Ok((reach, delegated))
+    }
+
+    /// Returns the host that `delegate_to` names.
+    fn delegate(&self) -> Result<Option<String>, Trouble> {
+        let Some(tree) = &self.task.directives.delegate_to else { return Ok(None) };
+        Ok(match self.render(tree)? {
+            Value::Null | Value::Omit => None,
+            Value::Str(s) if s.is_empty() => None,
+            other => Some(other.to_text()),
+        })
     }
 
     fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {

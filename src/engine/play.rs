@@ -187,7 +187,7 @@ impl<'a> PlayRun<'a> {
             self.failed.shift_remove(&f.host);
             self.set_alive(&f.host, true);
             let task = Map::from_iter([
-                ("name", Value::str(&*f.task.name)),
+                ("name", Value::str(&*f.task.bare_name)),
                 ("action", Value::str(&*f.task.module)),
             ]);
             self.shared.vars.store.write(&f.host, |vars| {
@@ -228,8 +228,7 @@ impl<'a> PlayRun<'a> {
         let header = Arc::new(self.header(task, &first.boxed(), place));
         if std::mem::take(self.searching) {
             let wanted = self.shared.options.start_at_task.as_deref().unwrap_or_default();
-            let name = header.name.rsplit(" : ").next().unwrap_or(&header.name);
-            if wanted != name && wanted != header.name {
+            if !matches_name(wanted, &header.bare_name) && !matches_name(wanted, &header.name) {
                 *self.searching = true;
                 return Flow { ok: hosts, failed: Vec::new() };
             }
@@ -424,7 +423,7 @@ impl<'a> PlayRun<'a> {
             }
         }
         let changed = result.result.get("changed").is_some_and(|c| *c == Value::Bool(true));
-        if !changed || !matches!(result.status, Status::Ok | Status::Changed | Status::Ignored) {
+        if !changed || !matches!(result.status, Status::Ok | Status::Changed) {
             return;
         }
         let scope = self.scope(task, host).boxed();
@@ -551,11 +550,19 @@ impl<'a> PlayRun<'a> {
                 Ok(name) => name.to_text(),
                 Err(_) => tree.as_text().unwrap_or_default().to_string(),
             },
-            None => task.action_name().to_string(),
+            None => match &task.action {
+                Action::IncludeRole(include) => {
+                    let role = self.shared.templar.render(&include.name, scope).map(|n| n.to_text());
+                    let role =
+                        role.unwrap_or_else(|_| include.name.as_text().unwrap_or_default().to_string());
+                    format!("{} : {role}", task.action_name())
+                }
+                _ => task.action_name().to_string(),
+            },
         };
         let name = match &task.role {
             Some(role) => format!("{} : {own}", role.name),
-            None => own,
+            None => own.clone(),
         };
         let truth = |tree: &Option<Tree>| {
             tree.as_ref().and_then(|t| self.shared.templar.render(t, scope).ok()).map(|v| login::truth(&v))
@@ -564,6 +571,7 @@ impl<'a> PlayRun<'a> {
         TaskHeader {
             id: task.id.to_string(),
             name,
+            bare_name: own,
             module: task.action_name().to_string(),
             kind: if place.handlers { TaskKind::Handler } else { TaskKind::Task },
             place: Some(format!("{}:{}", place_in_file.path.display(), place_in_file.line)),
@@ -576,15 +584,19 @@ impl<'a> PlayRun<'a> {
 
     /// `ansible_play_hosts` and its kin follow the hosts that are left.
     fn tell_hosts(&self) {
-        let alive: Vec<Value> = self.alive().into_iter().map(Value::Str).collect();
-        let batch: Vec<Value> = self.hosts.keys().cloned().map(Value::Str).collect();
+        let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
+        let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if magic.get("ansible_play_hosts").and_then(Value::as_list).is_some_and(|l| l.len() == alive.len()) {
+        let known = |name: &str| magic.get(name).and_then(Value::as_list).map(<[Value]>::to_vec);
+        if known("ansible_play_batch").is_some_and(|l| l.len() == left.len()) {
             return;
         }
-        magic.insert("ansible_play_hosts", alive.clone());
-        magic.insert("play_hosts", alive);
-        magic.insert("ansible_play_batch", batch);
+        // Hosts of other batches count as hosts of the play unless they failed.
+        let mut all = known("ansible_play_hosts").unwrap_or_default();
+        all.retain(|h| h.as_str().is_none_or(|h| !self.hosts.contains_key(h) || !out(h)));
+        magic.insert("ansible_play_hosts", all);
+        magic.insert("play_hosts", left.clone());
+        magic.insert("ansible_play_batch", left);
     }
 
     pub fn flag(&self, tree: &Option<Tree>, scope: &TaskScope) -> bool {
@@ -597,6 +609,11 @@ impl<'a> PlayRun<'a> {
         let value = self.shared.templar.render(tree.as_ref()?, &scope.boxed()).ok()?;
         value.number().or_else(|| value.to_text().trim_end_matches('%').trim().parse().ok())
     }
+}
+
+/// Whether a name fits a shell pattern; the pattern itself as plain text does too.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    pattern == name || crate::template::fnmatch(pattern, name)
 }
 
 /// Actions that Ansible runs once for all hosts.

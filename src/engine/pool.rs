@@ -18,9 +18,12 @@ pub struct Pool {
 
 struct HostSlot {
     connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
-    idle: Mutex<Vec<(Option<String>, Box<dyn Session>)>>,
+    idle: Mutex<Vec<Idle>>,
     permits: Arc<Semaphore>,
 }
+
+/// A shell that waits for work, and who it runs as.
+type Idle = (Option<String>, Box<dyn Session>);
 
 /// A session that is in use. Give it back with [`Lease::done`]; dropping it closes the shell.
 pub struct Lease {

@@ -233,7 +233,7 @@ impl Whole {
         {
             let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             // Set anew by the first task of the batch.
-            magic.remove("ansible_play_hosts");
+            magic.remove("ansible_play_batch");
         }
         self.load_vars_files(play, vars, batch, Missing::Allowed)?;
         let gather = self.wants_facts(play, vars, batch);
@@ -322,7 +322,8 @@ impl Whole {
         let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         magic.insert("ansible_play_name", name);
         magic.insert("playbook_dir", play.dir.display().to_string());
-        magic.insert("ansible_play_hosts_all", all);
+        magic.insert("ansible_play_hosts_all", all.clone());
+        magic.insert("ansible_play_hosts", all);
         magic.insert("ansible_play_role_names", names.clone());
         magic.insert("ansible_dependent_role_names", dependent.clone());
         let every: Vec<Value> = names.into_iter().chain(dependent).collect();

@@ -31,7 +31,10 @@ impl Job {
     pub async fn run(self) -> TaskResult {
         let started = Instant::now();
         let mut result = match &self.task.loop_ {
-            None => self.item(&self.scope).run().await,
+            None => {
+                let item = self.item(&self.scope);
+                item.ignore(item.run().await)
+            }
             Some(l) => self.run_loop(l).await,
         };
         result.elapsed = started.elapsed();
@@ -49,7 +52,7 @@ impl Job {
                 // A condition that is false without looking at an item spares the loop's mistake, as in Ansible.
                 return match self.item(&self.scope).conditions() {
                     Ok(Some(skipped)) => skipped,
-                    _ => TaskResult::from_trouble(trouble),
+                    _ => self.item(&self.scope).ignore(TaskResult::from_trouble(trouble)),
                 };
             }
         };
@@ -65,6 +68,7 @@ impl Job {
         }
         let mut results: Vec<TaskResult> = Vec::with_capacity(items.len());
         let count = items.len();
+        let mut last = self.scope.clone();
         for (index, item) in items.into_iter().enumerate() {
             let scope = self.scope.with_locals(item.locals.clone());
             let started = Instant::now();
@@ -82,6 +86,7 @@ impl Job {
             super::dispatch::keep(&self.shared, self.scope.host(), &result.effects);
             let stop = result.status == Status::Unreachable || self.breaks(&control, &scope, &result);
             results.push(result);
+            last = scope;
             if stop {
                 break;
             }
@@ -91,7 +96,7 @@ impl Job {
                 tokio::time::sleep(pause).await;
             }
         }
-        combine(results)
+        self.item(&last).ignore(combine(results))
     }
 
     fn breaks(&self, control: &Control, scope: &TaskScope, result: &TaskResult) -> bool {
@@ -202,7 +207,6 @@ impl Control {
                 Some(tree) => label(tree, &locals)?,
                 None => item_text(value),
             };
-            locals.remove("ansible_loop_var");
             items.push(Item { locals, label });
         }
         Ok(items)

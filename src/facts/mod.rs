@@ -273,7 +273,7 @@ mod tests {
         let check = |file: &str, text: &str, expect: &str| {
             let mut probe = format!("@uname\n Linux\n n\n r\n x86_64\n@file {file}\n");
             for line in text.lines() {
-                probe.push_str(&format!(" {line}\n"));
+                probe = probe + " " + line + "\n";
             }
             let facts = parse(probe.as_bytes(), Subset::SMALL);
             let get = |name: &str| facts.get(name).map(|v| v.to_text()).unwrap_or_default();

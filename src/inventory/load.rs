@@ -72,7 +72,7 @@ pub fn load(
             Source::Path(path) if !path.exists() => {
                 let message = format!("the inventory `{}` does not exist", path.display());
                 if options.missing_is_error {
-                    builder.errors.push(Diagnostic::error("XP0501", message));
+                    builder.errors.push(suggest_neighbour(Diagnostic::error("XP0501", message), path));
                 } else {
                     builder.warnings.push(Diagnostic::warning("XP0501", message));
                 }
@@ -154,6 +154,19 @@ fn read_file(builder: &mut Builder<'_>, path: &Path) {
         None => read_unnamed(builder, path),
         Some(_) => read_ini(builder, path),
     }
+}
+
+/// Adds the existing name beside a path that looks most like it.
+fn suggest_neighbour(diagnostic: Diagnostic, path: &Path) -> Diagnostic {
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else { return diagnostic };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    diagnostic.suggest(&name.to_string_lossy(), names.iter().map(String::as_str))
 }
 
 fn read_yaml(builder: &mut Builder<'_>, path: &Path) {

@@ -273,6 +273,22 @@ fn convert(kind: ArgKind, value: &Value) -> Result<Value, String> {
     }
 }
 
+/// Whether a value would be accepted as a type that a role's argument specification names.
+pub fn fits_kind(value: &Value, kind: &str) -> Result<(), String> {
+    let kind = match kind {
+        "str" => ArgKind::Str,
+        "path" => ArgKind::Path,
+        "int" => ArgKind::Int,
+        "float" => ArgKind::Float,
+        "bool" => ArgKind::Bool,
+        "list" => ArgKind::List,
+        "dict" => ArgKind::Dict,
+        "raw" | "any" | "json" | "jsonarg" | "bytes" | "bits" => ArgKind::Raw,
+        other => return Err(format!("unknown type {other}")),
+    };
+    convert(kind, value).map(|_| ())
+}
+
 fn to_bool(value: &Value, text: Option<&str>) -> Result<Value, String> {
     let known = match text {
         Some(text) => match text.trim().to_lowercase().as_str() {

@@ -54,7 +54,7 @@ pub mod xcat;
 
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target};
-pub use check::{ArgIssue, Completeness};
+pub use check::{ArgIssue, Completeness, fits_kind};
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
 
 use std::path::PathBuf;

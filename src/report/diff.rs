@@ -43,7 +43,7 @@ pub fn unified(diff: &Diff) -> String {
         }
     }
     if lines > MAX_LINES {
-        let _ = write!(out, "({} more lines not shown)\n", lines - MAX_LINES);
+        let _ = writeln!(out, "({} more lines not shown)", lines - MAX_LINES);
     }
     out
 }

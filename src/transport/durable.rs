@@ -204,7 +204,9 @@ impl FramedSession {
                 Err(error) => {
                     // Looking again is harmless, and the next look connects again.
                     let Some(wait) = reconnects.next() else { return Err(self.still_running(error)) };
-                    sink.notice(&format!("lost the connection to a running command, connecting again ({error})"));
+                    sink.notice(&format!(
+                        "lost the connection to a running command, connecting again ({error})"
+                    ));
                     tokio::time::sleep(wait).await;
                     continue;
                 }

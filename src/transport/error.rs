@@ -40,6 +40,9 @@ pub enum TransportError {
     },
 }
 
+/// How a reason starts where a program asked for a password that we do not have.
+pub(super) const PASSWORD_NEEDED: &str = "a password is needed, and none was given";
+
 /// A host key that differs from the known one.
 #[derive(Debug, thiserror::Error)]
 #[error("host key of {host} has changed: {key_type} {fingerprint}, but {}:{line} has {known}", file.display())]
@@ -66,6 +69,9 @@ impl TransportError {
         match self {
             Self::HostKeyUnknown { help, .. } => Some(help),
             Self::HostKeyChanged(changed) => Some(&changed.help),
+            Self::Become { reason, .. } if reason.starts_with(PASSWORD_NEEDED) => {
+                Some("give it with -K, --become-password-file or ansible_become_password")
+            }
             _ => None,
         }
     }

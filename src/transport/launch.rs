@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::channel::{Event, RawChannel};
+use super::error::PASSWORD_NEEDED;
 use super::shell::{loop_program, quote, quote_for_any_shell};
 use super::{BecomeMethod, BecomeSpec, Stream, TransportError};
 
@@ -132,7 +133,7 @@ impl Launch {
                     };
                     heard.stderr.drain(..end);
                     let Some(password) = r#become.and_then(|b| b.password.as_ref()) else {
-                        return Err("a password is needed, and none was given".into());
+                        return Err(PASSWORD_NEEDED.into());
                     };
                     if answered {
                         return Err("the password was not accepted".into());
@@ -160,7 +161,7 @@ impl Launch {
                 return format!("doas takes passwords from a terminal only; permit it with nopass ({said})");
             }
             if asks && spec.password.is_none() {
-                return format!("a password is needed, and none was given ({said})");
+                return format!("{PASSWORD_NEEDED} ({said})");
             }
         }
         if said.is_empty() { format!("no shell was started: {reason}") } else { said }

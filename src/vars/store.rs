@@ -26,7 +26,9 @@ pub struct HostVars {
 
 /// The changing variables of all hosts. Shared; each access locks one host for an instant.
 #[derive(Clone, Default)]
-pub struct Store(Arc<RwLock<HashMap<Arc<str>, Arc<RwLock<HostVars>>>>>);
+pub struct Store(Arc<RwLock<Hosts>>);
+
+type Hosts = HashMap<Arc<str>, Arc<RwLock<HostVars>>>;
 
 impl Store {
     pub fn new() -> Self {
@@ -52,7 +54,7 @@ impl Store {
         write(&mut write_lock(&vars))
     }
 
-    fn map(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, Arc<RwLock<HostVars>>>> {
+    fn map(&self) -> RwLockReadGuard<'_, Hosts> {
         read_lock(&self.0)
     }
 }

@@ -1,11 +1,14 @@
 #!/bin/sh
-# Records what ansible-core prints for each case in tests/cases/playbooks; give its bin directory as argument.
+# Records what ansible-core prints for each case in tests/cases/playbooks; give its bin directory as argument, and
+# the names of cases if not all are wanted.
 # The recordings are data: replaying them needs no Python.
 set -eu
-bin=${1:?usage: record.sh DIRECTORY_OF_ANSIBLE_PLAYBOOK}
+bin=${1:?usage: record.sh DIRECTORY_OF_ANSIBLE_PLAYBOOK [CASE...]}
+shift
 cd "$(dirname "$0")/playbooks"
 export ANSIBLE_NOCOLOR=1 ANSIBLE_JINJA2_NATIVE=1 ANSIBLE_LOCALHOST_WARNING=0 ANSIBLE_INVENTORY_UNPARSED_WARNING=0 ANSIBLE_DEPRECATION_WARNINGS=0
-for case in */; do
+[ $# -gt 0 ] || set -- */
+for case; do
     case=${case%/}
     [ -e "$case/ours" ] && continue
     (

@@ -26,7 +26,7 @@ fn run(case: &Path) -> String {
         .output()
         .unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
-    text.push_str(&format!("exit {}\n", output.status.code().unwrap_or(-1)));
+    text += &format!("exit {}\n", output.status.code().unwrap_or(-1));
     if output.status.code() == Some(1) {
         text.push_str(&String::from_utf8_lossy(&output.stderr));
     }

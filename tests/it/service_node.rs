@@ -1,186 +1,15 @@
 //! The whole job: the service-node procedure rehearsed, as a user would run it, through the binary.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use serde_json::Value;
-
-use crate::support::skip;
+use crate::support::rehearse::{Mode, PLAYBOOK, Rehearsal, can};
 
 /// Steps that must not run again when nothing changed.
 const EXPENSIVE: [&str; 5] = ["xcat_copycds", "xcat_genimage", "xcat_packimage", "xcat_nodeset", "xcat_boot"];
 
-/// How the rehearsal's hosts are entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Namespaces,
-    Chroot,
-    /// As an ordinary user, in user namespaces.
-    Unprivileged,
-}
-
-/// What one run of the binary gave.
-struct Ran {
-    code: i32,
-    events: Vec<Value>,
-    stderr: String,
-}
-
-struct Rehearsal {
-    dir: tempfile::TempDir,
-    site: &'static str,
-    mode: Mode,
-}
-
-impl Rehearsal {
-    fn new(site: &'static str, mode: Mode) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        if mode == Mode::Unprivileged {
-            let chown = Command::new("chown").arg("65534:65534").arg(dir.path()).status().unwrap();
-            assert!(chown.success());
-        }
-        Rehearsal { dir, site, mode }
-    }
-
-    fn keep(&self) -> PathBuf {
-        self.dir.path().join("cluster")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let binary = env!("CARGO_BIN_EXE_xplay");
-        let mut command = match self.mode {
-            Mode::Unprivileged => {
-                let mut c = Command::new("setpriv");
-                c.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", binary]);
-                c
-            }
-            _ => Command::new(binary),
-        };
-        command.arg("rehearse").args(args).args(["--site", self.site, "--keep"]).arg(self.keep());
-        if self.mode == Mode::Chroot {
-            command.args(["--root-mode", "chroot"]);
-        }
-        command
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("TMPDIR", self.dir.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        let report = self.dir.path().join("report.html");
-        let output = self.command(args).arg("--json").arg("--report").arg(&report).output().unwrap();
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        let events =
-            stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            events,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
-    /// Runs a script on a host of the kept cluster, over SSH.
-    fn shell(&self, host: &str, script: &str) -> String {
-        let mut child = self
-            .command(&["--shell", host])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(format!("{script}\nexit 0\n").as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
-
-impl Ran {
-    fn results(&self) -> impl Iterator<Item = &Value> {
-        self.events.iter().filter(|e| e["event"] == "result")
-    }
-
-    fn recap(&self) -> BTreeMap<String, Value> {
-        let end = self
-            .events
-            .iter()
-            .find(|e| e["event"] == "run_ended")
-            .unwrap_or_else(|| panic!("{}", self.stderr));
-        end["hosts"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
-    }
-
-    /// Modules that changed something, in order.
-    fn changed(&self) -> Vec<String> {
-        let module_of: BTreeMap<&str, &str> = self
-            .events
-            .iter()
-            .filter(|e| e["event"] == "task_started")
-            .map(|e| (e["task"]["id"].as_str().unwrap(), e["task"]["module"].as_str().unwrap()))
-            .collect();
-        self.results()
-            .filter(|r| r["status"] == "changed")
-            .map(|r| module_of.get(r["task"].as_str().unwrap()).copied().unwrap_or("?").to_string())
-            .collect()
-    }
-
-    fn failures(&self) -> Vec<String> {
-        self.results()
-            .filter(|r| matches!(r["status"].as_str(), Some("failed" | "unreachable" | "lost")))
-            .map(|r| {
-                format!(
-                    "{}: {}",
-                    r["name"].as_str().unwrap_or_default(),
-                    r["result"]["msg"].as_str().unwrap_or_default()
-                )
-            })
-            .collect()
-    }
-
-    #[track_caller]
-    fn assert_success(&self) {
-        assert_eq!(self.code, 0, "failures: {:#?}\nstderr: {}", self.failures(), self.stderr);
-    }
-}
-
-/// Tells whether this machine can enter roots that way, and prints why not.
-fn can(mode: Mode) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    match mode {
-        Mode::Chroot if !root => skip("service_node", "chroot rehearsal needs root"),
-        Mode::Unprivileged if !root => {
-            skip("service_node", "only root can become another user for this test")
-        }
-        Mode::Unprivileged if Command::new("setpriv").arg("--version").output().is_err() => {
-            skip("service_node", "setpriv is missing")
-        }
-        Mode::Unprivileged if !unprivileged_namespaces() => {
-            skip("service_node", "this kernel lets ordinary users make no namespaces")
-        }
-        Mode::Namespaces if root && !namespaces(&["unshare", "-mpf", "true"]) => {
-            skip("service_node", "namespaces are forbidden here")
-        }
-        _ => return true,
-    }
-    false
-}
-
-fn namespaces(argv: &[&str]) -> bool {
-    Command::new(argv[0]).args(&argv[1..]).status().is_ok_and(|s| s.success())
-}
-
-fn unprivileged_namespaces() -> bool {
-    namespaces(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urmpf", "true"])
-}
-
-const PLAYBOOK: &str = "playbooks/service-node.yml";
-
 fn first_and_second_run(site: &'static str, mode: Mode) {
-    if !can(mode) {
+    if !can("service_node", mode) {
         return;
     }
     let rehearsal = Rehearsal::new(site, mode);
@@ -190,7 +19,7 @@ fn first_and_second_run(site: &'static str, mode: Mode) {
     for module in EXPENSIVE {
         assert!(changed.iter().any(|m| m == module), "{module} did not change anything: {changed:?}");
     }
-    assert!(rehearsal.dir.path().join("report.html").exists());
+    assert!(rehearsal.dir().join("report.html").exists());
     look_at_booted_node(&rehearsal);
 
     let second = rehearsal.run(&[PLAYBOOK]);
@@ -260,7 +89,7 @@ fn digest(keep: &Path) -> String {
 
 #[test]
 fn check_mode_changes_nothing_and_predicts() {
-    if !can(Mode::Namespaces) {
+    if !can("service_node", Mode::Namespaces) {
         return;
     }
     let rehearsal = Rehearsal::new("el9", Mode::Namespaces);
@@ -284,7 +113,7 @@ fn check_mode_changes_nothing_and_predicts() {
 
 /// Injects a fault: the run fails and says where and why; without it a further run completes.
 fn fault(name: &str, step: &str, words: &[&str]) {
-    if !can(Mode::Namespaces) {
+    if !can("service_node", Mode::Namespaces) {
         return;
     }
     let rehearsal = Rehearsal::new("el9", Mode::Namespaces);
@@ -346,7 +175,7 @@ fn fault_disk_full() {
 /// A cut connection is no failure: the command goes on on its host and is found again.
 #[test]
 fn connection_cut_during_genimage() {
-    if !can(Mode::Namespaces) {
+    if !can("service_node", Mode::Namespaces) {
         return;
     }
     let rehearsal = Rehearsal::new("el9", Mode::Namespaces);

@@ -3,7 +3,7 @@
 use crate::engine::item::ItemRun;
 use crate::engine::login::truth;
 use crate::engine::result::{TaskResult, Trouble};
-use crate::modules::Failure;
+use crate::modules::{self, Failure};
 use crate::value::{Map, Value};
 
 /// Checks the variables named in the specification, and reports all mistakes at once.
@@ -27,7 +27,8 @@ pub fn validate(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     }
     let failure = Failure::new(format!("Validation of arguments failed:\n{}", errors.join("\n")))
         .with("argument_errors", errors)
-        .with("argument_spec_data", spec);
+        .with("argument_spec_data", spec)
+        .with("validate_args_context", given.get("validate_args_context").cloned().unwrap_or(Value::Null));
     Err(failure.into())
 }
 
@@ -66,7 +67,7 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
 fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
     let kind = option.get("type").map_or_else(|| "str".into(), Value::to_text);
     let here = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-    if let Err(reason) = convert(value, &kind) {
+    if let Err(reason) = modules::fits_kind(value, &kind) {
         errors.push(format!(
             "argument '{name}' is of type {} and we were unable to convert to {kind}: {reason}",
             value.type_name()
@@ -92,7 +93,7 @@ fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &
     match value {
         Value::List(items) => {
             for item in items.iter() {
-                if let Some(Err(reason)) = elements.as_ref().map(|e| convert(item, e)) {
+                if let Some(Err(reason)) = elements.as_ref().map(|e| modules::fits_kind(item, e)) {
                     errors.push(format!("Elements value for option '{name}' is of type {} and we were unable to convert to {}: {reason}", item.type_name(), elements.as_deref().unwrap_or_default()));
                 }
                 if let (Some(options), Some(map)) = (options, item.as_map()) {
@@ -106,53 +107,6 @@ fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &
             }
         }
         _ => {}
-    }
-}
-
-/// Whether Ansible would accept the value as this type.
-fn convert(value: &Value, kind: &str) -> Result<(), String> {
-    let text = value.to_text();
-    let fits = match kind {
-        "str" | "path" | "raw" | "any" | "jsonarg" | "json" => true,
-        "int" => {
-            value.as_int().is_some() || matches!(value, Value::Str(_)) && text.trim().parse::<i64>().is_ok()
-        }
-        "float" => value.number().is_some() || text.trim().parse::<f64>().is_ok(),
-        "bool" => {
-            matches!(value, Value::Bool(_))
-                || matches!(
-                    text.to_lowercase().as_str(),
-                    "yes"
-                        | "no"
-                        | "on"
-                        | "off"
-                        | "true"
-                        | "false"
-                        | "1"
-                        | "0"
-                        | "1.0"
-                        | "0.0"
-                        | "y"
-                        | "n"
-                        | "t"
-                        | "f"
-                )
-        }
-        "list" => matches!(value, Value::List(_) | Value::Str(_) | Value::Int(_) | Value::Float(_)),
-        "dict" => {
-            matches!(value, Value::Map(_))
-                || matches!(value, Value::Str(_)) && (text.starts_with('{') || text.contains('='))
-        }
-        other => return Err(format!("unknown type {other}")),
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(format!(
-            "{} cannot be converted to a{} {kind}",
-            value.repr(),
-            if kind == "int" { "n" } else { "" }
-        ))
     }
 }
 
@@ -173,7 +127,7 @@ mod tests {
             errors,
             [
                 "missing required arguments: image",
-                "argument 'batch' is of type str and we were unable to convert to int: 'many' cannot be converted to an int",
+                "argument 'batch' is of type str and we were unable to convert to int: \"'many'\" cannot be converted to an int",
                 "value of mode must be one of: cpio, tar, got: zip",
                 "missing required arguments: name found in nested",
             ]

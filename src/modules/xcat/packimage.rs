@@ -441,7 +441,7 @@ fn verify_script(call: &Call, info: &str) -> Result<String, Failure> {
          else\n\
          x_trailer() { $x_un -dc \"$f\" | tail -c 4096 | grep -a -q 'TRAILER!!!' || { echo 'the end of the archive is missing'; return 1; }; }\n\
          xc_run 'test the trailer' x_trailer; [ \"$xc_rc\" = 0 ] || x_ok=no\n\
-         x_has \"$($x_un -dc \"$f\" | tr '\\000' '\\n' | grep -a -E '^(\\./)?(etc/(os|redhat|SuSE)-release|usr/lib/os-release)$' | sed -n 1p)\"\n\
+         x_has \"$($x_un -dc \"$f\" | tr '\\000' '\\n' | grep -a -E '07070[12][0-9A-Fa-f]{104}(\\./)?(etc/(os|redhat|SuSE)-release|usr/lib/os-release)$' | sed -n 1p)\"\n\
          fi ;;\n\
          *.tar.*) x_tar() { $x_un -dc \"$f\" | tar -tf - >/dev/null; }\n\
          xc_run 'test tar -t' x_tar; [ \"$xc_rc\" = 0 ] || x_ok=no\n\

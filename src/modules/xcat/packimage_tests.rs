@@ -146,6 +146,43 @@ fn an_old_archive_is_not_taken_for_a_new_one() {
     );
 }
 
+/// Returns a cpio archive of the `newc` kind with one entry for each name.
+fn newc(names: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (inode, name) in names.iter().chain(&["TRAILER!!!"]).enumerate() {
+        let size = if *name == "TRAILER!!!" { 0 } else { 8 };
+        let fields = [inode + 1, 0o100_644, 0, 0, 1, 0, size, 0, 0, 0, 0, name.len() + 1, 0];
+        bytes.extend(b"070701");
+        for field in fields {
+            bytes.extend(format!("{field:08X}").bytes());
+        }
+        bytes.extend(name.bytes());
+        bytes.push(0);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(&b"ID=rhel\n"[..size]);
+    }
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+/// With and without cpio on this machine.
+#[test]
+fn cpio_archives_are_read_to_their_end() {
+    let pack = "echo \"IMAGEUUID='$(date +%N)'\" >$r/rootimg/opt/xcat/xcatinfo; sleep 0.05; gzip -c $r/cpio >$r/rootimg.cpio.gz";
+    let check = |archive: Vec<u8>| {
+        let node = Node::new(pack);
+        std::fs::write(node.dir.path().join("install/svc/cpio"), archive).expect("written");
+        let mut args = node.args();
+        args["method"] = "cpio".into();
+        args["minimum_size"] = 10.into();
+        node.converge(args, "sh").map(|_| ()).map_err(|f| f.msg)
+    };
+    assert_eq!(check(newc(&["etc/hosts", "./etc/os-release", "sbin/init"])), Ok(()));
+    assert!(check(newc(&["etc/hosts"])).expect_err("refused").contains("does not hold a system"));
+    let cut = newc(&["etc/os-release", "etc/hosts"])[..200].to_vec();
+    assert!(check(cut).expect_err("refused").contains("is not complete"));
+}
+
 #[test]
 fn an_archive_that_was_refused_is_packed_again() {
     let node = Node::new(&format!("{PACK}; head -c 3000 $r/rootimg.tar.gz >$r/x; mv $r/x $r/rootimg.tar.gz"));

@@ -76,13 +76,15 @@ impl KeyCheck {
                 } else {
                     format!("; lines that make no sense were skipped: {}", skipped.join(", "))
                 };
+                let file =
+                    self.file.as_ref().map_or_else(|| "known_hosts".into(), |f| f.display().to_string());
                 Err(TransportError::HostKeyUnknown {
                     host,
                     key_type,
                     fingerprint,
                     help: format!(
-                        "compare the fingerprint on the host's console, then add its key to known_hosts, or \
-                         accept new keys for this run{others}{skipped}"
+                        "compare the fingerprint on the host's console, then add its key to {file}, or accept \
+                         new keys with --ssh-extra-args=\"-o StrictHostKeyChecking=accept-new\"{others}{skipped}"
                     ),
                 })
             }

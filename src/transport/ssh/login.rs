@@ -131,6 +131,9 @@ async fn attempt(
         Ok(Err(error)) => {
             let dropped = was_dropped(&error);
             let mut reason = describe(&error);
+            if matches!(error, HandlerError::Ssh(russh::Error::IO(_))) {
+                reason.insert_str(0, &place(spec));
+            }
             if matches!(error, HandlerError::Ssh(russh::Error::NoCommonAlgo { .. })) && !spec.legacy {
                 reason.push_str("; an old server may need the legacy algorithms for this host");
             }
@@ -138,7 +141,7 @@ async fn attempt(
             return Err(if dropped { Attempt::Dropped(error) } else { Attempt::Failed(error) });
         }
         Err(_) => {
-            let reason = format!("no answer within {} s", spec.connect_timeout.as_secs_f32());
+            let reason = format!("{}no answer within {} s", place(spec), spec.connect_timeout.as_secs_f32());
             return Err(Attempt::Failed(unreachable(reason)));
         }
     };
@@ -150,6 +153,14 @@ async fn attempt(
             Err(Attempt::Failed(unreachable(reason)))
         }
     }
+}
+
+/// Names where we tried to connect, unless the host's name says it already.
+fn place(spec: &ConnectionSpec) -> String {
+    if spec.address == spec.host && spec.port == 22 {
+        return String::new();
+    }
+    format!("{} port {}: ", spec.address, spec.port)
 }
 
 fn was_dropped(error: &HandlerError) -> bool {

@@ -1,5 +1,6 @@
 //! What several integration tests need.
 
+pub mod rehearse;
 pub mod sshd;
 
 use std::path::{Path, PathBuf};

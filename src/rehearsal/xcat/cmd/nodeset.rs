@@ -124,8 +124,14 @@ fn provision(session: &mut Session<'_>, nodes: &[String], name: Option<&str>) ->
         fs::write(leases, "#xCAT generated dhcp configuration\n")?;
         session.say("The dhcp server must be restarted for OMAPI function to work");
     }
-    for (server, _) in dispatch::split(session, &served)?.behind {
-        if let Err(text) = dispatch::reach(session, &server) {
+    let shared = session.db(Access::Read)?.site("sharedtftp").unwrap_or_default();
+    let own_files = matches!(shared.to_lowercase().as_str(), "0" | "n" | "no");
+    for (server, behind) in dispatch::split(session, &served)?.behind {
+        let sent = dispatch::reach(session, &server).and_then(|()| {
+            let mut set = nodes.iter().filter(|(node, _)| own_files && behind.contains(node));
+            set.try_for_each(|(node, loader)| files::send(session, &server, loader, node))
+        });
+        if let Err(text) = sent {
             session.error(&text);
         }
     }

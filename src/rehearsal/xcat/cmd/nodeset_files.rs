@@ -55,6 +55,23 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Puts the boot files of a node on the service node that has its own tftp directory, as its daemon would write
+/// them there.
+pub(super) fn send(session: &Session<'_>, server: &str, loader: &str, node: &str) -> Result<(), String> {
+    for path in boot_files(loader, node) {
+        let failed = |reason: &str| format!("Unable to write {path} on {server}: {reason}");
+        let content = fs::read(session.path(&path)).map_err(|error| failed(&error.to_string()))?;
+        let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+        let script = format!("mkdir -p {dir} && cat >{path}");
+        match session.world.nodes.run(server, &script, &content) {
+            Ok(output) if output.rc == 0 => {}
+            Ok(output) => return Err(failed(String::from_utf8_lossy(&output.stderr).trim())),
+            Err(unreachable) => return Err(failed(&unreachable.0)),
+        }
+    }
+    Ok(())
+}
+
 /// Removes the boot files of a node.
 pub(super) fn remove(session: &Session<'_>, loader: &str, node: &str) -> io::Result<()> {
     for path in boot_files(loader, node) {

@@ -1,0 +1,187 @@
+//! A rehearsal through the binary, as a user runs it, and what its events say.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::skip;
+
+/// The main job.
+pub const PLAYBOOK: &str = "playbooks/service-node.yml";
+
+/// How the rehearsal's hosts are entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Namespaces,
+    Chroot,
+    /// As an ordinary user, in user namespaces.
+    Unprivileged,
+}
+
+/// What one run of the binary gave.
+pub struct Ran {
+    pub code: i32,
+    pub events: Vec<Value>,
+    pub stderr: String,
+}
+
+/// A kept cluster, and the binary that works on it.
+pub struct Rehearsal {
+    dir: tempfile::TempDir,
+    site: &'static str,
+    mode: Mode,
+}
+
+impl Rehearsal {
+    pub fn new(site: &'static str, mode: Mode) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        if mode == Mode::Unprivileged {
+            let chown = Command::new("chown").arg("65534:65534").arg(dir.path()).status().unwrap();
+            assert!(chown.success());
+        }
+        Rehearsal { dir, site, mode }
+    }
+
+    /// Where the test's own files may lie; removed at the end.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn keep(&self) -> PathBuf {
+        self.dir.path().join("cluster")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let binary = env!("CARGO_BIN_EXE_xplay");
+        let mut command = match self.mode {
+            Mode::Unprivileged => {
+                let mut c = Command::new("setpriv");
+                c.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", binary]);
+                c
+            }
+            _ => Command::new(binary),
+        };
+        command.arg("rehearse").args(args).args(["--site", self.site, "--keep"]).arg(self.keep());
+        if self.mode == Mode::Chroot {
+            command.args(["--root-mode", "chroot"]);
+        }
+        command
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("TMPDIR", self.dir.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let report = self.dir.path().join("report.html");
+        Ran::read(self.command(args).arg("--json").arg("--report").arg(&report).output().unwrap())
+    }
+
+    /// Runs a script on a host of the kept cluster, over SSH.
+    pub fn shell(&self, host: &str, script: &str) -> String {
+        let mut child = self
+            .command(&["--shell", host])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(format!("{script}\nexit 0\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Ran {
+    /// Reads the events that a run with --json printed.
+    pub fn read(output: Output) -> Self {
+        Self::from_parts(output.status.code().unwrap_or(-1), output.stdout, &output.stderr)
+    }
+
+    /// The same for a run somewhere else.
+    pub fn from_parts(code: i32, stdout: Vec<u8>, stderr: &[u8]) -> Self {
+        let stdout = String::from_utf8(stdout).unwrap();
+        let events =
+            stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+        Ran { code, events, stderr: String::from_utf8_lossy(stderr).into_owned() }
+    }
+
+    pub fn results(&self) -> impl Iterator<Item = &Value> {
+        self.events.iter().filter(|e| e["event"] == "result")
+    }
+
+    pub fn recap(&self) -> BTreeMap<String, Value> {
+        let end = self
+            .events
+            .iter()
+            .find(|e| e["event"] == "run_ended")
+            .unwrap_or_else(|| panic!("{}", self.stderr));
+        end["hosts"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// Modules that changed something, in order.
+    pub fn changed(&self) -> Vec<String> {
+        let module_of: BTreeMap<&str, &str> = self
+            .events
+            .iter()
+            .filter(|e| e["event"] == "task_started")
+            .map(|e| (e["task"]["id"].as_str().unwrap(), e["task"]["module"].as_str().unwrap()))
+            .collect();
+        self.results()
+            .filter(|r| r["status"] == "changed")
+            .map(|r| module_of.get(r["task"].as_str().unwrap()).copied().unwrap_or("?").to_string())
+            .collect()
+    }
+
+    pub fn failures(&self) -> Vec<String> {
+        self.results()
+            .filter(|r| matches!(r["status"].as_str(), Some("failed" | "unreachable" | "lost")))
+            .map(|r| {
+                format!(
+                    "{}: {}",
+                    r["name"].as_str().unwrap_or_default(),
+                    r["result"]["msg"].as_str().unwrap_or_default()
+                )
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn assert_success(&self) {
+        assert_eq!(self.code, 0, "failures: {:#?}\nstderr: {}", self.failures(), self.stderr);
+    }
+}
+
+/// Tells whether this machine can enter roots that way, and prints why not.
+pub fn can(test: &str, mode: Mode) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    match mode {
+        Mode::Chroot if !root => skip(test, "chroot rehearsal needs root"),
+        Mode::Unprivileged if !root => skip(test, "only root can become another user for this test"),
+        Mode::Unprivileged if Command::new("setpriv").arg("--version").output().is_err() => {
+            skip(test, "setpriv is missing")
+        }
+        Mode::Unprivileged if !unprivileged_namespaces() => {
+            skip(test, "this kernel lets ordinary users make no namespaces")
+        }
+        Mode::Namespaces if root && !namespaces(&["unshare", "-mpf", "true"]) => {
+            skip(test, "namespaces are forbidden here")
+        }
+        _ => return true,
+    }
+    false
+}
+
+fn namespaces(argv: &[&str]) -> bool {
+    Command::new(argv[0]).args(&argv[1..]).status().is_ok_and(|s| s.success())
+}
+
+fn unprivileged_namespaces() -> bool {
+    namespaces(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urmpf", "true"])
+}
