@@ -317,7 +317,8 @@ pub fn host_result(
         item: item.map(|i| if hidden { "(censored due to no_log)".into() } else { i }),
         looped: r.looped,
         result,
-        diff: if hidden { Vec::new() } else { r.diff.clone() },
+        // Output that keeps differences whether shown or not must not keep those that a task hides.
+        diff: if hidden || (shared.options.diff && !header.diff) { Vec::new() } else { r.diff.clone() },
         warnings: r.warnings.clone(),
         verbose_always: r.verbose_always && !hidden,
         explanation: r

@@ -12,6 +12,9 @@ pub fn debug(item: &ItemRun) -> Result<TaskResult, Trouble> {
         return Err(Trouble::msg("debug is no module"));
     };
     // A variable that does not exist is what `var` is often asked about: it is printed, not an error.
+    if raw_arg(item, "var").is_some() && raw_arg(item, "msg").is_some() {
+        return Err(Trouble::msg("parameters are mutually exclusive: msg|var"));
+    }
     let mut given = match raw_arg(item, "var") {
         Some(_) => Map::new(),
         None => item.arguments(name, args, free_form.as_ref(), template_args.as_ref())?,

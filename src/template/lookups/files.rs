@@ -96,7 +96,7 @@ pub(in crate::template) fn glob(pattern: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a name fits a shell pattern with `*`, `?` and `[...]`.
-pub(in crate::template) fn fnmatch(pattern: &str, name: &str) -> bool {
+pub fn fnmatch(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let (mut p, mut n) = (0, 0);

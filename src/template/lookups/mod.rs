@@ -16,7 +16,8 @@ mod process;
 mod tables;
 mod vars;
 
-pub(super) use files::{fnmatch, glob};
+pub use files::fnmatch;
+pub(super) use files::glob;
 
 /// What a lookup is given.
 pub(super) struct Call {
