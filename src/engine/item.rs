@@ -1,13 +1,12 @@
 //! One item of a task on one host: conditions, arguments, attempts, `changed_when` and `failed_when`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::actions;
 use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
-use super::login::{LoginError, LoginReader, Reach, truth};
+use super::login::{LoginError, LoginReader, Reach, seconds, truth};
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use crate::modules::{self, Failure};
@@ -155,7 +154,7 @@ impl ItemRun {
                     result: result.result.clone(),
                 })
                 .await;
-            tokio::time::sleep(Duration::from_secs_f64(delay)).await;
+            tokio::time::sleep(seconds(delay)).await;
             attempt += 1;
         }
     }
@@ -224,7 +223,11 @@ impl ItemRun {
         let scope = self.with_result(result);
         let mut unknown: Option<Unknown> = None;
         for condition in conditions {
-            match self.shared.templar.test(condition, &scope).map_err(|e| Trouble::condition(&condition.text, &e))?
+            match self
+                .shared
+                .templar
+                .test(condition, &scope)
+                .map_err(|e| Trouble::condition(&condition.text, &e))?
             {
                 Truth::True => {}
                 Truth::False => return Ok(Truth::False),
@@ -299,10 +302,7 @@ impl ItemRun {
             environment: self.environment()?,
             check: self.check()?,
             diff: self.diff()?,
-            timeout: self
-                .number(&self.task.directives.timeout)?
-                .filter(|t| *t > 0.0)
-                .map(Duration::from_secs_f64),
+            timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
         };
         let mut result = TaskResult::from_outcome(Box::pin(execution.run()).await?);

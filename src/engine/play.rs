@@ -476,7 +476,13 @@ impl<'a> PlayRun<'a> {
         let mut acting = Vec::new();
         let mut idle = Vec::new();
         let mut failed = Vec::new();
+        let ends = matches!(kind, MetaKind::EndPlay | MetaKind::EndBatch);
         for host in hosts {
+            // The first host for which the play ends ends it for all.
+            if ends && !acting.is_empty() {
+                idle.push(host);
+                continue;
+            }
             let scope = self.scope(task, &host);
             let job = super::item::ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
             let result = match job.conditions() {
@@ -567,7 +573,8 @@ impl<'a> PlayRun<'a> {
             None => match &task.action {
                 Action::IncludeRole(include) => {
                     let role = self.shared.templar.render(&include.name, scope).map(|n| n.to_text());
-                    let role = role.unwrap_or_else(|_| include.name.as_text().unwrap_or_default().to_string());
+                    let role =
+                        role.unwrap_or_else(|_| include.name.as_text().unwrap_or_default().to_string());
                     format!("{} : {role}", task.action_name())
                 }
                 _ => task.action_name().to_string(),
@@ -599,8 +606,7 @@ impl<'a> PlayRun<'a> {
     /// `ansible_play_hosts` and its kin follow the hosts that are left.
     fn tell_hosts(&self) {
         let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
-        let left: Vec<Value> =
-            self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
+        let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = |name: &str| magic.get(name).and_then(Value::as_list).map(<[Value]>::to_vec);
         if known("ansible_play_batch").is_some_and(|l| l.len() == left.len()) {

@@ -25,8 +25,7 @@ pub fn add_host(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     ]);
     let hosts = &item.shared.vars.hosts;
     let known = hosts.contains(&name) && groups.iter().all(|g| is_member(&hosts.group_names(&name), g));
-    let mut done =
-        TaskResult::new(status(known), Map::from_iter([("add_host", Value::map(shown))]));
+    let mut done = TaskResult::new(status(known), Map::from_iter([("add_host", Value::map(shown))]));
     done.effects.add_hosts.push(AddHost { name, groups, vars });
     Ok(done)
 }

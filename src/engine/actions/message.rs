@@ -38,7 +38,10 @@ pub fn debug(item: &ItemRun) -> Result<TaskResult, Trouble> {
         }
         None => {
             let args = modules::controller_spec("debug").map(|s| s.check(&given)).transpose()?;
-            let msg = args.and_then(|a| a.map().get("msg").cloned());
+            let msg = match given.get("msg") {
+                Some(Value::Null) => Some(Value::Null),
+                _ => args.and_then(|a| a.map().get("msg").cloned()),
+            };
             result.insert("msg", msg.unwrap_or_else(|| Value::str("Hello world!")));
         }
     }
