@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::modules::Diff;
 use crate::value::{Map, Value};
@@ -70,6 +70,8 @@ pub struct TaskHeader {
     /// `path:line` of the task.
     pub place: Option<String>,
     pub check: bool,
+    /// Whether differences are to be shown.
+    pub diff: bool,
     pub no_log: bool,
     pub tags: Vec<String>,
 }
@@ -133,6 +135,8 @@ pub struct Counts {
 #[derive(Clone, Debug, Default)]
 pub struct Recap {
     pub hosts: IndexMap<Arc<str>, Counts>,
+    /// Hosts whose failures `meta: clear_host_errors` took back.
+    pub forgiven: IndexSet<Arc<str>>,
     pub elapsed: Duration,
     /// `set_stats`.
     pub custom: Map,
@@ -140,11 +144,11 @@ pub struct Recap {
 
 impl Recap {
     pub fn any_failed(&self) -> bool {
-        self.hosts.values().any(|c| c.failed > 0)
+        self.hosts.iter().any(|(h, c)| c.failed > 0 && !self.forgiven.contains(h))
     }
 
     pub fn any_unreachable(&self) -> bool {
-        self.hosts.values().any(|c| c.unreachable > 0)
+        self.hosts.iter().any(|(h, c)| c.unreachable > 0 && !self.forgiven.contains(h))
     }
 }
 

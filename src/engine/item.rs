@@ -1,13 +1,12 @@
 //! One item of a task on one host: conditions, arguments, attempts, `changed_when` and `failed_when`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::actions;
 use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
-use super::login::{LoginError, LoginReader, Reach, truth};
+use super::login::{LoginError, LoginReader, Reach, seconds, truth};
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use crate::modules::{self, Failure};
@@ -155,7 +154,7 @@ impl ItemRun {
                     result: result.result.clone(),
                 })
                 .await;
-            tokio::time::sleep(Duration::from_secs_f64(delay)).await;
+            tokio::time::sleep(seconds(delay)).await;
             attempt += 1;
         }
     }
@@ -194,7 +193,10 @@ impl ItemRun {
             return Ok(result);
         }
         if !self.task.failed_when.is_empty() {
-            let failed = self.all(&self.task.failed_when, &result)?;
+            let failed = match self.all(&self.task.failed_when, &result) {
+                Ok(failed) => failed,
+                Err(trouble) => return Ok(doubtful(result, "failed_when_result", trouble)),
+            };
             let was_changed = result.result.get("changed").is_some_and(Value::is_truthy);
             result.result.insert("failed_when_result", as_value(&failed));
             match failed {
@@ -204,7 +206,10 @@ impl ItemRun {
             }
         }
         if !self.task.changed_when.is_empty() {
-            let changed = self.all(&self.task.changed_when, &result)?;
+            let changed = match self.all(&self.task.changed_when, &result) {
+                Ok(changed) => changed,
+                Err(trouble) => return Ok(doubtful(result, "changed_when_result", trouble)),
+            };
             let is_changed = !matches!(changed, Truth::False);
             result.result.insert("changed", is_changed);
             if matches!(result.status, Status::Ok | Status::Changed) {
@@ -218,7 +223,12 @@ impl ItemRun {
         let scope = self.with_result(result);
         let mut unknown: Option<Unknown> = None;
         for condition in conditions {
-            match self.shared.templar.test(condition, &scope)? {
+            match self
+                .shared
+                .templar
+                .test(condition, &scope)
+                .map_err(|e| Trouble::condition(&condition.text, &e))?
+            {
                 Truth::True => {}
                 Truth::False => return Ok(Truth::False),
                 Truth::Unknown(u) => unknown = unknown.or(Some(u)),
@@ -292,10 +302,7 @@ impl ItemRun {
             environment: self.environment()?,
             check: self.check()?,
             diff: self.diff()?,
-            timeout: self
-                .number(&self.task.directives.timeout)?
-                .filter(|t| *t > 0.0)
-                .map(Duration::from_secs_f64),
+            timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
         };
         let mut result = TaskResult::from_outcome(Box::pin(execution.run()).await?);
@@ -506,6 +513,15 @@ impl ItemRun {
             _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
         }
     }
+}
+
+/// The task ran, but its own condition about the result could not be told: what came back is kept.
+fn doubtful(mut result: TaskResult, key: &str, trouble: Trouble) -> TaskResult {
+    let failed = TaskResult::from_trouble(trouble);
+    result.status = failed.status;
+    result.explanation = failed.explanation;
+    result.result.insert(key, failed.result.get("msg").cloned().unwrap_or(Value::Null));
+    result
 }
 
 fn as_value(truth: &Truth) -> Value {

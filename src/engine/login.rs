@@ -121,7 +121,8 @@ impl<'a> LoginReader<'a> {
             Some(secs) => secs
                 .number()
                 .or_else(|| secs.to_text().parse().ok())
-                .map_or(self.defaults.timeout, Duration::from_secs_f64),
+                .filter(|secs| *secs > 0.0)
+                .map_or(self.defaults.timeout, seconds),
             None => self.defaults.timeout,
         };
         match self.var_text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])? {
@@ -134,9 +135,11 @@ impl<'a> LoginReader<'a> {
         {
             spec.host_key_policy = HostKeyPolicy::Off;
         }
-        for names in [["ansible_ssh_common_args"], ["ansible_ssh_extra_args"]] {
-            let args = self.var_text(&names)?;
-            apply_ssh_args(spec, args.as_deref().unwrap_or(&self.defaults.common_args))?;
+        let common = self.var_text(&["ansible_ssh_common_args"])?;
+        let extra = self.var_text(&["ansible_ssh_extra_args"])?;
+        for args in [common.as_deref().unwrap_or(&self.defaults.common_args), extra.as_deref().unwrap_or("")]
+        {
+            apply_ssh_args(spec, args)?;
         }
         if let Some(legacy) = self.var(&["xplay_legacy_ssh"])? {
             spec.legacy = truth(&legacy);
@@ -242,7 +245,7 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
             "-i" => spec.keys.push(expand_home(&value)),
             "-p" => spec.port = value.parse().map_err(|_| bad())?,
             "-l" => spec.user = Some(value.clone()),
-            "-J" => spec.proxy_jump = jumps(spec, &value),
+            "-J" => spec.proxy_jump = jumps(spec, &value).ok_or_else(bad)?,
             "-o" => {
                 let (key, setting) = value.split_once('=').ok_or_else(bad)?;
                 match key.trim().to_ascii_lowercase().as_str() {
@@ -261,7 +264,7 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
                     "identityfile" => spec.keys.push(expand_home(setting)),
                     "port" => spec.port = setting.parse().map_err(|_| bad())?,
                     "user" => spec.user = Some(setting.to_string()),
-                    "proxyjump" => spec.proxy_jump = jumps(spec, setting),
+                    "proxyjump" => spec.proxy_jump = jumps(spec, setting).ok_or_else(bad)?,
                     "connecttimeout" => {
                         spec.connect_timeout = Duration::from_secs(setting.parse().map_err(|_| bad())?);
                     }
@@ -286,21 +289,25 @@ fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginErro
     Ok(())
 }
 
-fn jumps(spec: &ConnectionSpec, list: &str) -> Vec<ConnectionSpec> {
+/// Reads a list of jump hosts; nothing when a port in it is none.
+fn jumps(spec: &ConnectionSpec, list: &str) -> Option<Vec<ConnectionSpec>> {
     list.split(',')
         .filter(|j| !j.is_empty() && *j != "none")
         .map(|jump| {
             let (user, rest) = jump.split_once('@').map_or((None, jump), |(u, r)| (Some(u.to_string()), r));
-            let (host, port) = rest.rsplit_once(':').map_or((rest, None), |(h, p)| (h, p.parse().ok()));
-            ConnectionSpec {
+            let (host, port) = match rest.rsplit_once(':') {
+                Some((host, port)) => (host, port.parse().ok()?),
+                None => (rest, 22),
+            };
+            Some(ConnectionSpec {
                 user,
-                port: port.unwrap_or(22),
+                port,
                 keys: spec.keys.clone(),
                 known_hosts: spec.known_hosts.clone(),
                 host_key_policy: spec.host_key_policy,
                 connect_timeout: spec.connect_timeout,
                 ..ConnectionSpec::ssh(host)
-            }
+            })
         })
         .collect()
 }
@@ -320,9 +327,85 @@ pub fn truth(value: &Value) -> bool {
     }
 }
 
+/// Makes a duration of seconds from the user's files; what is longer than a year counts as a year.
+pub fn seconds(secs: f64) -> Duration {
+    const YEAR_SECS: f64 = 366.0 * 86_400.0;
+    Duration::try_from_secs_f64(secs.min(YEAR_SECS)).unwrap_or_default()
+}
+
 fn expand_home(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => Path::new(path).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks what arguments for OpenSSH's client become.
+    fn check(args: &str, expect: &str) {
+        let mut spec = ConnectionSpec::ssh("n1");
+        let shown = match apply_ssh_args(&mut spec, args) {
+            Err(LoginError::Bad(reason)) => reason,
+            Err(LoginError::Render(e)) => e.to_string(),
+            Ok(()) => {
+                let list = |paths: &[PathBuf]| {
+                    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(",")
+                };
+                let jumps: Vec<String> = spec
+                    .proxy_jump
+                    .iter()
+                    .map(|j| format!("{}@{}:{}", j.user.as_deref().unwrap_or("-"), j.address, j.port))
+                    .collect();
+                format!(
+                    "{:?} {} port {} keys [{}] known [{}] jumps [{}] {}s",
+                    spec.host_key_policy,
+                    spec.user.as_deref().unwrap_or("-"),
+                    spec.port,
+                    list(&spec.keys),
+                    list(&spec.known_hosts),
+                    jumps.join(","),
+                    spec.connect_timeout.as_secs()
+                )
+            }
+        };
+        assert_eq!(shown, expect, "{args}");
+    }
+
+    #[test]
+    fn ssh_arguments_are_taken_or_refused() {
+        let plain = "Strict - port 22 keys [] known [] jumps [] 10s";
+        check("", plain);
+        check("-C -o ControlMaster=auto -o ControlPersist=60s -q", plain);
+        check("-o StrictHostKeyChecking=no", "Off - port 22 keys [] known [] jumps [] 10s");
+        check("-oStrictHostKeyChecking=accept-new", "AcceptNew - port 22 keys [] known [] jumps [] 10s");
+        check("-o stricthostkeychecking=ask", plain);
+        check("-p 2222 -l ann -i /k1 -i/k2", "Strict ann port 2222 keys [/k1,/k2] known [] jumps [] 10s");
+        check("-o Port=23 -o User=bob", "Strict bob port 23 keys [] known [] jumps [] 10s");
+        check("-o UserKnownHostsFile=/dev/null", "Strict - port 22 keys [] known [/dev/null] jumps [] 10s");
+        check("-o 'UserKnownHostsFile=/a /b'", "Strict - port 22 keys [] known [/a,/b] jumps [] 10s");
+        check("-J j1,ann@j2:24", "Strict - port 22 keys [] known [] jumps [-@j1:22,ann@j2:24] 10s");
+        check("-o ProxyJump=none", plain);
+        check("-o ConnectTimeout=3", "Strict - port 22 keys [] known [] jumps [] 3s");
+        check("-p many", "ssh argument \"-p many\" of host n1 is not supported");
+        check("-J j1:many", "ssh argument \"-J j1:many\" of host n1 is not supported");
+        check(
+            "-o GSSAPIAuthentication=no",
+            "ssh argument \"-o GSSAPIAuthentication=no\" of host n1 is not supported",
+        );
+        check("-o ProxyCommand=nc", "ssh argument \"-o ProxyCommand=nc\" of host n1 is not supported");
+        check("-o Port", "ssh argument \"-o Port\" of host n1 is not supported");
+        check("-F /cfg", "ssh argument \"-F \" of host n1 is not supported");
+        check("-p", "ssh argument \"-p \" of host n1 is not supported");
+    }
+
+    #[test]
+    fn seconds_of_any_size_are_a_duration() {
+        for (given, expect) in [(1.5, 1_500), (-1.0, 0), (f64::NAN, 31_622_400_000), (1e300, 31_622_400_000)]
+        {
+            assert_eq!(seconds(given).as_millis(), expect, "{given}");
+        }
     }
 }

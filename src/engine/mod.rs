@@ -23,6 +23,9 @@ mod run;
 mod shared;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
 pub use options::{Gather, Login, RunOptions};

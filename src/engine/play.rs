@@ -376,6 +376,7 @@ impl<'a> PlayRun<'a> {
 
     fn fail(&mut self, host: &Host, header: &Arc<TaskHeader>, result: &TaskResult) -> Failed {
         self.failed.insert(host.clone());
+        self.recap.forgiven.shift_remove(host);
         self.set_alive(host, false);
         Failed { host: host.clone(), task: header.clone(), result: result.registered() }
     }
@@ -474,18 +475,36 @@ impl<'a> PlayRun<'a> {
         self.shared.emit(Event::TaskStarted(header.clone())).await;
         let mut acting = Vec::new();
         let mut idle = Vec::new();
+        let mut failed = Vec::new();
+        let ends = matches!(kind, MetaKind::EndPlay | MetaKind::EndBatch);
         for host in hosts {
+            // The first host for which the play ends ends it for all.
+            if ends && !acting.is_empty() {
+                idle.push(host);
+                continue;
+            }
             let scope = self.scope(task, &host);
             let job = super::item::ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
-            match job.conditions() {
-                Ok(None) => acting.push(host),
-                _ => idle.push(host),
+            let result = match job.conditions() {
+                Ok(None) => {
+                    acting.push(host);
+                    continue;
+                }
+                Ok(Some(skipped)) => skipped,
+                Err(trouble) => TaskResult::from_trouble(trouble),
+            };
+            self.report(task, &header, &host, &result).await;
+            if result.is_failure() {
+                self.count(task, &host, &result, place);
+                failed.push(self.fail(&host, &header, &result));
+            } else {
+                idle.push(host);
             }
         }
         if !acting.is_empty() {
             match kind {
                 MetaKind::FlushHandlers => {
-                    let failed = self.flush(Place { handlers: true, ..place }).await;
+                    failed.extend(self.flush(Place { handlers: true, ..place }).await);
                     acting.retain(|h| self.hosts.get(h).copied().unwrap_or(false));
                     let ok = self.in_order(acting.into_iter().chain(idle));
                     return Flow { ok, failed };
@@ -520,7 +539,7 @@ impl<'a> PlayRun<'a> {
                 MetaKind::RefreshInventory | MetaKind::Noop => {}
             }
         }
-        Flow { ok: self.in_order(acting.into_iter().chain(idle)), failed: Vec::new() }
+        Flow { ok: self.in_order(acting.into_iter().chain(idle)), failed }
     }
 
     fn clear_errors(&mut self) {
@@ -528,6 +547,7 @@ impl<'a> PlayRun<'a> {
             if let Some(alive) = self.hosts.get_mut(&host) {
                 *alive = true;
             }
+            self.recap.forgiven.insert(host);
         }
     }
 
@@ -577,6 +597,7 @@ impl<'a> PlayRun<'a> {
             place: Some(format!("{}:{}", place_in_file.path.display(), place_in_file.line)),
             check: truth(&task.directives.check_mode).unwrap_or(self.shared.options.check),
             // A condition for hiding that cannot be told hides.
+            diff: truth(&task.directives.diff).unwrap_or(self.shared.options.diff),
             no_log: task.directives.no_log.is_some() && truth(&task.directives.no_log).unwrap_or(true),
             tags: Vec::new(),
         }

@@ -137,3 +137,45 @@ impl Lease {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::BecomeMethod;
+    use crate::transport::fake::{FakeHosts, prints};
+
+    #[tokio::test]
+    async fn shells_are_shared_by_user_and_limited_by_host() {
+        let fake = FakeHosts::answering(|_| Ok(prints("")));
+        let pool = Pool::new(Arc::new(fake.clone()));
+        let spec = ConnectionSpec::ssh("n1");
+        let root = BecomeSpec::new(BecomeMethod::Sudo, "root");
+        let lease = pool.session(&spec, None).await.unwrap();
+        let second = pool.session(&spec, Some(&root)).await.unwrap();
+        lease.done();
+        second.done();
+        assert_eq!(lock(&pool.slot(&spec).idle).len(), 2);
+        let again = pool.session(&spec, Some(&root)).await.unwrap();
+        assert_eq!(lock(&pool.slot(&spec).idle).iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), [None]);
+        // A lease that is dropped closes its shell.
+        drop(again);
+        assert_eq!(lock(&pool.slot(&spec).idle).len(), 1);
+        assert_eq!(fake.connects(), ["n1"]);
+
+        let mut leases = Vec::new();
+        for _ in 0..SESSIONS_PER_HOST {
+            leases.push(pool.session(&spec, None).await.unwrap());
+        }
+        assert_eq!(pool.slot(&spec).permits.available_permits(), 0);
+        drop(leases);
+        assert_eq!(pool.slot(&spec).permits.available_permits(), SESSIONS_PER_HOST);
+
+        pool.forget(&spec).await;
+        pool.session(&spec, None).await.unwrap().done();
+        assert_eq!(fake.connects(), ["n1", "n1"]);
+        pool.session(&ConnectionSpec { port: 23, ..spec.clone() }, None).await.unwrap().done();
+        assert_eq!(fake.connects().len(), 3);
+        pool.close().await;
+        assert!(lock(&pool.hosts).is_empty());
+    }
+}

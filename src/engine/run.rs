@@ -322,8 +322,10 @@ impl Whole {
         let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         magic.insert("ansible_play_name", name);
         magic.insert("playbook_dir", play.dir.display().to_string());
-        magic.insert("ansible_play_hosts_all", all.clone());
-        magic.insert("ansible_play_hosts", all);
+        let left = |h: &Value| h.as_str().is_none_or(|h| !self.gone.contains(h));
+        let still: Vec<Value> = all.iter().filter(|h| left(h)).cloned().collect();
+        magic.insert("ansible_play_hosts_all", all);
+        magic.insert("ansible_play_hosts", still);
         magic.insert("ansible_play_role_names", names.clone());
         magic.insert("ansible_dependent_role_names", dependent.clone());
         let every: Vec<Value> = names.into_iter().chain(dependent).collect();

@@ -74,6 +74,9 @@ impl Job {
             let started = Instant::now();
             let mut result = self.item(&scope).run().await;
             result.elapsed = started.elapsed();
+            for include in &mut result.effects.includes {
+                include.label = Some(item.label.clone());
+            }
             result.result.extend(
                 item.locals
                     .iter()
@@ -180,7 +183,7 @@ impl Control {
             variable: get(&control.loop_var)?.map_or_else(|| "item".into(), |v| v.to_text()),
             index_variable: get(&control.index_var)?.map(|v| v.to_text()),
             label: control.label.clone(),
-            pause: pause.filter(|p| *p > 0.0 && p.is_finite()).map(std::time::Duration::from_secs_f64),
+            pause: pause.filter(|p| *p > 0.0).map(super::login::seconds),
             extended: get(&control.extended)?.is_some_and(|v| super::login::truth(&v)),
             all_items: get(&control.extended_allitems)?.is_none_or(|v| super::login::truth(&v)),
             break_when: control.break_when.clone(),
@@ -317,7 +320,8 @@ pub fn host_result(
         item: item.map(|i| if hidden { "(censored due to no_log)".into() } else { i }),
         looped: r.looped,
         result,
-        diff: if hidden { Vec::new() } else { r.diff.clone() },
+        // Output that keeps differences whether shown or not must not keep those that a task hides.
+        diff: if hidden || (shared.options.diff && !header.diff) { Vec::new() } else { r.diff.clone() },
         warnings: r.warnings.clone(),
         verbose_always: r.verbose_always && !hidden,
         explanation: r

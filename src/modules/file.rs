@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 
 use super::attrs::{AttrChange, Attrs, FILE_ARGS, Mode, describe, group_of_new};
 use super::sh::{FileKind, Look, Report, Stat, expand_path, q};
-use super::write::{attr_diff, change_of_new};
+use super::write::{change_of_new, path_diff};
 use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen};
 use crate::transport::Output;
 use crate::value::Map;
@@ -242,7 +242,7 @@ impl<'a> Plan<'a> {
         }
         let script = format!("{}{tree}{touch}printf 'after '; xp_stat {path}\n", change.script(&path));
         let mut prediction =
-            Prediction::change(result, vec![Action::run(script)]).diff(attr_diff(self.shown, before, after));
+            Prediction::change(result, vec![Action::run(script)]).diff(path_diff(self.shown, before, after));
         prediction.warnings = change.warnings;
         Ok(prediction)
     }
@@ -435,7 +435,7 @@ impl<'a> Plan<'a> {
             return Ok(Prediction::same(result));
         }
         let (before, after) = change.sides();
-        let diff = attr_diff(self.shown, before.clone(), after.clone());
+        let diff = path_diff(self.shown, before.clone(), after.clone());
         Ok(Prediction::change(result, vec![Action::run(change.script(&q(path)))]).diff(diff))
     }
 
@@ -536,7 +536,7 @@ impl<'a> Plan<'a> {
             side.insert("path", self.shown);
             side.insert("state", state);
         }
-        attr_diff(self.shown, old, new)
+        path_diff(self.shown, old, new)
     }
 
     /// Returns the line that sets times, or nothing when they are as wanted.

@@ -75,7 +75,7 @@ impl Module for Replace {
         let after = format!("{}{replaced}{}", &text.text[..start], &text.text[end..]);
         let mut result = Map::new();
         result.insert("rc", 0);
-        Edit {
+        let mut prediction = Edit {
             shown: &found.shown,
             path: &found.path,
             look: &found.look,
@@ -84,7 +84,13 @@ impl Module for Replace {
             after: text.bytes(&after),
             msg: if same { String::new() } else { format!("{count} replacements made") },
         }
-        .plan(call, args, result)
+        .plan(call, args, result)?;
+        // Ansible names the file alone here.
+        for diff in prediction.diff.iter_mut().filter(|d| d.after_header.ends_with(" (content)")) {
+            diff.before_header.clone_from(&found.shown);
+            diff.after_header.clone_from(&found.shown);
+        }
+        Ok(prediction)
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

@@ -148,7 +148,8 @@ pub fn side(content: Option<&[u8]>) -> DiffSide {
 
 /// Returns the difference of two contents of a file.
 pub fn content_diff(path: &str, before: DiffSide, after: DiffSide) -> Diff {
-    Diff { before_header: path.to_string(), after_header: path.to_string(), before, after }
+    let before_header = if matches!(before, DiffSide::Absent) { String::new() } else { path.to_string() };
+    Diff { before_header, after_header: path.to_string(), before, after }
 }
 
 /// Returns the difference of attributes.
@@ -156,6 +157,18 @@ pub fn attr_diff(path: &str, before: Map, after: Map) -> Diff {
     Diff {
         before_header: format!("{path} (file attributes)"),
         after_header: format!("{path} (file attributes)"),
+        before: DiffSide::Attributes(before),
+        after: DiffSide::Attributes(after),
+    }
+}
+
+/// Returns the difference of attributes in the form of the `file` module: the path stands among them.
+pub fn path_diff(path: &str, mut before: Map, mut after: Map) -> Diff {
+    before.insert("path", path);
+    after.insert("path", path);
+    Diff {
+        before_header: String::new(),
+        after_header: String::new(),
         before: DiffSide::Attributes(before),
         after: DiffSide::Attributes(after),
     }

@@ -107,7 +107,7 @@ impl<W: Write + Send> Terminal<W> {
         for warning in &r.warnings {
             self.say(PURPLE, &format!("[WARNING]: {warning}"))?;
         }
-        if self.options.diff {
+        if r.task.diff {
             for diff in &r.diff {
                 self.diff(&unified(diff))?;
             }
@@ -125,6 +125,11 @@ impl<W: Write + Send> Terminal<W> {
                 // Ansible ends the line of a skipped item with a blank.
                 let item = if item.is_empty() { item } else { item + " " };
                 self.good(CYAN, "skipping", &host, &item, r)
+            }
+            // The items told why.
+            Status::Failed if r.looped && r.item.is_none() && r.explanation.is_none() => Ok(()),
+            Status::Ignored if r.looped && r.item.is_none() && r.explanation.is_none() => {
+                self.say(CYAN, "...ignoring")
             }
             Status::Failed | Status::Ignored => {
                 if let Some(explanation) = &r.explanation {
@@ -156,7 +161,10 @@ impl<W: Write + Send> Terminal<W> {
         if r.verbose_always || self.options.verbosity > 0 {
             let indent = (r.verbose_always || self.options.verbosity > 2).then_some(4);
             line.push_str(" => ");
-            let shown = if is_debug(r) { debug_members(&r.result) } else { r.result.clone() };
+            let mut shown = if is_debug(r) { debug_members(&r.result) } else { r.result.clone() };
+            if r.status == Status::Skipped {
+                shown.remove("results");
+            }
             line.push_str(&self.dump(&shown, indent));
         }
         self.say(style, &line)

@@ -75,6 +75,7 @@ impl Templar {
             let (program, newline) = self.load_program(path, &options.syntax)?;
             interp.dirs.push(path.parent().unwrap_or(Path::new(".")).to_path_buf());
             let value = interp.run_file(&program).map_err(|f| f.through_file(path))?;
+            let value = with_end(value, &program.source.text, &options.syntax);
             let newline = newline.as_deref().unwrap_or(&options.newline_sequence);
             Ok(if newline == "\n" { value } else { with_newlines(value, newline) })
         })
@@ -163,7 +164,8 @@ impl Templar {
         dirs: &[PathBuf],
         search: &SearchPath,
     ) -> R<(Arc<Program>, PathBuf)> {
-        let syntax = TemplateFileOptions::default().syntax;
+        // The last line break of a file that is included does not count, as in Ansible.
+        let syntax = Syntax::default();
         for name in names {
             let mut places: Vec<PathBuf> = dirs.iter().rev().map(|d| d.join(name)).collect();
             let scope: Arc<dyn Scope> = Arc::new(OnlySearch(search.clone()));
@@ -177,6 +179,17 @@ impl Templar {
             }
         }
         Err(Fail::failed(format!("{NOT_FOUND}: {}", names.join(", "))))
+    }
+}
+
+/// Restores line breaks at the end of a file that a last tag took with it.
+fn with_end(value: Value, source: &str, syntax: &Syntax) -> Value {
+    let breaks = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    match &value {
+        Value::Str(text) if syntax.keep_trailing_newline && breaks(text) < breaks(source) => {
+            Value::str(format!("{text}{}", "\n".repeat(breaks(source) - breaks(text))))
+        }
+        _ => value,
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod cli;
 mod emulator;
+mod errors;
 mod layers;
 mod modules;
 mod other_playbooks;

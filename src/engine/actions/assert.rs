@@ -23,7 +23,8 @@ pub fn run(item: &ItemRun) -> Result<TaskResult, Trouble> {
             Truth::False => {
                 let msg = message(item, &["fail_msg", "msg"])?.unwrap_or_else(|| "Assertion failed".into());
                 let failure = Failure::new(msg.to_text()).with("assertion", text).with("evaluated_to", false);
-                let failed = TaskResult::from_trouble(failure.into());
+                let mut failed = TaskResult::from_trouble(failure.into());
+                failed.result.insert("msg", msg);
                 return Ok(TaskResult { verbose_always: !quiet, ..failed });
             }
         }
@@ -81,12 +82,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
 fn message(item: &ItemRun, names: &[&str]) -> Result<Option<Value>, Trouble> {
     for name in names {
         if let Some(tree) = raw_arg(item, name) {
-            return Ok(Some(match item.render(tree)? {
-                Value::List(lines) => {
-                    Value::str(lines.iter().map(Value::to_text).collect::<Vec<_>>().join("\n"))
-                }
-                other => other,
-            }));
+            return item.render(tree).map(Some);
         }
     }
     Ok(None)

@@ -40,7 +40,6 @@ fn name(item: &ItemRun, tree: &Tree) -> Result<String, Trouble> {
 
 fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
     let mut locals = Map::new();
-    let mut label = None;
     if let Some(l) = &item.task.loop_ {
         let variable = l
             .control
@@ -51,15 +50,12 @@ fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
         let index = l.control.index_var.as_ref().and_then(|t| t.as_value()).map(Value::to_text);
         for name in [Some(variable.clone()), index, Some("ansible_loop".into())].into_iter().flatten() {
             if let Some(Var::Value(value)) = item.vars.get(&name) {
-                if name == variable {
-                    label = Some(value.to_text());
-                }
                 locals.insert(name, value);
             }
         }
         locals.insert("ansible_loop_var", variable);
     }
     let mut result = TaskResult::ok(Map::from_iter([("include", Value::str(target.as_str()))]));
-    result.effects.includes.push(Include { target, options, locals, label });
+    result.effects.includes.push(Include { target, options, locals, label: None });
     result
 }

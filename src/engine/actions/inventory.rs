@@ -1,9 +1,11 @@
 //! `add_host` and `group_by`.
 
+use crate::engine::event::Status;
+use crate::engine::item::ItemRun;
 use crate::engine::result::{AddHost, TaskResult, Trouble};
 use crate::value::{Map, Value};
 
-pub fn add_host(given: &Map) -> Result<TaskResult, Trouble> {
+pub fn add_host(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     let named = ["name", "hostname", "host"].iter().find_map(|n| given.get(n));
     let Some(name) = named.map(Value::to_text).filter(|n| !n.is_empty()) else {
         return Err(Trouble::msg("name, host or hostname needs to be provided"));
@@ -21,12 +23,14 @@ pub fn add_host(given: &Map) -> Result<TaskResult, Trouble> {
         ("groups", groups.clone().into()),
         ("host_vars", Value::map(vars.clone())),
     ]);
-    let mut done = TaskResult::ok(Map::from_iter([("add_host", Value::map(shown))]));
+    let hosts = &item.shared.vars.hosts;
+    let known = hosts.contains(&name) && groups.iter().all(|g| is_member(&hosts.group_names(&name), g));
+    let mut done = TaskResult::new(status(known), Map::from_iter([("add_host", Value::map(shown))]));
     done.effects.add_hosts.push(AddHost { name, groups, vars });
     Ok(done)
 }
 
-pub fn group_by(given: &Map) -> Result<TaskResult, Trouble> {
+pub fn group_by(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     let Some(key) = given.get("key").map(Value::to_text) else {
         return Err(Trouble::msg("the 'key' param is required when using group_by"));
     };
@@ -34,12 +38,23 @@ pub fn group_by(given: &Map) -> Result<TaskResult, Trouble> {
     let clean = |name: &str| name.replace(' ', "-");
     let group = clean(&key);
     let parents: Vec<String> = parents.iter().map(|p| clean(p)).collect();
-    let mut done = TaskResult::ok(Map::from_iter([
+    let known = is_member(&item.shared.vars.hosts.group_names(item.scope.host()), &group);
+    let result = Map::from_iter([
         ("add_group", Value::str(group.as_str())),
         ("parent_groups", parents.clone().into()),
-    ]));
+    ]);
+    let mut done = TaskResult::new(status(known), result);
     done.effects.groups.push((group, parents));
     Ok(done)
+}
+
+fn is_member(names: &Value, group: &str) -> bool {
+    names.as_list().is_some_and(|names| names.iter().any(|n| n.as_str() == Some(group)))
+}
+
+/// The inventory changes unless everything was there.
+fn status(known: bool) -> Status {
+    if known { Status::Ok } else { Status::Changed }
 }
 
 fn words(value: &Value) -> Vec<String> {

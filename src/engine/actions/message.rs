@@ -12,6 +12,9 @@ pub fn debug(item: &ItemRun) -> Result<TaskResult, Trouble> {
         return Err(Trouble::msg("debug is no module"));
     };
     // A variable that does not exist is what `var` is often asked about: it is printed, not an error.
+    if raw_arg(item, "var").is_some() && raw_arg(item, "msg").is_some() {
+        return Err(Trouble::msg("parameters are mutually exclusive: msg|var"));
+    }
     let mut given = match raw_arg(item, "var") {
         Some(_) => Map::new(),
         None => item.arguments(name, args, free_form.as_ref(), template_args.as_ref())?,
@@ -35,7 +38,10 @@ pub fn debug(item: &ItemRun) -> Result<TaskResult, Trouble> {
         }
         None => {
             let args = modules::controller_spec("debug").map(|s| s.check(&given)).transpose()?;
-            let msg = args.and_then(|a| a.map().get("msg").cloned());
+            let msg = match given.get("msg") {
+                Some(Value::Null) => Some(Value::Null),
+                _ => args.and_then(|a| a.map().get("msg").cloned()),
+            };
             result.insert("msg", msg.unwrap_or_else(|| Value::str("Hello world!")));
         }
     }

@@ -75,9 +75,9 @@ impl Action {
         };
         let given = item.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
         match self {
-            Action::AddHost => inventory::add_host(&given),
+            Action::AddHost => inventory::add_host(item, &given),
             Action::Fail => message::fail(&given),
-            Action::GroupBy => inventory::group_by(&given),
+            Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => facts::include_vars(item, &given),
             Action::Pause => wait::pause(item, &given).await,
             Action::SetFact => facts::set_fact(item, given),

@@ -1,6 +1,6 @@
 //! `pause` and `wait_for_connection`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::event::Event;
 use crate::engine::item::ItemRun;
@@ -36,7 +36,7 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
             if prompt.is_none() {
                 item.shared.emit(Event::Notice(format!("Pausing for {seconds} seconds"))).await;
             }
-            tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+            tokio::time::sleep(crate::engine::login::seconds(seconds)).await;
         }
         None if item.check()? => {}
         None => user_input = read_line().await?,
@@ -85,7 +85,7 @@ pub async fn wait_for_connection(item: &ItemRun, given: &Map) -> Result<TaskResu
     let (reach, delegated) = item.reach()?;
     let (delay, sleep, timeout) = (secs("delay", 0.0), secs("sleep", 1.0), secs("timeout", 600.0));
     let started = Instant::now();
-    tokio::time::sleep(Duration::from_secs_f64(delay)).await;
+    tokio::time::sleep(crate::engine::login::seconds(delay)).await;
     loop {
         item.shared.pool.forget(&reach.spec).await;
         let failure = match item.shared.pool.session(&reach.spec, reach.r#become.as_ref()).await {
@@ -104,6 +104,6 @@ pub async fn wait_for_connection(item: &ItemRun, given: &Map) -> Result<TaskResu
         if started.elapsed().as_secs_f64() + sleep > timeout {
             return Err(Trouble::msg(format!("timed out waiting for the connection: {failure}")));
         }
-        tokio::time::sleep(Duration::from_secs_f64(sleep)).await;
+        tokio::time::sleep(crate::engine::login::seconds(sleep)).await;
     }
 }

@@ -1,0 +1,419 @@
+//! Whole runs on hosts without machines: round trips counted, connections lost, anything as a playbook.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+
+use super::{Event, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
+use crate::diag::{Diagnostic, SourceMap};
+use crate::inventory::{self, Inventory};
+use crate::modules::{self, sh::PRELUDE};
+use crate::playbook::{LiteralArgs, LoadOptions, Loader, ModuleCatalog, ModuleKnown};
+use crate::template::{Templar, TemplarSettings, VarMap};
+use crate::transport::fake::{Call, FakeHosts, prints};
+use crate::transport::{Output, TransportError};
+
+/// Knows the modules, and leaves their arguments to the run.
+struct Catalog;
+
+impl ModuleCatalog for Catalog {
+    fn find(&self, name: &str) -> ModuleKnown {
+        match modules::spec(name) {
+            Some(spec) => ModuleKnown::Yes { free_form: spec.free_form.is_some() },
+            None => ModuleKnown::No,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        modules::names().map(str::to_string).collect()
+    }
+
+    fn arguments(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn check(&self, _: &str, _: &LiteralArgs, _: bool) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+}
+
+/// What a run left behind.
+struct Done {
+    end: RunEnd,
+    results: Vec<HostResult>,
+    warnings: Vec<String>,
+}
+
+/// Runs a playbook on the hosts of a list; nothing when it does not load.
+async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("site.yml");
+    std::fs::write(&path, text).unwrap();
+    let sources = SourceMap::new();
+    let templar = Arc::new(Templar::new(sources.clone(), TemplarSettings::default()));
+    let inventory = if hosts.is_empty() {
+        Inventory::new()
+    } else {
+        let list = [inventory::Source::parse(hosts)];
+        let options = inventory::LoadOptions { missing_is_error: true };
+        inventory::load(&list, &templar, &sources, &options).unwrap().0
+    };
+    let loader = Loader::new(LoadOptions {
+        templar: templar.clone(),
+        sources: sources.clone(),
+        roles_path: Vec::new(),
+        collections_path: Vec::new(),
+        catalog: Arc::new(Catalog),
+        extra_vars: VarMap::default(),
+    });
+    let (playbook, _) = loader.load_playbook(&path).ok()?;
+    let (events, mut queue) = tokio::sync::mpsc::channel(64);
+    let listening = tokio::spawn(async move {
+        let (mut results, mut warnings) = (Vec::new(), Vec::new());
+        while let Some(event) = queue.recv().await {
+            match event {
+                Event::Host(result) => results.push(result),
+                Event::Warning(text) => warnings.push(text),
+                _ => {}
+            }
+        }
+        (results, warnings)
+    });
+    let end = run(RunRequest {
+        playbooks: vec![playbook],
+        loader,
+        inventory,
+        options: RunOptions::default(),
+        templar,
+        sources,
+        extra_vars: VarMap::default(),
+        connector: Arc::new(fake.clone()),
+        secrets: Arc::new(|_| {}),
+        events,
+        answers: VarMap::default(),
+    })
+    .await;
+    let (results, warnings) = listening.await.unwrap();
+    Some(Done { end, results, warnings })
+}
+
+/// Hosts whose scripts run here.
+fn this_machine() -> FakeHosts {
+    FakeHosts::answering(|call| Ok(shell(call)))
+}
+
+fn shell(call: &Call) -> Output {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut child = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(format!("{PRELUDE}\n{}", call.script))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A script that reads nothing closes its end.
+    let _ = child.stdin.take().unwrap().write_all(call.stdin.as_deref().unwrap_or_default());
+    let output = child.wait_with_output().unwrap();
+    Output {
+        rc: output.status.code().unwrap_or(-1),
+        stdout: output.stdout,
+        stderr: output.stderr,
+        ..Output::default()
+    }
+}
+
+const COPY: &str = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {content: text, dest: DIR/file, mode: '0600'}\n";
+
+async fn statuses(text: &str, fake: &FakeHosts) -> Vec<Status> {
+    let done = play(text, "n1,", fake).await.unwrap();
+    assert!(done.end.error.is_none());
+    done.results.iter().map(|r| r.status).collect()
+}
+
+#[tokio::test]
+async fn a_change_costs_two_round_trips_and_a_converged_task_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = COPY.replace("DIR", &dir.path().display().to_string());
+    let fake = this_machine();
+    assert_eq!(statuses(&book, &fake).await, [Status::Changed]);
+    assert_eq!(fake.frames(), 2);
+    assert_eq!(statuses(&book, &fake).await, [Status::Ok]);
+    assert_eq!(fake.frames(), 3);
+    assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"text");
+}
+
+#[tokio::test]
+async fn a_probe_that_lost_its_connection_is_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = COPY.replace("DIR", &dir.path().display().to_string());
+    let fake = this_machine().losing_at(0);
+    assert_eq!(statuses(&book, &fake).await, [Status::Changed]);
+    assert_eq!((fake.frames(), fake.connects().len()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_change_that_lost_its_connection_is_lost_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = COPY.replace("DIR", &dir.path().display().to_string());
+    let fake = this_machine().losing_at(1);
+    let done = play(&book, "n1,", &fake).await.unwrap();
+    assert_eq!(done.results.iter().map(|r| r.status).collect::<Vec<_>>(), [Status::Lost]);
+    assert_eq!(fake.frames(), 2);
+    assert!(done.end.recap.any_failed());
+}
+
+/// The stub on a target keeps the job; the second session finds it by the same id.
+#[tokio::test]
+async fn a_long_command_is_found_again() {
+    let book = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: echo done\n";
+    let plain = this_machine();
+    assert_eq!(statuses(book, &plain).await, [Status::Changed]);
+    let calls = plain.calls();
+    let Some(at) = calls.iter().position(|c| c.durable.is_some()) else {
+        panic!("command is not durable: {} frames", calls.len());
+    };
+    let fake = this_machine().losing_at(at);
+    let done = play(book, "n1,", &fake).await.unwrap();
+    assert_eq!(done.results[0].status, Status::Changed);
+    assert_eq!(done.results[0].get("stdout").map(crate::value::Value::to_text).as_deref(), Some("done"));
+    let ids: Vec<_> = fake.calls().into_iter().filter_map(|c| c.durable).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1]);
+    assert!(done.warnings[0].contains("lost while a long command runs there"), "{:?}", done.warnings);
+}
+
+#[tokio::test]
+async fn unreachable_hosts_leave_the_others_alone() {
+    let fake = this_machine().without("n2");
+    let book = "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n    - ping:\n";
+    let done = play(book, "n1,n2", &fake).await.unwrap();
+    let mut seen: Vec<_> = done.results.iter().map(|r| (&*r.host, r.status)).collect();
+    seen.sort_by_key(|(host, _)| *host);
+    assert_eq!(seen, [("n1", Status::Ok), ("n1", Status::Ok), ("n2", Status::Unreachable)]);
+    assert_eq!(fake.connects(), ["n1"]);
+}
+
+#[tokio::test]
+async fn sessions_are_kept_and_users_have_their_own() {
+    let users = Arc::new(Mutex::new(Vec::new()));
+    let seen = users.clone();
+    let fake = FakeHosts::answering(move |call| {
+        seen.lock().unwrap().push(call.r#become.clone());
+        Ok(shell(call))
+    });
+    let book = "- hosts: all\n  gather_facts: false\n  tasks:\n    - slurp: {src: /etc/passwd}\n    - slurp: {src: /etc/passwd}\n      become: true\n      become_user: op\n    - slurp: {src: /etc/passwd}\n";
+    let done = play(book, "n1,", &fake).await.unwrap();
+    assert!(!done.end.recap.any_failed());
+    let users: Vec<Option<String>> = users.lock().unwrap().clone();
+    assert_eq!(users, [None, Some("op".to_string()), None]);
+    assert_eq!(fake.connects().len(), 1);
+}
+
+/// Answers of hosts are data, whatever they are.
+fn nonsense() -> FakeHosts {
+    FakeHosts::answering(|call| match call.script.len() % 4 {
+        0 => Ok(prints("")),
+        1 => Ok(prints("{{ 1 }} rubbish \u{1b}[2J\nstat 1 2 3\n")),
+        2 => Ok(crate::transport::fake::fails(1, "no\n")),
+        // A long command that was lost would be looked for again, for minutes.
+        _ if call.durable.is_some() => Ok(prints("late")),
+        _ => Err(TransportError::Lost { host: call.host.clone(), reason: "gone".into() }),
+    })
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let plain = prop::sample::select(vec![
+        "1",
+        "-1",
+        "0",
+        "1.5",
+        ".inf",
+        ".nan",
+        "1e400",
+        "-1e400",
+        "yes",
+        "no",
+        "~",
+        "''",
+        "'{{ item }}'",
+        "'{{ gone }}'",
+        "'{{ 1 // 0 }}'",
+        "'{{ x }}'",
+        "'%'",
+        "'50%'",
+        "[]",
+        "{}",
+        "[1, 2]",
+        "[[1], {a: 1}]",
+        "{a: 1}",
+        "{a: [b]}",
+        "a",
+        "'a:b'",
+        "localhost",
+        "all",
+        "'all:!n1'",
+        "'n[1:9]'",
+        "'~('",
+        "echo hi",
+        "99999999999999999999999",
+        "2020-01-01",
+        "!unsafe '{{ x }}'",
+        "'@'",
+        "'../..'",
+        "'/'",
+        "root",
+        "always",
+    ]);
+    prop_oneof![4 => plain.prop_map(str::to_string), 1 => "[ -~]{0,12}".prop_map(|s| format!("'{}'", s.replace('\'', "''")))]
+}
+
+fn keywords(names: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<(String, String)>> {
+    prop::collection::vec((prop::sample::select(names).prop_map(str::to_string), value()), 0..most)
+}
+
+const TASK: &[&str] = &[
+    "when",
+    "loop",
+    "with_items",
+    "with_dict",
+    "with_nested",
+    "with_sequence",
+    "with_subelements",
+    "loop_control",
+    "register",
+    "until",
+    "retries",
+    "delay",
+    "vars",
+    "delegate_to",
+    "delegate_facts",
+    "run_once",
+    "tags",
+    "become",
+    "become_user",
+    "environment",
+    "ignore_errors",
+    "ignore_unreachable",
+    "changed_when",
+    "failed_when",
+    "check_mode",
+    "diff",
+    "no_log",
+    "notify",
+    "throttle",
+    "timeout",
+    "any_errors_fatal",
+    "args",
+    "name",
+    "async",
+    "poll",
+    "port",
+    "connection",
+    "module_defaults",
+    "listen",
+    "remote_user",
+    "become_method",
+];
+const MODULES: &[&str] = &[
+    "debug",
+    "command",
+    "shell",
+    "copy",
+    "file",
+    "stat",
+    "set_fact",
+    "assert",
+    "fail",
+    "lineinfile",
+    "find",
+    "slurp",
+    "template",
+    "add_host",
+    "group_by",
+    "include_vars",
+    "meta",
+    "include_tasks",
+    "include_role",
+    "ping",
+    "set_stats",
+    "replace",
+    "blockinfile",
+    "unarchive",
+    "fetch",
+    "script",
+    "raw",
+    "wait_for",
+    "setup",
+];
+const PLAY: &[&str] = &[
+    "serial",
+    "any_errors_fatal",
+    "max_fail_percentage",
+    "vars",
+    "vars_files",
+    "environment",
+    "become",
+    "order",
+    "strategy",
+    "force_handlers",
+    "tags",
+    "port",
+    "gather_subset",
+    "module_defaults",
+    "ignore_errors",
+    "throttle",
+];
+const ARGS: &[&str] = &[
+    "msg", "var", "that", "src", "dest", "path", "content", "mode", "state", "line", "regexp", "name", "key",
+    "groups", "cmd", "chdir", "file", "data", "replace", "owner", "host", "port", "timeout", "block",
+    "paths", "recurse",
+];
+
+prop_compose! {
+    fn task()(module in prop::sample::select(MODULES), args in keywords(ARGS, 4), words in keywords(TASK, 4))
+        -> String
+    {
+        // Nothing may wait: those keywords are given last and win.
+        let mut text = format!("    - {module}: {{{}}}\n", flow(args));
+        for (name, value) in unique(words) {
+            if !matches!(name.as_str(), "delay" | "retries" | "timeout") {
+                text.push_str(&format!("      {name}: {value}\n"));
+            }
+        }
+        text + "      delay: 0\n      retries: 1\n      timeout: 1\n"
+    }
+}
+
+fn unique(words: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut seen = std::collections::HashSet::new();
+    words.into_iter().filter(|(name, _)| seen.insert(name.clone())).collect()
+}
+
+fn flow(args: Vec<(String, String)>) -> String {
+    unique(args).into_iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join(", ")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// Loading and running end with a result, whatever stands in the file and whatever hosts answer.
+    #[test]
+    fn no_playbook_panics(tasks in prop::collection::vec(task(), 1..4), words in keywords(PLAY, 3)) {
+        let mut text = "- hosts: all\n  gather_facts: false\n".to_string();
+        for (name, value) in unique(words) {
+            text.push_str(&format!("  {name}: {value}\n"));
+        }
+        text.push_str("  tasks:\n");
+        text.extend(tasks);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let done = runtime.block_on(play(&text, "n1,n2", &nonsense()));
+        if let Some(done) = done {
+            let lost = done.results.iter().find(|r| {
+                r.get("msg").is_some_and(|m| m.to_text().contains("the worker ended without a result"))
+            });
+            prop_assert!(lost.is_none(), "{text}");
+        }
+    }
+}
