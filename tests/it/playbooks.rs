@@ -27,7 +27,8 @@ fn run(case: &Path) -> String {
         .output()
         .unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
-    text += &format!("exit {}\n", output.status.code().unwrap_or(-1));
+    let ended = format!("exit {}\n", output.status.code().unwrap_or(-1));
+    text.push_str(&ended);
     if output.status.code() == Some(1) {
         text.push_str(&String::from_utf8_lossy(&output.stderr));
     }
