@@ -162,6 +162,52 @@ async fn over_sshd(test: &str, site: Site) {
     cluster.shutdown().await.unwrap();
 }
 
+/// A server that does not let us in, or that we do not trust: nothing is run, and the message says why.
+#[test]
+fn refused_by_openssh_or_by_us() {
+    let Some(sshd) = Sshd::start("refused_by_openssh_or_by_us") else { return };
+    let other = sshd.path("other_key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&other).status();
+    assert!(made.unwrap().success());
+    let dir = tempfile::tempdir().unwrap();
+    let known = dir.path().join("known_hosts");
+    fs::write(dir.path().join("site.yml"), "- hosts: mn1\n  gather_facts: false\n  tasks: [command: id]\n")
+        .unwrap();
+    let run = |known_hosts: &str, key: &Path, port: u16| {
+        fs::write(&known, known_hosts).unwrap();
+        let hosts = format!(
+            "mn1 ansible_host=127.0.0.1 ansible_port={port} ansible_user={} ansible_ssh_private_key_file={} \
+             ansible_ssh_common_args=\"-o UserKnownHostsFile={} -o GlobalKnownHostsFile=/dev/null\"\n",
+            sshd.user,
+            key.display(),
+            known.display()
+        );
+        fs::write(dir.path().join("hosts"), hosts).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xplay"));
+        command.args(["run", "site.yml", "-i", "hosts", "--json"]).current_dir(dir.path());
+        command.env_clear().env("HOME", dir.path()).env("XPLAY_NO_REPORT", "1").stdin(Stdio::null());
+        let ran = Ran::read(command.output().unwrap());
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        ran.results().map(|r| r["result"]["msg"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    let known_key = format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.host_key());
+    let unknown = run("", &sshd.path("user_key"), sshd.port);
+    assert!(unknown.starts_with("host key of mn1 is not known: ssh-ed25519 SHA256:"), "{unknown}");
+    assert!(unknown.contains(&known.display().to_string()) && unknown.contains("=accept-new"), "{unknown}");
+    assert_eq!(
+        run(&known_key, &other, sshd.port),
+        format!(
+            "cannot log in to mn1 as {}: {} was not accepted; the server takes publickey",
+            sshd.user,
+            other.display()
+        )
+    );
+    // Nobody listens at the lowest port.
+    let closed = 1;
+    let refused = run(&known_key, &other, closed);
+    assert!(refused.starts_with(&format!("cannot reach mn1: 127.0.0.1 port {closed}: ")), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn el9_over_openssh() {
     over_sshd("el9_over_openssh", Site::El9).await;
