@@ -32,6 +32,7 @@ pub fn run(
         return listing::show(&project, &args.playbooks, &settings.options, list, out);
     }
     let knows_hosts = project.inventory.hosts().len() > 0;
+    let starts_later = settings.options.start_at_task.is_some();
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
     let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
@@ -39,6 +40,7 @@ pub fn run(
     if let Ok(Ending::Ran(recap)) = &ending
         && recap.hosts.is_empty()
         && !knows_hosts
+        && !starts_later
     {
         out.help("nothing was run: name an inventory with -i, such as -i inventory/mysite");
     }

@@ -1,16 +1,30 @@
 //! The controller's files as a task sees them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use crate::diag::Diagnostic;
 use crate::modules::LocalFiles;
 use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions};
 use crate::value::Value;
 
 /// Finds, reads and renders project files for one task on one host.
 pub struct TaskFiles {
-    pub templar: Arc<Templar>,
-    pub scope: Arc<dyn Scope>,
+    templar: Arc<Templar>,
+    scope: Arc<dyn Scope>,
+    /// The mistake in the template that was rendered last; a module only passes its message on.
+    mistake: Mutex<Option<Box<Diagnostic>>>,
+}
+
+impl TaskFiles {
+    pub fn new(templar: Arc<Templar>, scope: Arc<dyn Scope>) -> Self {
+        TaskFiles { templar, scope, mistake: Mutex::default() }
+    }
+
+    /// Returns where a template was wrong, when that is why the module failed.
+    pub fn take_mistake(&self) -> Option<Box<Diagnostic>> {
+        self.mistake.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
 }
 
 impl LocalFiles for TaskFiles {
@@ -24,7 +38,11 @@ impl LocalFiles for TaskFiles {
 
     fn render(&self, path: &Path, options: &Value) -> Result<String, String> {
         let options = template_options(options);
-        self.templar.render_file(path, &self.scope, &options).map_err(|e| e.message().to_string())
+        self.templar.render_file(path, &self.scope, &options).map_err(|e| {
+            let message = e.message().to_string();
+            *self.mistake.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(e.diagnostic);
+            message
+        })
     }
 
     fn base_dir(&self) -> PathBuf {

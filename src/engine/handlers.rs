@@ -60,6 +60,12 @@ impl Handlers {
         found
     }
 
+    /// Names and topics as they are written, for suggestions.
+    pub fn names(&self) -> Vec<String> {
+        let trees = self.slots.iter().flat_map(|s| s.task.name.iter().chain(&s.task.listen));
+        trees.filter_map(|t| t.as_text().map(str::to_string)).collect()
+    }
+
     fn next(&mut self) -> Option<(Arc<Task>, IndexSet<Host>)> {
         let slot = self.slots.iter_mut().find(|s| !s.pending.is_empty())?;
         Some((slot.task.clone(), std::mem::take(&mut slot.pending)))

@@ -291,7 +291,7 @@ impl ItemRun {
             return self.without_arguments(module.spec(), unknown);
         }
         let (reach, delegated) = self.reach()?;
-        let files = TaskFiles { templar: self.shared.templar.clone(), scope: self.vars.clone() };
+        let files = TaskFiles::new(self.shared.templar.clone(), self.vars.clone());
         let execution = Execution {
             shared: &self.shared,
             module,
@@ -305,7 +305,13 @@ impl ItemRun {
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
         };
-        let mut result = TaskResult::from_outcome(Box::pin(execution.run()).await?);
+        let outcome = Box::pin(execution.run()).await.map_err(|trouble| match trouble {
+            Trouble::Failed { failure, explanation: None } => {
+                Trouble::Failed { failure, explanation: files.take_mistake() }
+            }
+            other => other,
+        })?;
+        let mut result = TaskResult::from_outcome(outcome);
         result.delegated = delegated;
         Ok(result)
     }

@@ -14,6 +14,7 @@ use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
+use crate::diag::Diagnostic;
 use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
 use crate::transport::BoxFuture;
@@ -47,7 +48,7 @@ pub enum Stop {
     /// Too many hosts failed.
     Budget,
     /// The project itself is wrong.
-    Error(String),
+    Error(Box<Diagnostic>),
 }
 
 /// Where entries stand.
@@ -411,7 +412,7 @@ impl<'a> PlayRun<'a> {
         for (group, parents) in &effects.groups {
             let hosts = once.unwrap_or(std::slice::from_ref(host));
             if let Err(diagnostic) = self.inventory.add_group(group, parents, hosts) {
-                self.stop = Some(Stop::Error(diagnostic.message));
+                self.stop = Some(Stop::Error(Box::new(diagnostic.at(task.span, "by this task"))));
             }
         }
         for stats in &effects.stats {
@@ -436,9 +437,11 @@ impl<'a> PlayRun<'a> {
                 &scope,
             );
             if !found {
-                self.stop = Some(Stop::Error(format!(
-                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
-                )));
+                let message = format!("no handler is named \"{name}\" or listens to it");
+                let diagnostic = Diagnostic::error("XP0502", message)
+                    .at(task.span, "notified by this task")
+                    .suggest(name, self.handlers.names().iter().map(String::as_str));
+                self.stop = Some(Stop::Error(Box::new(diagnostic)));
             }
         }
     }
@@ -580,6 +583,8 @@ impl<'a> PlayRun<'a> {
                 _ => task.action_name().to_string(),
             },
         };
+        // A host's text in a name must not look like further lines of output.
+        let own = own.trim_end().replace("\r\n", " ").replace(['\n', '\r'], " ");
         let name = match &task.role {
             Some(role) => format!("{} : {own}", role.name),
             None => own.clone(),

@@ -106,6 +106,12 @@ pub async fn run(request: RunRequest) -> RunEnd {
             }
         }
     }
+    if whole.searching && error.is_none() {
+        let wanted = shared.options.start_at_task.as_deref().unwrap_or_default();
+        let text =
+            format!("no task is named \"{wanted}\"; --start-at-task finds only tasks that are not included");
+        shared.emit(Event::Warning(text)).await;
+    }
     shared.pool.close().await;
     whole.recap.elapsed = started.elapsed();
     let recap = Arc::new(whole.recap);
@@ -202,7 +208,10 @@ impl Whole {
             .select(&pattern, self.shared.options.limit.as_deref(), order.as_deref(), play.hosts_span)
             .map_err(first)?;
         for warning in selected.warnings {
-            self.shared.emit(Event::Warning(warning.message)).await;
+            let place = play.hosts_span.map(|s| self.shared.sources.place(s));
+            let place = place.map(|p| format!(" ({}:{})", p.path.display(), p.line)).unwrap_or_default();
+            let help = warning.help.map(|h| format!("; {h}")).unwrap_or_default();
+            self.shared.emit(Event::Warning(format!("{}{place}{help}", warning.message))).await;
         }
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
@@ -287,9 +296,7 @@ impl Whole {
         self.gone.extend(failed);
         self.gone.extend(unreachable);
         match stop {
-            Some(Stop::Error(msg)) => {
-                return Err(Box::new(Diagnostic::error("XP0502", msg).at(play.span, "in this play")));
-            }
+            Some(Stop::Error(diagnostic)) => return Err(diagnostic),
             Some(Stop::Budget) => {
                 self.shared.emit(Event::NoHostsLeft).await;
                 return Ok(false);

@@ -4,14 +4,24 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
+use super::execute::Execution;
+use super::files::TaskFiles;
+use super::inventory::LiveInventory;
+use super::login::Reach;
+use super::pool::Pool;
+use super::shared::Shared;
 use super::{Event, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::{self, Inventory};
-use crate::modules::{self, sh::PRELUDE};
+use crate::modules::{
+    self, Action, Call as ModuleCall, Failure, Module, ModuleSpec, Prediction, Run, Seen, sh::PRELUDE,
+};
 use crate::playbook::{LiteralArgs, LoadOptions, Loader, ModuleCatalog, ModuleKnown};
 use crate::template::{Templar, TemplarSettings, VarMap};
 use crate::transport::fake::{Call, FakeHosts, prints};
-use crate::transport::{Output, TransportError};
+use crate::transport::{ConnectionSpec, Output, TransportError};
+use crate::value::Map;
+use crate::vars::{RunVars, Store, TaskScope};
 
 /// Knows the modules, and leaves their arguments to the run.
 struct Catalog;
@@ -58,14 +68,7 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
         let options = inventory::LoadOptions { missing_is_error: true };
         inventory::load(&list, &templar, &sources, &options).unwrap().0
     };
-    let loader = Loader::new(LoadOptions {
-        templar: templar.clone(),
-        sources: sources.clone(),
-        roles_path: Vec::new(),
-        collections_path: Vec::new(),
-        catalog: Arc::new(Catalog),
-        extra_vars: VarMap::default(),
-    });
+    let loader = loader(&templar, &sources);
     let (playbook, _) = loader.load_playbook(&path).ok()?;
     let (events, mut queue) = tokio::sync::mpsc::channel(64);
     let listening = tokio::spawn(async move {
@@ -95,6 +98,17 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
     .await;
     let (results, warnings) = listening.await.unwrap();
     Some(Done { end, results, warnings })
+}
+
+fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
+    Loader::new(LoadOptions {
+        templar: templar.clone(),
+        sources: sources.clone(),
+        roles_path: Vec::new(),
+        collections_path: Vec::new(),
+        catalog: Arc::new(Catalog),
+        extra_vars: VarMap::default(),
+    })
 }
 
 /// Hosts whose scripts run here.
@@ -164,24 +178,81 @@ async fn a_change_that_lost_its_connection_is_lost_not_repeated() {
     assert!(done.end.recap.any_failed());
 }
 
+/// A module whose change takes minutes.
+struct Long;
+
+static LONG: ModuleSpec = ModuleSpec { name: "long", ..ModuleSpec::BASE };
+
+impl Module for Long {
+    fn spec(&self) -> &'static ModuleSpec {
+        &LONG
+    }
+
+    fn probe(&self, _: &ModuleCall) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    fn plan(&self, _: &ModuleCall, _: &Seen) -> Result<Prediction, Failure> {
+        let run = Run { script: "echo done".into(), long: true, ..Run::default() };
+        Ok(Prediction::change(Map::new(), vec![Action::Run(run)]))
+    }
+}
+
 /// The stub on a target keeps the job; the second session finds it by the same id.
 #[tokio::test]
 async fn a_long_command_is_found_again() {
-    let book = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: echo done\n";
-    let plain = this_machine();
-    assert_eq!(statuses(book, &plain).await, [Status::Changed]);
-    let calls = plain.calls();
-    let Some(at) = calls.iter().position(|c| c.durable.is_some()) else {
-        panic!("command is not durable: {} frames", calls.len());
+    let fake = this_machine().losing_at(0);
+    let (shared, mut events) = shared(&fake);
+    let files = TaskFiles::new(shared.templar.clone(), nobody(&shared).boxed());
+    let reach = Reach { spec: ConnectionSpec::ssh("n1"), r#become: None };
+    let execution = Execution {
+        shared: &shared,
+        module: &Long,
+        args: LONG.check(&Map::new()).unwrap(),
+        reach: &reach,
+        host: "n1".into(),
+        files: &files,
+        environment: Vec::new(),
+        check: false,
+        diff: false,
+        timeout: None,
+        job: "run-1".into(),
     };
-    let fake = this_machine().losing_at(at);
-    let done = play(book, "n1,", &fake).await.unwrap();
-    assert_eq!(done.results[0].status, Status::Changed);
-    assert_eq!(done.results[0].get("stdout").map(crate::value::Value::to_text).as_deref(), Some("done"));
+    assert!(execution.run().await.unwrap().changed);
     let ids: Vec<_> = fake.calls().into_iter().filter_map(|c| c.durable).collect();
-    assert_eq!(ids.len(), 2);
-    assert_eq!(ids[0], ids[1]);
-    assert!(done.warnings[0].contains("lost while a long command runs there"), "{:?}", done.warnings);
+    assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
+    let text = "connection to n1 lost while a long command runs there; looking for it again";
+    assert!(matches!(events.try_recv(), Ok(Event::Warning(t)) if t == text));
+    assert_eq!(fake.connects(), ["n1", "n1"]);
+}
+
+fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>) {
+    let sources = SourceMap::new();
+    let templar = Arc::new(Templar::new(sources.clone(), TemplarSettings::default()));
+    let inventory = LiveInventory::new(Inventory::new(), Templar::clone(&templar), sources.clone());
+    let (events, queue) = tokio::sync::mpsc::channel(64);
+    let vars = RunVars {
+        extra: VarMap::default(),
+        store: Store::new(),
+        hosts: Arc::new(inventory),
+        magic: Map::new(),
+    };
+    let shared = Shared {
+        pool: Pool::new(Arc::new(fake.clone())),
+        options: RunOptions::default(),
+        loader: loader(&templar, &sources),
+        templar,
+        sources,
+        events,
+        vars: Arc::new(vars),
+        secrets: Arc::new(|_| {}),
+        run_id: "run".into(),
+    };
+    (Arc::new(shared), queue)
+}
+
+fn nobody(shared: &Shared) -> TaskScope {
+    TaskScope::new(shared.vars.clone(), Arc::default(), Arc::default(), "n1".into())
 }
 
 #[tokio::test]

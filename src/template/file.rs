@@ -13,7 +13,7 @@ use super::lower::{self, Backslashes, Syntax};
 use super::source::Source;
 use super::{Scope, SearchPath, Templar, Var};
 use crate::diag::Span;
-use crate::value::{Map, Value};
+use crate::value::{Map, Secret, Value};
 
 /// How a template file is read and rendered; the defaults are those of the `template` module.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,10 +185,13 @@ impl Templar {
 /// Restores line breaks at the end of a file that a last tag took with it.
 fn with_end(value: Value, source: &str, syntax: &Syntax) -> Value {
     let breaks = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let longer = |text: &str| {
+        let missing = breaks(source).saturating_sub(breaks(text));
+        (syntax.keep_trailing_newline && missing > 0).then(|| format!("{text}{}", "\n".repeat(missing)))
+    };
     match &value {
-        Value::Str(text) if syntax.keep_trailing_newline && breaks(text) < breaks(source) => {
-            Value::str(format!("{text}{}", "\n".repeat(breaks(source) - breaks(text))))
-        }
+        Value::Str(text) => longer(text).map_or(value, Value::str),
+        Value::Secret(text) => longer(text.expose()).map_or(value, |t| Value::Secret(Secret::new(t))),
         _ => value,
     }
 }
@@ -219,7 +222,7 @@ fn owner(path: &Path) -> String {
 
 fn with_newlines(value: Value, newline: &str) -> Value {
     match value {
-        Value::Secret(s) => Value::Secret(crate::value::Secret::new(s.expose().replace('\n', newline))),
+        Value::Secret(s) => Value::Secret(Secret::new(s.expose().replace('\n', newline))),
         other => Value::str(other.to_text().replace('\n', newline)),
     }
 }

@@ -61,6 +61,7 @@ impl Sink {
         let (mut text, secret) = match self.state {
             State::Empty => return Ok(V::null()),
             State::One(V::Val(Value::Str(s))) => (s.to_string(), false),
+            State::One(V::Val(Value::Secret(s))) => (s.expose().to_string(), true),
             State::One(V::Undef(u)) => return Err(u.fail.clone()),
             State::One(v) => return Ok(v),
             State::Text { text, secret } => (text, secret),
