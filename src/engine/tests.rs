@@ -51,7 +51,6 @@ impl ModuleCatalog for Catalog {
 struct Done {
     end: RunEnd,
     results: Vec<HostResult>,
-    warnings: Vec<String>,
 }
 
 /// Runs a playbook on the hosts of a list; nothing when it does not load.
@@ -72,15 +71,13 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
     let (playbook, _) = loader.load_playbook(&path).ok()?;
     let (events, mut queue) = tokio::sync::mpsc::channel(64);
     let listening = tokio::spawn(async move {
-        let (mut results, mut warnings) = (Vec::new(), Vec::new());
+        let mut results = Vec::new();
         while let Some(event) = queue.recv().await {
-            match event {
-                Event::Host(result) => results.push(result),
-                Event::Warning(text) => warnings.push(text),
-                _ => {}
+            if let Event::Host(result) = event {
+                results.push(result);
             }
         }
-        (results, warnings)
+        results
     });
     let end = run(RunRequest {
         playbooks: vec![playbook],
@@ -96,8 +93,8 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
         answers: VarMap::default(),
     })
     .await;
-    let (results, warnings) = listening.await.unwrap();
-    Some(Done { end, results, warnings })
+    let results = listening.await.unwrap();
+    Some(Done { end, results })
 }
 
 fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
@@ -450,7 +447,7 @@ prop_compose! {
         let mut text = format!("    - {module}: {{{}}}\n", flow(args));
         for (name, value) in unique(words) {
             if !matches!(name.as_str(), "delay" | "retries" | "timeout") {
-                text.push_str(&format!("      {name}: {value}\n"));
+                text.extend([format!("      {name}: {value}\n")]);
             }
         }
         text + "      delay: 0\n      retries: 1\n      timeout: 1\n"
@@ -474,7 +471,7 @@ proptest! {
     fn no_playbook_panics(tasks in prop::collection::vec(task(), 1..4), words in keywords(PLAY, 3)) {
         let mut text = "- hosts: all\n  gather_facts: false\n".to_string();
         for (name, value) in unique(words) {
-            text.push_str(&format!("  {name}: {value}\n"));
+            text.extend([format!("  {name}: {value}\n")]);
         }
         text.push_str("  tasks:\n");
         text.extend(tasks);

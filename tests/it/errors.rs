@@ -45,9 +45,9 @@ fn run(case: &Path, files: &str) -> String {
     for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
         let bytes = String::from_utf8(bytes).unwrap();
         assert!(!bytes.contains('\u{1b}'), "{}: an escape character in {name}", case.display());
-        text.push_str(&format!("[{name}]\n{bytes}"));
+        text.extend([format!("[{name}]\n{bytes}")]);
     }
-    text.push_str(&format!("[exit {}]\n", output.status.code().unwrap_or(-1)));
+    text.extend([format!("[exit {}]\n", output.status.code().unwrap_or(-1))]);
     let canonical = tmp.path().canonicalize().unwrap();
     text.replace(&canonical.display().to_string(), "TMP").replace(&tmp.path().display().to_string(), "TMP")
 }
