@@ -17,6 +17,7 @@ use super::faults::{self, FAULTS_FILE, Fault};
 use super::host::{Host, Hosts};
 use super::keys::{self, HostAccess};
 use super::link::RootMode;
+use super::lock::HeldLock;
 use super::machine::Output;
 use super::probe::{Way, find_way};
 use super::site::{MANAGEMENT_NODE, Site};
@@ -82,7 +83,7 @@ pub struct Cluster {
     keep: bool,
     control: JoinHandle<()>,
     over: bool,
-    _lock: File,
+    _lock: HeldLock,
 }
 
 /// Starts a cluster: the management node, and the nodes that ran in a kept one.
@@ -370,11 +371,11 @@ fn check_kept_dir(dir: &Path) -> Result<(), RehearsalError> {
     Ok(())
 }
 
-fn take_lock(dir: &Path) -> Result<File, RehearsalError> {
+fn take_lock(dir: &Path) -> Result<HeldLock, RehearsalError> {
     let file = dir.join("lock");
     let lock = File::create(&file).map_err(RehearsalError::file("write", &file))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    match HeldLock::try_take(lock) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
             Err(RehearsalError::Kept { dir: dir.into(), reason: "another rehearsal is running in it".into() })
         }

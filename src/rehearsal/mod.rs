@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod keys;
 mod link;
+mod lock;
 mod machine;
 mod os;
 mod plain;

@@ -5,6 +5,7 @@ use super::packages::hex;
 use super::schema::Kind;
 use super::session::{Era, Session};
 use super::tables::Db;
+use crate::rehearsal::lock::HeldLock;
 use md5::{Digest, Md5};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -123,28 +124,28 @@ pub(super) fn read_packages(session: &Session<'_>, list: &str) -> io::Result<Vec
 
 /// Holds the lock of a root image directory as long as it lives.
 pub(super) struct ImageLock {
-    _file: Option<File>,
+    _held: Option<HeldLock>,
 }
 
 /// Takes the lock that genimage, packimage and rmimage share, or returns the text that the loser prints.
 pub(super) fn lock(session: &Session<'_>, rootimg: &str) -> io::Result<Result<ImageLock, String>> {
     if session.era == Era::Old {
-        return Ok(Ok(ImageLock { _file: None }));
+        return Ok(Ok(ImageLock { _held: None }));
     }
     let dir = session.path("/var/lock/xcat");
     fs::create_dir_all(&dir)?;
     let digest = hex(&Md5::digest(rootimg.as_bytes()));
     let path = dir.join(format!("{}.{digest}", rootimg.replace('/', ".")));
-    let mut file = File::options().create(true).append(true).open(&path)?;
-    if file.try_lock().is_err() {
+    let file = File::options().create(true).append(true).open(&path)?;
+    let Ok(mut held) = HeldLock::try_take(file) else {
         let pid = fs::read_to_string(&path).unwrap_or_default();
         return Ok(Err(format!(
             "failed to acquire lock, seems there is another genimage/packimage/rmimage process {} running on root \
              image dir \"{rootimg}\"",
             pid.trim()
         )));
-    }
-    file.set_len(0)?;
-    write!(file, "{}", std::process::id())?;
-    Ok(Ok(ImageLock { _file: Some(file) }))
+    };
+    held.file().set_len(0)?;
+    write!(held.file(), "{}", std::process::id())?;
+    Ok(Ok(ImageLock { _held: Some(held) }))
 }
