@@ -8,7 +8,7 @@ use super::model::{ALL, GroupId, HostId, Inventory};
 use super::vars_files::VarFiles;
 use crate::diag::Diagnostic;
 use crate::template::{Tree, TreeKind, VarMap};
-use crate::value::{Key, Map, Value};
+use crate::value::{JsonStyle, Key, Map, Value, to_python_json};
 
 /// Options of the listing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -204,71 +204,5 @@ pub fn raw_value(tree: &Tree) -> Value {
 
 /// JSON as Python writes it with sorted keys and an indentation of 4.
 fn python_json(value: &Value) -> String {
-    let mut out = String::new();
-    write_json(value, 0, &mut out);
-    out
-}
-
-fn write_json(value: &Value, depth: usize, out: &mut String) {
-    let newline = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.push_str(&"    ".repeat(depth));
-    };
-    match value {
-        Value::List(items) if !items.is_empty() => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                out.push_str(if i > 0 { "," } else { "" });
-                newline(out, depth + 1);
-                write_json(item, depth + 1, out);
-            }
-            newline(out, depth);
-            out.push(']');
-        }
-        Value::Map(map) if !map.is_empty() => {
-            let sorted: BTreeMap<Arc<str>, &Value> = map.iter().map(|(k, v)| (k.json_name(), v)).collect();
-            out.push('{');
-            for (i, (key, item)) in sorted.iter().enumerate() {
-                out.push_str(if i > 0 { "," } else { "" });
-                newline(out, depth + 1);
-                write_json_text(key, out);
-                out.push_str(": ");
-                write_json(item, depth + 1, out);
-            }
-            newline(out, depth);
-            out.push('}');
-        }
-        Value::List(_) => out.push_str("[]"),
-        Value::Map(_) => out.push_str("{}"),
-        Value::Null | Value::Omit => out.push_str("null"),
-        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-        Value::Int(_) => out.push_str(&value.repr()),
-        Value::Float(f) if f.is_nan() => out.push_str("NaN"),
-        Value::Float(f) if f.is_infinite() => out.push_str(if *f > 0.0 { "Infinity" } else { "-Infinity" }),
-        Value::Float(_) => out.push_str(&value.repr()),
-        Value::Str(text) => write_json_text(text, out),
-        Value::Secret(_) => write_json_text("********", out),
-        Value::Unknown(unknown) => write_json_text(&unknown.cause, out),
-    }
-}
-
-fn write_json_text(text: &str, out: &mut String) {
-    use std::fmt::Write;
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
+    to_python_json(value, JsonStyle { indent: Some(4), sort_keys: true, ascii: false })
 }

@@ -29,7 +29,7 @@ fn write_value(value: &Value, style: JsonStyle, depth: usize, out: &mut String) 
         Value::Float(f) if f.is_nan() => out.push_str("NaN"),
         Value::Float(f) if f.is_infinite() => out.push_str(if *f > 0.0 { "Infinity" } else { "-Infinity" }),
         Value::Float(f) => out.push_str(&python::float_repr(*f)),
-        Value::Str(s) => write_text(s, style, out),
+        Value::Str(s) => write_json_text(s, style.ascii, out),
         Value::Secret(_) => out.push_str("\"********\""),
         Value::Unknown(_) => out.push_str("\"(known after apply)\""),
         Value::List(items) if items.is_empty() => out.push_str("[]"),
@@ -50,7 +50,7 @@ fn write_value(value: &Value, style: JsonStyle, depth: usize, out: &mut String) 
             out.push('{');
             for (i, (name, item)) in members.iter().enumerate() {
                 separate(i, style, depth, out);
-                write_text(name, style, out);
+                write_json_text(name, style.ascii, out);
                 out.push_str(": ");
                 write_value(item, style, depth + 1, out);
             }
@@ -78,7 +78,8 @@ fn new_line(style: JsonStyle, depth: usize, out: &mut String) {
     }
 }
 
-fn write_text(text: &str, style: JsonStyle, out: &mut String) {
+/// Writes a text as a JSON string; `ascii` writes everything beyond ASCII as `\uXXXX`.
+pub fn write_json_text(text: &str, ascii: bool, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -89,7 +90,7 @@ fn write_text(text: &str, style: JsonStyle, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 || (style.ascii && !c.is_ascii()) => {
+            c if (c as u32) < 0x20 || (ascii && !c.is_ascii()) => {
                 let mut units = [0u16; 2];
                 for unit in c.encode_utf16(&mut units) {
                     let _ = write!(out, "\\u{unit:04x}");

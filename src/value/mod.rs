@@ -9,7 +9,7 @@ mod key;
 mod python;
 
 pub use convert::{from_json, to_json, to_json_text};
-pub use json::{JsonStyle, to_python_json};
+pub use json::{JsonStyle, to_python_json, write_json_text};
 pub use key::{Key, Map};
 pub use python::float_repr;
 

@@ -7,7 +7,7 @@ use crate::template::args::{ValueArgs, flag_or, size_or};
 use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
 use crate::template::runtime::text_of;
-use crate::value::{self, Value, float_repr};
+use crate::value::{self, Value, float_repr, write_json_text};
 use crate::yaml::{self, EmitOptions, FlowStyle, Secrets};
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
@@ -37,8 +37,8 @@ fn write(v: &Value, style: &Style, level: usize, out: &mut String) -> R<()> {
         Value::Float(f) if f.is_nan() => out.push_str("NaN"),
         Value::Float(f) if f.is_infinite() => out.push_str(if *f > 0.0 { "Infinity" } else { "-Infinity" }),
         Value::Float(f) => out.push_str(&float_repr(*f)),
-        Value::Str(s) => write_text(s, style.ascii, out),
-        Value::Secret(s) => write_text(s.expose(), style.ascii, out),
+        Value::Str(s) => write_json_text(s, style.ascii, out),
+        Value::Secret(s) => write_json_text(s.expose(), style.ascii, out),
         Value::Unknown(u) => return Err(Fail::unknown(u.clone())),
         Value::List(items) => {
             if items.is_empty() {
@@ -67,7 +67,7 @@ fn write(v: &Value, style: &Style, level: usize, out: &mut String) -> R<()> {
                     out.push_str(&style.item_separator);
                 }
                 new_line(style, level + 1, out);
-                write_text(&key.json_name(), style.ascii, out);
+                write_json_text(&key.json_name(), style.ascii, out);
                 out.push_str(&style.key_separator);
                 write(item, style, level + 1, out)?;
             }
@@ -83,34 +83,6 @@ fn new_line(style: &Style, level: usize, out: &mut String) {
         out.push('\n');
         out.extend(std::iter::repeat_n(' ', indent * level));
     }
-}
-
-fn write_text(text: &str, ascii: bool, out: &mut String) {
-    use std::fmt::Write;
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 || (ascii && !c.is_ascii()) || (ascii && c == '\x7f') => {
-                if c == '\x7f' {
-                    out.push(c);
-                    continue;
-                }
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 fn dump(v: &Value, args: ValueArgs, indent: Option<usize>, sort: bool) -> R<String> {
