@@ -15,6 +15,7 @@ use super::prompt::{self, TerminalGuard};
 use super::settings::{OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
 use crate::engine::{self, RunOptions, RunRequest};
+use crate::plan::Guide;
 use crate::report::{self, HtmlReport, JsonLines, Reporter, Terminal};
 use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
 use crate::transport::Connector;
@@ -36,11 +37,24 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|e| CliError::cannot(format!("cannot start worker threads: {e}")))
 }
 
+/// How hosts are reached, and what the run follows.
+pub struct Conduct {
+    pub connector: Arc<dyn Connector>,
+    pub guide: Option<Arc<Guide>>,
+}
+
+impl Conduct {
+    /// A run of its own.
+    pub fn free(connector: Arc<dyn Connector>) -> Self {
+        Conduct { connector, guide: None }
+    }
+}
+
 /// Runs a project with the reporters that the settings ask for, and says where the report is.
 pub async fn run(
     project: Project,
     options: RunOptions,
-    connector: Arc<dyn Connector>,
+    conduct: Conduct,
     settings: &OutputSettings,
     out: &Output,
 ) -> Result<Ending, CliError> {
@@ -54,7 +68,7 @@ pub async fn run(
     if let Some(path) = &report {
         reporters.push(Box::new(HtmlReport::new(path.clone(), out.secrets.clone())));
     }
-    let ending = with_reporters(project, options, connector, reporters, out).await;
+    let ending = with_reporters(project, options, conduct, reporters, out).await;
     if let Some(path) = report.filter(|p| p.exists()) {
         out.note(&format!("report: {}", path.display()));
     }
@@ -65,7 +79,7 @@ pub async fn run(
 pub async fn with_reporters(
     project: Project,
     options: RunOptions,
-    connector: Arc<dyn Connector>,
+    conduct: Conduct,
     reporters: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
@@ -82,12 +96,13 @@ pub async fn with_reporters(
         templar: project.templar,
         sources: project.sources,
         extra_vars: project.extra_vars,
-        connector,
+        connector: conduct.connector,
         secrets: Arc::new(move |text: &str| {
             masking.add(text);
         }),
         events,
         answers,
+        guide: conduct.guide,
     };
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
     let mut running = tokio::spawn(engine::run(request));

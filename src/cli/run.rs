@@ -35,7 +35,13 @@ pub fn run(
     let starts_later = settings.options.start_at_task.is_some();
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
+    let ending = runtime.block_on(drive::run(
+        project,
+        settings.options,
+        drive::Conduct::free(connector),
+        &settings.output,
+        out,
+    ));
     runtime.shutdown_background();
     if let Ok(Ending::Ran(recap)) = &ending
         && recap.hosts.is_empty()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::modules::Diff;
+use crate::plan::{Followed, Observed};
 use crate::value::{Map, Value};
 
 /// One thing that happened, in the order in which the dispatcher learned of it.
@@ -20,6 +21,8 @@ pub enum Event {
     PlayStarted {
         name: String,
         hosts: Vec<Arc<str>>,
+        /// Counts the play's batches from 0.
+        batch: usize,
     },
     /// The pattern matched nothing.
     NoHostsMatched,
@@ -36,6 +39,18 @@ pub enum Event {
     Item(HostResult),
     /// The task ended on one host.
     Host(HostResult),
+    /// What planning learned of a step on one host.
+    Foreseen {
+        task: Arc<TaskHeader>,
+        host: Arc<str>,
+        units: Vec<Observed>,
+    },
+    /// What became of a plan's step on one host.
+    Followed {
+        task: Arc<TaskHeader>,
+        host: Arc<str>,
+        units: Vec<Followed>,
+    },
     /// `until` was not yet true.
     Retry {
         host: Arc<str>,

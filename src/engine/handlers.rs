@@ -1,5 +1,6 @@
 //! Handlers: who was notified, and the order in which they run.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -7,7 +8,7 @@ use indexmap::IndexSet;
 use super::play::{Failed, Host, Place, PlayRun};
 use crate::playbook::{Entry, Task};
 use crate::template::{Scope, Templar};
-use crate::value::Value;
+use crate::value::{Unknown, Value};
 
 /// All handlers of a play in definition order, with the hosts that wait for each.
 #[derive(Default)]
@@ -18,6 +19,21 @@ pub struct Handlers {
 struct Slot {
     task: Arc<Task>,
     pending: IndexSet<Host>,
+    /// In a plan: hosts for which it is not known whether they were notified.
+    doubts: HashMap<Host, Unknown>,
+}
+
+impl Slot {
+    fn call(&mut self, hosts: &[Host], doubt: Option<&Unknown>) {
+        for host in hosts {
+            let new = self.pending.insert(host.clone());
+            match doubt {
+                Some(doubt) if new => drop(self.doubts.insert(host.clone(), doubt.clone())),
+                Some(_) => {}
+                None => drop(self.doubts.remove(host)),
+            }
+        }
+    }
 }
 
 impl Handlers {
@@ -31,17 +47,28 @@ impl Handlers {
     pub fn add(&mut self, tasks: &[Arc<Task>]) {
         for task in tasks {
             if !self.slots.iter().any(|s| Arc::ptr_eq(&s.task, task)) {
-                self.slots.push(Slot { task: task.clone(), pending: IndexSet::new() });
+                self.slots.push(Slot {
+                    task: task.clone(),
+                    pending: IndexSet::new(),
+                    doubts: HashMap::new(),
+                });
             }
         }
     }
 
     /// Notifies by name or topic. Of handlers with the same name the last one counts; all that listen to a topic do.
-    pub fn notify(&mut self, name: &str, hosts: &[Host], templar: &Templar, scope: &Arc<dyn Scope>) -> bool {
+    pub fn notify(
+        &mut self,
+        name: &str,
+        hosts: &[Host],
+        templar: &Templar,
+        scope: &Arc<dyn Scope>,
+        doubt: Option<&Unknown>,
+    ) -> bool {
         let mut found = false;
         for slot in self.slots.iter_mut().rev() {
             if is_called(&slot.task, name, templar, scope) {
-                slot.pending.extend(hosts.iter().cloned());
+                slot.call(hosts, doubt);
                 found = true;
                 break;
             }
@@ -53,7 +80,7 @@ impl Handlers {
                 Err(_) => false,
             });
             if listens {
-                slot.pending.extend(hosts.iter().cloned());
+                slot.call(hosts, doubt);
                 found = true;
             }
         }
@@ -66,9 +93,9 @@ impl Handlers {
         trees.filter_map(|t| t.as_text().map(str::to_string)).collect()
     }
 
-    fn next(&mut self) -> Option<(Arc<Task>, IndexSet<Host>)> {
+    fn next(&mut self) -> Option<(Arc<Task>, IndexSet<Host>, HashMap<Host, Unknown>)> {
         let slot = self.slots.iter_mut().find(|s| !s.pending.is_empty())?;
-        Some((slot.task.clone(), std::mem::take(&mut slot.pending)))
+        Some((slot.task.clone(), std::mem::take(&mut slot.pending), std::mem::take(&mut slot.doubts)))
     }
 }
 
@@ -91,7 +118,7 @@ impl PlayRun<'_> {
         let forced = self.forces_handlers();
         let mut failed = Vec::new();
         while self.stop.is_none() {
-            let Some((task, pending)) = self.handlers.next() else { break };
+            let Some((task, pending, doubts)) = self.handlers.next() else { break };
             let hosts: Vec<Host> = self
                 .hosts
                 .iter()
@@ -104,7 +131,12 @@ impl PlayRun<'_> {
                 continue;
             }
             let entry = [Entry::Task(task)];
+            let before = self.doubts.clone();
+            for (host, doubt) in doubts {
+                self.doubts.entry(host).or_insert(doubt);
+            }
             let flow = self.entries(&entry, hosts, Place { handlers: true, ..place }).await;
+            self.doubts = before;
             failed.extend(flow.failed);
         }
         failed

@@ -9,6 +9,8 @@ mod dispatch;
 mod event;
 mod execute;
 mod files;
+mod follow;
+mod foresee;
 mod handlers;
 mod includes;
 mod inventory;

@@ -22,6 +22,8 @@ pub struct RunOptions {
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
     pub rehearsal: bool,
+    /// Nothing is changed anywhere; every step says what it would do ([`super::Event::Foreseen`]).
+    pub planning: bool,
     pub login: Login,
     pub step: bool,
 }
@@ -85,6 +87,7 @@ impl Default for RunOptions {
             force_handlers: false,
             gather: Gather::Implicit,
             rehearsal: false,
+            planning: false,
             login: Login::default(),
             step: false,
         }

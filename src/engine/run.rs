@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use indexmap::{IndexMap, IndexSet};
@@ -17,6 +17,7 @@ use super::shared::Shared;
 use super::{files, login};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::Inventory;
+use crate::plan::Guide;
 use crate::playbook::{Action, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
@@ -38,6 +39,8 @@ pub struct RunRequest {
     pub events: mpsc::Sender<Event>,
     /// Answers of `vars_prompt` by variable name, asked before the run.
     pub answers: VarMap,
+    /// The plan that the run follows: what it resolved is not resolved again.
+    pub guide: Option<Arc<Guide>>,
 }
 
 /// How a run ended.
@@ -72,6 +75,8 @@ pub async fn run(request: RunRequest) -> RunEnd {
         vars,
         secrets: request.secrets,
         run_id: run_id(),
+        worlds: Mutex::default(),
+        guide: request.guide,
     });
     shared
         .emit(Event::RunStarted {
@@ -143,7 +148,8 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
         ("string", "2.19.0".into()),
     ]);
     let mut magic = Map::from_iter([
-        ("ansible_check_mode", Value::from(options.check)),
+        // What roles leave out in check mode is part of what a plan is about.
+        ("ansible_check_mode", Value::from(options.check && !options.planning)),
         ("ansible_diff_mode", options.diff.into()),
         ("ansible_verbosity", usize::from(options.verbosity).into()),
         ("ansible_forks", options.forks.into()),
@@ -216,7 +222,7 @@ impl Whole {
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
         if hosts.is_empty() {
-            self.shared.emit(Event::PlayStarted { name, hosts }).await;
+            self.shared.emit(Event::PlayStarted { name, hosts, batch: 0 }).await;
             self.shared.emit(Event::NoHostsMatched).await;
             return Ok(true);
         }
@@ -225,10 +231,11 @@ impl Whole {
             return Ok(false);
         }
         let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
-        for batch in batches(&hosts, &sizes)
-            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?
-        {
-            self.shared.emit(Event::PlayStarted { name: name.clone(), hosts: batch.clone() }).await;
+        let all = batches(&hosts, &sizes)
+            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?;
+        for (number, batch) in all.into_iter().enumerate() {
+            let started = Event::PlayStarted { name: name.clone(), hosts: batch.clone(), batch: number };
+            self.shared.emit(started).await;
             if !self.batch(play, &vars, &batch).await? {
                 return Ok(false);
             }

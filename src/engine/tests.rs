@@ -91,6 +91,7 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
         secrets: Arc::new(|_| {}),
         events,
         answers: VarMap::default(),
+        guide: None,
     })
     .await;
     let results = listening.await.unwrap();
@@ -214,6 +215,7 @@ async fn a_long_command_is_found_again() {
         diff: false,
         timeout: None,
         job: "run-1".into(),
+        unit: None,
     };
     assert!(execution.run().await.unwrap().changed);
     let ids: Vec<_> = fake.calls().into_iter().filter_map(|c| c.durable).collect();
@@ -244,6 +246,8 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         vars: Arc::new(vars),
         secrets: Arc::new(|_| {}),
         run_id: "run".into(),
+        worlds: Default::default(),
+        guide: None,
     };
     (Arc::new(shared), queue)
 }

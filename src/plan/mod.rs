@@ -1,13 +1,22 @@
 //! Reviewed plans: what a run would do, as data that is saved, shown, signed and applied.
 //!
-//! [`model`] is what a plan file says, [`nodeset`] folds equal hosts, [`risk`] tells how much a step can break. Nothing
-//! here touches a host or prints.
+//! [`model`] is what a plan file says, [`observe`] what planning learned before it is masked, [`build`] makes the one of the
+//! other. [`guide`] leads a run along a plan.  [`nodeset`] folds equal hosts, [`risk`] tells how much a step can break.
+//! Nothing here touches a host or prints.
 
+pub mod build;
+pub mod guide;
 pub mod model;
 pub mod nodeset;
+pub mod observe;
 pub mod risk;
+pub mod seal;
 
+pub use build::{Builder, StepHead};
+pub use guide::{Actual, Followed, Guide, Recorded, Score};
 pub use model::{
     Counts, DiffSide, Group, HostEntry, Invocation, Plan, PlanDiff, PlayEntry, Reach, Risk, State, Step,
     StepKind, Unit, Verdict,
 };
+pub use observe::{Observed, fingerprint};
+pub use seal::{Opened, Seal, Sealer};

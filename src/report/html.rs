@@ -221,6 +221,8 @@ impl Reporter for HtmlReport {
             | Event::TaskStarted(_)
             | Event::Included { .. }
             | Event::Retry { .. }
+            | Event::Foreseen { .. }
+            | Event::Followed { .. }
             | Event::Progress { .. }
             | Event::Deprecation(_)
             | Event::Notice(_)

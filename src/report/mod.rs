@@ -4,6 +4,7 @@ mod diff;
 mod html;
 mod jsonl;
 mod mask;
+mod planner;
 mod progress;
 mod terminal;
 
@@ -11,6 +12,7 @@ pub use diff::unified;
 pub use html::HtmlReport;
 pub use jsonl::JsonLines;
 pub use mask::{MASK, MaskedWriter, Secrets, visible};
+pub use planner::{PlanSealer, Planner};
 pub use terminal::{Terminal, TerminalOptions};
 
 use crate::engine::Event;

@@ -294,6 +294,7 @@ impl<W: Write + Send> Reporter for Terminal<W> {
                 self.announce(task)?;
                 self.say(CYAN, &format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", task.name))
             }
+            Event::Foreseen { .. } | Event::Followed { .. } => Ok(()),
             Event::Progress { host, line } => {
                 self.announce_current()?;
                 if self.progress.live() {
