@@ -101,6 +101,9 @@ pub fn load(
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
     let loader = Loader::new(options);
+    for (path, text) in &from.typed {
+        loader.preload(path, text);
+    }
     let mut books = Vec::new();
     for path in playbooks {
         match loader.load_playbook(path) {

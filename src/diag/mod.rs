@@ -50,6 +50,13 @@ impl Diagnostic {
         }
     }
 
+    /// Tells whether Ansible would find the mistake only when the task runs: templates, arguments, types of keywords.
+    pub fn is_of_the_run(&self) -> bool {
+        self.code.starts_with("XP03")
+            || self.code.starts_with("XP07")
+            || matches!(self.code, "XP0604" | "XP0613" | "XP0614" | "XP0640")
+    }
+
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }

@@ -17,6 +17,8 @@ const WIDTH: usize = 120;
 pub enum Style {
     Plain,
     Color,
+    /// Plain, with headlines that begin as Ansible's do, for scripts that look for them.
+    Ansible,
 }
 
 /// Returns the diagnostic as people read it; ends with a newline. No control character of a message or of a file
@@ -38,11 +40,20 @@ pub fn render(sources: &SourceMap, diagnostic: &Diagnostic, style: Style) -> Str
         group = group.element(Level::HELP.message(sanitize(help)));
     }
     let renderer = match style {
-        Style::Plain => Renderer::plain(),
+        Style::Plain | Style::Ansible => Renderer::plain(),
         Style::Color => Renderer::styled(),
     };
     let mut text = renderer.term_width(WIDTH).render(&[group]);
     text.push('\n');
+    if style == Style::Ansible {
+        let (own, theirs) = match diagnostic.severity {
+            Severity::Error => ("error", "ERROR! "),
+            Severity::Warning => ("warning", "[WARNING]: "),
+        };
+        if let Some(rest) = text.strip_prefix(&format!("{own}[{}]: ", diagnostic.code)) {
+            return format!("{theirs}{rest}");
+        }
+    }
     text
 }
 

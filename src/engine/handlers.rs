@@ -111,10 +111,10 @@ impl PlayRun<'_> {
     }
 
     fn forces_handlers(&self) -> bool {
-        if self.shared.options.force_handlers {
-            return true;
-        }
-        let Some(first) = self.hosts.keys().next() else { return false };
+        let asked = self.shared.options.force_handlers;
+        let Some(first) = self.hosts.keys().next().filter(|_| self.play.force_handlers.is_some()) else {
+            return asked;
+        };
         let scope = self.play_scope(first);
         self.flag(&self.play.force_handlers, &scope)
     }

@@ -35,12 +35,21 @@ impl PlayRun<'_> {
             }
             match self.load(task, &include, &hosts[0], place) {
                 Ok((loaded, shown)) => {
-                    self.announce(&include, shown, &hosts).await;
+                    self.announce(header, &include, shown, &hosts).await;
                     ready.push((loaded, hosts));
                 }
                 Err(trouble) => {
                     let step = self.fail_all(task, header, &hosts, trouble, place).await;
+                    let fatal = !step.failed.is_empty() && {
+                        let scope = self.scope(task, &hosts[0]);
+                        self.flag(&task.directives.any_errors_fatal, &scope)
+                    };
                     flow.lose(&hosts, step);
+                    if fatal {
+                        for host in std::mem::take(&mut flow.ok) {
+                            flow.failed.push(self.fail_with_others(&host, header));
+                        }
+                    }
                 }
             }
         }
@@ -55,11 +64,12 @@ impl PlayRun<'_> {
         flow
     }
 
-    async fn announce(&mut self, include: &Include, file: PathBuf, hosts: &[Host]) {
+    async fn announce(&mut self, task: &Arc<TaskHeader>, include: &Include, file: PathBuf, hosts: &[Host]) {
         for host in hosts {
             self.recap.hosts.entry(host.clone()).or_default().ok += 1;
         }
-        self.shared.emit(Event::Included { file, hosts: hosts.to_vec(), item: include.label.clone() }).await;
+        let (task, hosts) = (task.clone(), hosts.to_vec());
+        self.shared.emit(Event::Included { task, file, hosts, item: include.label.clone() }).await;
     }
 
     async fn fail_all(
@@ -95,6 +105,7 @@ impl PlayRun<'_> {
             playbook_dir: self.play.dir.clone(),
             id_path: task.id.path.clone(),
             handlers: place.handlers,
+            rescued: place.rescued,
             scope: scope.clone(),
             span: Some(task.action_span),
         };
@@ -123,7 +134,9 @@ impl PlayRun<'_> {
                 }
                 Ok((Loaded::Role(loaded.entries), include.target.clone().into()))
             }
-            Action::Module { .. } | Action::Meta(_) => Err(Trouble::msg("this task includes nothing")),
+            Action::Module { .. } | Action::Mistake { .. } | Action::Meta(_) => {
+                Err(Trouble::msg("this task includes nothing"))
+            }
         }
     }
 

@@ -7,11 +7,12 @@ use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
 use super::login::{LoginError, LoginReader, Reach, seconds, truth};
-use super::result::{TaskResult, Trouble};
+use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
+use crate::diag::Diagnostic;
 use crate::modules::{self, Failure};
 use crate::playbook::{Action, Directives, Task};
-use crate::template::{Scope, Tree, Truth, Var};
+use crate::template::{Scope, Tree, TreeKind, Truth, Var};
 use crate::value::{Map, Unknown, Value};
 use crate::vars::TaskScope;
 
@@ -82,7 +83,11 @@ impl ItemRun {
                 Ok(Truth::True) => {}
                 Ok(Truth::False) => {
                     let mut skipped = TaskResult::skipped("Conditional result was False");
-                    skipped.result.insert("false_condition", text);
+                    // A condition that was written as a boolean is shown as one.
+                    match text {
+                        "False" => skipped.result.insert("false_condition", false),
+                        _ => skipped.result.insert("false_condition", text),
+                    };
                     return Ok(Some(skipped));
                 }
                 Ok(Truth::Unknown(unknown)) => {
@@ -248,7 +253,8 @@ impl ItemRun {
 
     async fn execute(&self, attempt: u32) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
-            Action::Module { name, args, free_form, template_args } => {
+            Action::Module { name, args, free_form, template_args, dynamic } => {
+                let name = &self.module_name(name, dynamic.as_ref())?;
                 if let Some(action) = actions::find(name) {
                     let result = Box::pin(action.run(self, name)).await?;
                     return self.with_notify(result);
@@ -259,6 +265,7 @@ impl ItemRun {
             Action::IncludeTasks(include) => actions::include_tasks(self, include)?,
             Action::IncludeRole(include) => actions::include_role(self, include)?,
             Action::Meta(_) => TaskResult::ok(Map::new()),
+            Action::Mistake { diagnostic, .. } => return Err(explain(vec![Diagnostic::clone(diagnostic)])),
         };
         if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
             let owner = match (&result.delegated, self.flag(&self.task.directives.delegate_facts)?) {
@@ -268,6 +275,18 @@ impl ItemRun {
             result.effects.facts.push((owner, facts.clone()));
         }
         self.with_notify(result)
+    }
+
+    /// Returns the name of the module, rendered where it is a template.
+    fn module_name(&self, written: &Arc<str>, dynamic: Option<&Tree>) -> Result<Arc<str>, Trouble> {
+        let Some(tree) = dynamic else { return Ok(written.clone()) };
+        let name = self.render(tree)?.to_text();
+        if modules::spec(&name).is_none() {
+            return Err(Trouble::msg(format!(
+                "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+            )));
+        }
+        Ok(name.into())
     }
 
     /// Adds the handlers that a changed result notifies.
@@ -456,8 +475,18 @@ impl ItemRun {
 
     fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
         let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
-        for tree in &self.task.directives.environment {
-            let value = self.render(tree)?;
+        // Before facts are there, an environment that is made of them is not.
+        let gathers = modules::short_name(self.task.action_name()).is_some_and(|n| n == "setup");
+        for tree in self.task.directives.environment.iter().flat_map(members) {
+            let value = match self.render(&tree) {
+                Err(Trouble::Failed { failure, .. })
+                    if gathers
+                        && (failure.msg.contains("ansible_env") || failure.msg.contains("ansible_facts")) =>
+                {
+                    continue;
+                }
+                rendered => rendered?,
+            };
             let maps: Vec<&Map> = match &value {
                 Value::Map(map) => vec![map],
                 Value::List(items) => items.iter().filter_map(Value::as_map).collect(),
@@ -518,6 +547,18 @@ impl ItemRun {
             Some(n) if f64::is_finite(n) => Ok(Some(n)),
             _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
         }
+    }
+}
+
+/// A map as maps of one entry each, so that each is rendered by itself; anything else as it is.
+fn members(tree: &Tree) -> Vec<Tree> {
+    match &tree.kind {
+        TreeKind::Map(entries) => entries
+            .iter()
+            .map(|entry| Tree { kind: TreeKind::Map(Arc::new(vec![entry.clone()])), span: tree.span })
+            .collect(),
+        TreeKind::List(items) => items.iter().flat_map(members).collect(),
+        _ => vec![tree.clone()],
     }
 }
 

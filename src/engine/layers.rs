@@ -32,13 +32,16 @@ fn role_magic(role: &Role) -> Map {
     let parents: Vec<&str> = role.parents.iter().rev().map(|p| &*p.name).collect();
     let paths: Vec<String> = role.parents.iter().rev().map(|p| p.files.path.display().to_string()).collect();
     let name = role.name.rsplit('.').next().unwrap_or(&role.name);
-    Map::from_iter([
+    let mut magic = Map::from_iter([
         ("role_name", Value::str(name)),
         ("ansible_role_name", Value::str(&*role.name)),
         ("role_path", Value::str(role.files.path.display().to_string())),
-        ("ansible_parent_role_names", parents.into()),
-        ("ansible_parent_role_paths", paths.into()),
-    ])
+    ]);
+    if role.from_include && !role.parents.is_empty() {
+        magic.insert("ansible_parent_role_names", parents);
+        magic.insert("ansible_parent_role_paths", paths);
+    }
+    magic
 }
 
 fn search(task: &Task, play: &Play) -> SearchPath {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::strategy::Strategy;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::value::Secret;
 
@@ -19,6 +20,8 @@ pub struct RunOptions {
     pub limit: Option<String>,
     pub start_at_task: Option<String>,
     pub force_handlers: bool,
+    /// How hosts go through plays that do not say it.
+    pub strategy: Strategy,
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
     pub rehearsal: bool,
@@ -83,6 +86,7 @@ impl Default for RunOptions {
             limit: None,
             start_at_task: None,
             force_handlers: false,
+            strategy: Strategy::Linear,
             gather: Gather::Implicit,
             rehearsal: false,
             login: Login::default(),

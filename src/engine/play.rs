@@ -12,6 +12,7 @@ use super::handlers::Handlers;
 use super::inventory::LiveInventory;
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
+use super::strategy::Alone;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
 use crate::diag::Diagnostic;
@@ -73,7 +74,11 @@ pub struct PlayRun<'a> {
     pub recap: &'a mut Recap,
     pub stop: Option<Stop>,
     /// Uses of roles that ran to their end on a host.
+    /// The host goes by itself, so that it is the only one here.
+    pub alone: Option<Alone>,
     roles_done: HashSet<(Host, Arc<str>)>,
+    /// Uses of roles of which at least one task ran on a host.
+    roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
     /// Still looking for `--start-at-task`.
     pub searching: &'a mut bool,
@@ -101,7 +106,9 @@ impl<'a> PlayRun<'a> {
             handlers,
             recap,
             stop: None,
+            alone: None,
             roles_done: HashSet::new(),
+            roles_ran: HashSet::new(),
             layers: HashMap::new(),
             searching,
         }
@@ -130,7 +137,7 @@ impl<'a> PlayRun<'a> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
             for entry in entries {
-                if flow.ok.is_empty() || self.stop.is_some() {
+                if flow.ok.is_empty() || self.stop.is_some() || self.others_ended() {
                     break;
                 }
                 let hosts = std::mem::take(&mut flow.ok);
@@ -143,6 +150,11 @@ impl<'a> PlayRun<'a> {
             }
             flow
         })
+    }
+
+    /// Whether a host that goes by itself ended the play for all.
+    fn others_ended(&self) -> bool {
+        self.alone.as_ref().is_some_and(Alone::has_ended)
     }
 
     async fn block(&mut self, block: &Block, hosts: Vec<Host>, place: Place) -> Flow {
@@ -165,7 +177,9 @@ impl<'a> PlayRun<'a> {
             flow.failed.extend(done.failed.into_iter().filter(|f| !failed.contains(&f.host)));
         }
         if let Some(role) = &block.role {
-            self.roles_done.extend(flow.ok.iter().map(|h| (h.clone(), role.identity.clone())));
+            // A role of which nothing ran on a host may run there when it is used again.
+            let done = flow.ok.iter().map(|h| (h.clone(), role.identity.clone()));
+            self.roles_done.extend(done.filter(|done| self.roles_ran.contains(done)));
         }
         flow.ok = self.in_order(flow.ok.into_iter().chain(done_before));
         flow
@@ -238,7 +252,8 @@ impl<'a> PlayRun<'a> {
             return self.meta(*kind, task, header, hosts, place).await;
         }
         self.shared.emit(Event::TaskStarted(header.clone())).await;
-        let once = self.flag(&task.directives.run_once, &first) || bypasses_hosts(task);
+        let once =
+            (self.flag(&task.directives.run_once, &first) && self.alone.is_none()) || bypasses_hosts(task);
         let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }).await;
         self.settle(task, &header, hosts, results, once, place).await
     }
@@ -325,6 +340,9 @@ impl<'a> PlayRun<'a> {
         let mut fatal = false;
         for (host, result) in &results {
             self.count(task, host, result, place);
+            if let Some(role) = task.role.as_ref().filter(|_| result.status != Status::Skipped) {
+                self.roles_ran.insert((host.clone(), role.identity.clone()));
+            }
             let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
             for owner in owners {
                 dispatch::keep(&self.shared, owner, &result.effects);
@@ -355,10 +373,7 @@ impl<'a> PlayRun<'a> {
         if fatal {
             for host in &hosts {
                 if out.insert(host.clone()) {
-                    let result = TaskResult::from_trouble(Trouble::msg(
-                        "another host failed, and any_errors_fatal is set",
-                    ));
-                    flow.failed.push(self.fail(host, header, &result));
+                    flow.failed.push(self.fail_with_others(host, header));
                 }
             }
         }
@@ -373,6 +388,12 @@ impl<'a> PlayRun<'a> {
             flow.failed.extend(included.failed);
         }
         flow
+    }
+
+    /// Fails a host because of another one, for `any_errors_fatal`.
+    pub fn fail_with_others(&mut self, host: &Host, header: &Arc<TaskHeader>) -> Failed {
+        let why = Trouble::msg("another host failed, and any_errors_fatal is set");
+        self.fail(host, header, &TaskResult::from_trouble(why))
     }
 
     fn fail(&mut self, host: &Host, header: &Arc<TaskHeader>, result: &TaskResult) -> Failed {
@@ -450,7 +471,7 @@ impl<'a> PlayRun<'a> {
     fn check_budget(&mut self) {
         let Some(first) = self.hosts.keys().next().cloned() else { return };
         let lost = self.failed.len() + self.unreachable.len();
-        if lost == 0 || self.stop.is_some() {
+        if lost == 0 || self.stop.is_some() || self.alone.is_some() {
             return;
         }
         let scope = self.play_scope(&first);
@@ -493,7 +514,12 @@ impl<'a> PlayRun<'a> {
                     acting.push(host);
                     continue;
                 }
-                Ok(Some(skipped)) => skipped,
+                Ok(Some(mut skipped)) => {
+                    let reason = super::meta::not_done(kind, task, &host);
+                    self.log_meta(reason.clone()).await;
+                    skipped.result.insert("skip_reason", reason);
+                    skipped
+                }
                 Err(trouble) => TaskResult::from_trouble(trouble),
             };
             self.report(task, &header, &host, &result).await;
@@ -504,6 +530,9 @@ impl<'a> PlayRun<'a> {
                 idle.push(host);
             }
         }
+        for host in &acting {
+            self.tell_meta(kind, task, host).await;
+        }
         if !acting.is_empty() {
             match kind {
                 MetaKind::FlushHandlers => {
@@ -512,8 +541,13 @@ impl<'a> PlayRun<'a> {
                     let ok = self.in_order(acting.into_iter().chain(idle));
                     return Flow { ok, failed };
                 }
-                MetaKind::EndPlay => self.stop = Some(Stop::Play),
-                MetaKind::EndBatch => self.stop = Some(Stop::Batch),
+                MetaKind::EndPlay | MetaKind::EndBatch => {
+                    if let Some(alone) = &self.alone {
+                        alone.end();
+                    }
+                    let play = kind == MetaKind::EndPlay;
+                    self.stop = Some(if play { Stop::Play } else { Stop::Batch });
+                }
                 MetaKind::EndHost | MetaKind::EndRole => {
                     for host in acting.drain(..) {
                         self.set_alive(&host, false);
@@ -610,6 +644,9 @@ impl<'a> PlayRun<'a> {
 
     /// `ansible_play_hosts` and its kin follow the hosts that are left.
     fn tell_hosts(&self) {
+        if self.alone.is_some() {
+            return;
+        }
         let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
         let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -18,6 +18,7 @@ mod tests;
 mod vars_files;
 mod yaml_source;
 
+pub use address::split_port;
 pub use load::{LoadOptions, Source, load};
 pub use model::{Group, GroupId, Host, HostId, Inventory};
 pub use output::{ListOptions, graph_text, host_json, list_json, raw_value};

@@ -26,6 +26,14 @@ pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
             )));
         }
     }
+    // The words of `key=value` are texts; Ansible means the boolean where a fact is nothing but such a word.
+    let given: Map = given
+        .into_iter()
+        .map(|(key, value)| match value.as_str().and_then(word_of_truth) {
+            Some(truth) => (key, truth.into()),
+            None => (key, value),
+        })
+        .collect();
     let result = Map::from_iter([("ansible_facts", Value::map(given.clone()))]);
     let mut done = TaskResult::ok(result);
     let delegate = item.flag(&item.task.directives.delegate_facts)?;
@@ -35,6 +43,14 @@ pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
         done.effects.set = given;
     }
     Ok(done)
+}
+
+fn word_of_truth(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" => Some(true),
+        "false" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 pub fn set_stats(given: &Map) -> Result<TaskResult, Trouble> {

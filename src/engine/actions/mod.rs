@@ -58,7 +58,10 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
             let waits = task.delay.is_some() || !task.until.is_empty();
             find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
         }
-        TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
+        TaskAction::Mistake { .. }
+        | TaskAction::IncludeTasks(_)
+        | TaskAction::IncludeRole(_)
+        | TaskAction::Meta(_) => true,
     }
 }
 

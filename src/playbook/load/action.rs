@@ -43,6 +43,8 @@ pub(super) struct Statement<'n> {
     pub args: IndexMap<Arc<str>, Arg>,
     pub free_form: Option<Tree>,
     pub template_args: Option<Tree>,
+    /// The name as a template.
+    pub dynamic: Option<Tree>,
     /// `apply` of an include.
     pub apply: Option<&'n Node>,
     /// Written as `local_action`.
@@ -166,7 +168,7 @@ impl Load<'_> {
     }
 
     fn known_module(&mut self, statement: &Statement<'_>) -> Option<()> {
-        if STATEMENTS.contains(&statement.short()) {
+        if statement.dynamic.is_some() || STATEMENTS.contains(&statement.short()) {
             return Some(());
         }
         let name = &statement.name;
@@ -233,12 +235,15 @@ impl Load<'_> {
             self.error(unbalanced(text_node));
             return None;
         };
-        if name.is_empty() || name.contains("{{") {
+        if name.is_empty() {
             bad(self, Some(text_node));
             return None;
         }
         let name_span = text_node.content_span(0..name.len());
         let mut statement = self.empty_statement(fields, &name, name_span);
+        if name.contains("{{") {
+            statement.dynamic = Some(self.compiled(text_node, &name, name_span)?);
+        }
         statement.local = keyword == "local_action";
         if value.is_map() {
             self.mapping(&mut statement, value);
@@ -260,6 +265,7 @@ impl Load<'_> {
             args: IndexMap::new(),
             free_form: None,
             template_args: None,
+            dynamic: None,
             apply: None,
             local: false,
         };
@@ -339,8 +345,13 @@ impl Load<'_> {
             }
         }
         let Some((rest, place)) = found.rest else { return Some(()) };
+        let argument_less = matches!(statement.short(), "add_host" | "set_fact" | "group_by");
+        if argument_less && statement.args.is_empty() && whole_template(node) && range.start == 0 {
+            statement.template_args = self.tree(node);
+            return Some(());
+        }
         let span = node.content_span(range.start + place.start..range.start + place.end);
-        if free_form || BARE_TEXT.contains(&statement.short()) {
+        if free_form || statement.dynamic.is_some() || BARE_TEXT.contains(&statement.short()) {
             statement.free_form = self.compiled(node, &rest, span);
             return Some(());
         }
@@ -427,12 +438,16 @@ impl Load<'_> {
                     args,
                     free_form: statement.free_form.clone(),
                     template_args: statement.template_args.clone(),
+                    dynamic: statement.dynamic.clone(),
                 })
             }
         }
     }
 
     fn check_arguments(&mut self, statement: &Statement<'_>, own: &Directives, place: &Place) {
+        if statement.dynamic.is_some() {
+            return;
+        }
         let literal = LiteralArgs {
             args: statement.args.iter().map(|(n, a)| (n.clone(), Some(a.span), a.value.clone())).collect(),
             free_form: statement.free_form.is_some(),
@@ -455,9 +470,9 @@ impl Load<'_> {
             statement.free_form.as_ref().and_then(Tree::as_value).and_then(Value::as_str).unwrap_or("");
         if let Some((_, kind)) = MetaKind::ALL.iter().find(|(name, _)| *name == word.trim()) {
             if *kind == MetaKind::EndRole && (place.role.is_none() || place.handlers) {
-                let place = if place.handlers { "in a handler" } else { "outside of a role" };
+                let place = if place.handlers { "a handler" } else { "outside of a role" };
                 self.error(
-                    Diagnostic::error("XP0615", format!("`end_role` has no meaning {place}"))
+                    Diagnostic::error("XP0615", format!("Cannot execute 'end_role' from {place}"))
                         .at(statement.span, "no role to end"),
                 );
             }

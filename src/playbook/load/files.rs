@@ -73,6 +73,10 @@ impl Load<'_> {
             dirs.insert(at, role.files.path.join(kind));
             dirs.push(role.files.path.clone());
         }
+        // Handlers of a role may include its tasks.
+        if let Some(role) = place.role.as_ref().filter(|_| place.handlers) {
+            dirs.push(role.files.path.join("tasks"));
+        }
         dirs.push(self.playbook_dir.join(kind));
         dirs.push(self.playbook_dir.clone());
         let mut tried: Vec<PathBuf> = Vec::new();

@@ -79,7 +79,8 @@ def choose(rows: list[table.Row], asked: argparse.Namespace, targets: pathlib.Pa
             if not found and not (targets / word.split(":")[0]).is_dir():
                 print(f"conformance: there is no target or area {word!r}", file=sys.stderr)
                 return []
-            chosen += found or [table.unlisted(word, targets)]
+            found = found or [table.unlisted(word, targets)]
+            chosen += [row for row in found if row not in chosen]
     else:
         chosen = [row for row in rows if asked.all or row.result == "pass"]
     return sorted(chosen, key=lambda row: -row.seconds)
