@@ -351,6 +351,21 @@ pub struct InventoryArgs {
     /// With --graph: variables too.
     #[arg(long)]
     pub vars: bool,
+    /// With --list: as YAML.
+    #[arg(short, long)]
+    pub yaml: bool,
+    /// With --list: variables stay where they were set.
+    #[arg(long)]
+    pub export: bool,
+    /// Write it to this file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Look for group_vars and host_vars here too.
+    #[arg(long, value_name = "DIR")]
+    pub playbook_dir: Option<PathBuf>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
     #[command(flatten)]
     pub hosts: HostArgs,
     #[command(flatten)]

@@ -101,6 +101,7 @@ settings! {
     DISPLAY_FAILED_STDERR = ["ANSIBLE_DISPLAY_FAILED_STDERR"] ["defaults"."display_failed_stderr"];
     DISPLAY_OK = ["ANSIBLE_DISPLAY_OK_HOSTS"] ["defaults"."display_ok_hosts"];
     DISPLAY_SKIPPED = ["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] ["defaults"."display_skipped_hosts"];
+    DUPLICATE_DICT_KEY = ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"] ["defaults"."duplicate_dict_key"];
     FORCE_COLOR = ["ANSIBLE_FORCE_COLOR"] ["defaults"."force_color"];
     FORCE_HANDLERS = ["ANSIBLE_FORCE_HANDLERS"] ["defaults"."force_handlers"];
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
@@ -108,6 +109,7 @@ settings! {
     HOST_KEY_CHECKING = ["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"]
         ["defaults"."host_key_checking", "ssh_connection"."host_key_checking"];
     INVENTORY = ["ANSIBLE_INVENTORY"] ["defaults"."inventory"];
+    JINJA2_NATIVE = ["ANSIBLE_JINJA2_NATIVE"] ["defaults"."jinja2_native"];
     MANAGED = [] ["defaults"."ansible_managed"];
     NOCOLOR = ["ANSIBLE_NOCOLOR", "NO_COLOR"] ["defaults"."nocolor"];
     PRIVATE_KEY_FILE = ["ANSIBLE_PRIVATE_KEY_FILE"] ["defaults"."private_key_file"];

@@ -21,6 +21,7 @@ mod prompt;
 mod rehearse;
 mod run;
 mod settings;
+mod static_scope;
 mod system;
 
 use std::ffi::{OsStr, OsString};

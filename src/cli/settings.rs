@@ -30,8 +30,19 @@ pub struct Sources {
     pub collections_path: Vec<PathBuf>,
     pub extra_vars: Vec<String>,
     pub managed: Option<String>,
+    /// What a key that is given twice in a mapping is.
+    pub duplicate_keys: DuplicateKeys,
     /// Playbooks that are no files, with the paths that they stand for.
     pub typed: Vec<(PathBuf, String)>,
+}
+
+/// Ansible's `duplicate_dict_key`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DuplicateKeys {
+    #[default]
+    Warn,
+    Error,
+    Ignore,
 }
 
 /// Which vault passwords there are.
@@ -97,6 +108,7 @@ impl RunSettings {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
             gather: gathering(config)?,
+            native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
             login: login(&args.login, &args.r#become, config)?,
             limit: joined(&args.hosts.limit),
@@ -167,6 +179,11 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         collections_path: config.paths(&key::COLLECTIONS_PATH, ':').unwrap_or_else(collections),
         extra_vars: vars.extra_vars.clone(),
         managed: config.text(&key::MANAGED),
+        duplicate_keys: match config.text(&key::DUPLICATE_DICT_KEY).as_deref() {
+            Some("ignore") => DuplicateKeys::Ignore,
+            Some("error") => DuplicateKeys::Error,
+            _ => DuplicateKeys::Warn,
+        },
         typed: Vec::new(),
     }
 }

@@ -324,7 +324,12 @@ impl ItemRun {
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
         };
+        let limit = execution.timeout;
         let outcome = Box::pin(execution.run()).await.map_err(|trouble| match trouble {
+            Trouble::TimedOut(text) => match limit {
+                Some(limit) => out_of_time(name, limit),
+                None => Trouble::msg(text),
+            },
             Trouble::Failed { failure, explanation: None } => {
                 Trouble::Failed { failure, explanation: files.take_mistake() }
             }
@@ -560,6 +565,18 @@ fn members(tree: &Tree) -> Vec<Tree> {
         TreeKind::List(items) => items.iter().flat_map(members).collect(),
         _ => vec![tree.clone()],
     }
+}
+
+/// The failure of a task that took longer than its `timeout`.
+fn out_of_time(name: &str, limit: std::time::Duration) -> Trouble {
+    let seconds = limit.as_secs();
+    let short = modules::short_name(name).unwrap_or(name);
+    let period = Map::from_iter([("period", Value::from(seconds))]);
+    Failure::new(format!(
+        "The {short} action failed to execute in the expected time frame ({seconds}) and was terminated"
+    ))
+    .with("timedout", Value::map(period))
+    .into()
 }
 
 /// The task ran, but its own condition about the result could not be told: what came back is kept.

@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub limit: Option<String>,
     pub start_at_task: Option<String>,
     pub force_handlers: bool,
+    /// `jinja2_native`: texts that look like booleans stay texts in `set_fact`.
+    pub native_types: bool,
     /// How hosts go through plays that do not say it.
     pub strategy: Strategy,
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
@@ -86,6 +88,7 @@ impl Default for RunOptions {
             limit: None,
             start_at_task: None,
             force_handlers: false,
+            native_types: false,
             strategy: Strategy::Linear,
             gather: Gather::Implicit,
             rehearsal: false,

@@ -77,6 +77,8 @@ pub struct PlayRun<'a> {
     /// The host goes by itself, so that it is the only one here.
     pub alone: Option<Alone>,
     roles_done: HashSet<(Host, Arc<str>)>,
+    /// Hosts that `meta: end_role` took out of a role that the others still run.
+    roles_ended: Vec<(Host, Arc<str>)>,
     /// Uses of roles of which at least one task ran on a host.
     roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
@@ -109,6 +111,7 @@ impl<'a> PlayRun<'a> {
             alone: None,
             roles_done: HashSet::new(),
             roles_ran: HashSet::new(),
+            roles_ended: Vec::new(),
             layers: HashMap::new(),
             searching,
         }
@@ -175,8 +178,18 @@ impl<'a> PlayRun<'a> {
             let failed: HashSet<Host> = flow.failed.iter().map(|f| f.host.clone()).collect();
             flow.ok = done.ok.into_iter().filter(|h| !failed.contains(h)).collect();
             flow.failed.extend(done.failed.into_iter().filter(|f| !failed.contains(&f.host)));
+            // `meta: clear_host_errors` takes failures back.
+            let (failed, forgiven) = flow.failed.into_iter().partition(|f| self.failed.contains(&f.host));
+            flow.failed = failed;
+            let forgiven: Vec<Failed> = forgiven;
+            flow.ok.extend(forgiven.into_iter().map(|f| f.host));
         }
         if let Some(role) = &block.role {
+            let (ended, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.roles_ended)
+                .into_iter()
+                .partition(|(_, identity)| *identity == role.identity);
+            self.roles_ended = others;
+            flow.ok.extend(ended.into_iter().map(|(host, _)| host));
             // A role of which nothing ran on a host may run there when it is used again.
             let done = flow.ok.iter().map(|h| (h.clone(), role.identity.clone()));
             self.roles_done.extend(done.filter(|done| self.roles_ran.contains(done)));
@@ -377,6 +390,11 @@ impl<'a> PlayRun<'a> {
                 }
             }
         }
+        for name in self.handlers.newly_unusable() {
+            let why = "it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names)";
+            let text = format!("Handler '{name}' is unusable because {why}");
+            self.shared.emit(Event::Warning(text)).await;
+        }
         flow.ok = hosts
             .into_iter()
             .filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false))
@@ -458,7 +476,9 @@ impl<'a> PlayRun<'a> {
                 &scope,
             );
             if !found {
-                let message = format!("no handler is named \"{name}\" or listens to it");
+                let message = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                );
                 let diagnostic = Diagnostic::error("XP0502", message)
                     .at(task.span, "notified by this task")
                     .suggest(name, self.handlers.names().iter().map(String::as_str));
@@ -548,10 +568,14 @@ impl<'a> PlayRun<'a> {
                     let play = kind == MetaKind::EndPlay;
                     self.stop = Some(if play { Stop::Play } else { Stop::Batch });
                 }
-                MetaKind::EndHost | MetaKind::EndRole => {
+                MetaKind::EndHost => {
                     for host in acting.drain(..) {
                         self.set_alive(&host, false);
                     }
+                }
+                MetaKind::EndRole => {
+                    let role = task.role.as_ref().map(|role| role.identity.clone()).unwrap_or_default();
+                    self.roles_ended.extend(acting.drain(..).map(|host| (host, role.clone())));
                 }
                 MetaKind::ClearFacts => {
                     for host in &acting {

@@ -163,6 +163,13 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
 
 type Wrong = Box<Diagnostic>;
 
+/// How it goes on after a batch.
+enum After {
+    NextBatch,
+    NextPlay,
+    End,
+}
+
 /// What lives as long as the run.
 struct Whole {
     shared: Arc<Shared>,
@@ -241,22 +248,24 @@ impl Whole {
                     check: self.checks(play, &scope),
                 })
                 .await;
-            if !self.batch(play, &vars, &batch, strategy).await? {
-                return Ok(false);
+            match self.batch(play, &vars, &batch, strategy).await? {
+                After::NextBatch => {}
+                After::NextPlay => break,
+                After::End => return Ok(false),
             }
         }
         self.shared.emit(Event::PlayEnded).await;
         Ok(true)
     }
 
-    /// Runs the play on one batch; false ends the run.
+    /// Runs the play on one batch.
     async fn batch(
         &mut self,
         play: &Arc<Play>,
         vars: &Arc<PlayVars>,
         batch: &[Host],
         strategy: Strategy,
-    ) -> Result<bool, Wrong> {
+    ) -> Result<After, Wrong> {
         {
             let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             // Set anew by the first task of the batch.
@@ -324,12 +333,13 @@ impl Whole {
             Some(Stop::Error(diagnostic)) => return Err(diagnostic),
             Some(Stop::Budget) => {
                 self.shared.emit(Event::NoHostsLeft).await;
-                return Ok(false);
+                return Ok(After::End);
             }
+            Some(Stop::Play) if lost < batch.len() => return Ok(After::NextPlay),
             Some(Stop::Play | Stop::Batch) | None => {}
         }
         // When a whole batch is lost the rest of the run is left alone.
-        Ok(lost < batch.len())
+        Ok(if lost < batch.len() { After::NextBatch } else { After::End })
     }
 
     /// How the hosts go through the play.

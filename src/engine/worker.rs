@@ -74,6 +74,10 @@ impl Job {
             let started = Instant::now();
             let mut result = self.item(&scope).run().await;
             result.elapsed = started.elapsed();
+            if self.task.changed_when.is_empty() && added_before(&results, &result) {
+                result.status = Status::Ok;
+                result.result.insert("changed", false);
+            }
             for include in &mut result.effects.includes {
                 include.label = Some(item.label.clone());
             }
@@ -236,6 +240,12 @@ impl Control {
         }
         extended
     }
+}
+
+/// Whether an item adds a host that an earlier item added just so: the inventory itself changes after the loop.
+fn added_before(earlier: &[TaskResult], result: &TaskResult) -> bool {
+    let known = |host| earlier.iter().any(|r| r.effects.add_hosts.contains(host));
+    !result.effects.add_hosts.is_empty() && result.effects.add_hosts.iter().all(known)
 }
 
 /// An item as `(item=...)` shows it.

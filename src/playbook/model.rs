@@ -38,8 +38,7 @@ pub struct Play {
     pub roles: Vec<Entry>,
     pub tasks: Vec<Entry>,
     pub post_tasks: Vec<Entry>,
-    /// The play's own handlers, then those of its roles (static ones; [`super::Loader::load_role`] gives more).
-    /// Where names are equal the last one is notified.
+    /// Handlers of `roles:`, the play's own, then those of imported roles ([`super::Loader::load_role`] gives more).
     pub handlers: Vec<Arc<Task>>,
     /// All role uses that are part of the play from the start (`roles:`, dependencies, `import_role`), in order.
     pub role_uses: Vec<Arc<Role>>,

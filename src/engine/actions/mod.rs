@@ -3,6 +3,7 @@
 mod assert;
 mod facts;
 mod include;
+mod include_vars;
 mod inventory;
 mod message;
 mod spec;
@@ -81,7 +82,7 @@ impl Action {
             Action::AddHost => inventory::add_host(item, &given),
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
-            Action::IncludeVars => facts::include_vars(item, &given),
+            Action::IncludeVars => include_vars::include_vars(item, &given),
             Action::Pause => wait::pause(item, &given).await,
             Action::SetFact => facts::set_fact(item, given),
             Action::SetStats => facts::set_stats(&given),

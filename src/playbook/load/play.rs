@@ -214,12 +214,13 @@ impl Load<'_> {
             inherited: Arc::new(Directives { when: Vec::new(), ..(*directives).clone() }),
             ..place.clone()
         };
-        let mut handlers = match fields.get("handlers") {
-            Some(list) => self.handlers_of(list, "`handlers`", &handler_place),
-            None => Vec::new(),
-        };
+        let mut handlers = role_handlers;
+        let imported_handlers = std::mem::take(&mut self.handlers);
+        if let Some(list) = fields.get("handlers") {
+            handlers.extend(self.handlers_of(list, "`handlers`", &handler_place));
+        }
         handlers.append(&mut self.handlers);
-        handlers.extend(role_handlers);
+        handlers.extend(imported_handlers);
 
         Some(Arc::new(Play {
             name: self.value(&fields, "name"),

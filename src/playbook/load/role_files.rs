@@ -158,7 +158,11 @@ impl Load<'_> {
         if let Some(outside) = found.iter().find(|f| !f.starts_with(&dir)) {
             let diagnostic = Diagnostic::error(
                 "XP0621",
-                format!("`{}` lies outside of the role's `{folder}`", shown(outside).display()),
+                format!(
+                    "Failed loading '{}' as it is not inside the expected role path: '{}'",
+                    shown(outside).display(),
+                    shown(&dir).display()
+                ),
             );
             self.error(super::scope::at(diagnostic, span, "named here"));
             return Vec::new();
