@@ -8,6 +8,7 @@ use super::exit::{CliError, Ending};
 use super::output::{Output, Voice};
 use super::settings::RunSettings;
 use super::{drive, listing, lookup, project};
+use crate::diag::Style;
 use crate::modules::sh::PRELUDE;
 use crate::transport::{HostConnector, Identity};
 
@@ -24,6 +25,10 @@ pub fn run(
     let only_shows = list.syntax_check || list.list_hosts || list.list_tasks || list.list_tags;
     if !only_shows {
         project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
+    }
+    if out.voice == Voice::Ansible {
+        settings.options.style = Style::Ansible;
+        settings.output.terminal.explain_on_stderr = true;
     }
     if settings.options.verbosity > 0 && out.voice == Voice::Ansible {
         let said = match &config.file {

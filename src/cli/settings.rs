@@ -341,6 +341,7 @@ pub fn output(
             failed_to_stderr: config.bool(&key::DISPLAY_FAILED_STDERR).unwrap_or(false),
             task_path_on_failure: config.bool(&key::SHOW_TASK_PATH_ON_FAILURE).unwrap_or(false),
             check_markers: config.bool(&key::CHECK_MODE_MARKERS).unwrap_or(false),
+            explain_on_stderr: false,
             custom_stats: config.bool(&key::SHOW_CUSTOM_STATS).unwrap_or(false),
             results: results(config),
             live: both && !args.json && config.env.get("TERM").is_none_or(|t| t != "dumb"),

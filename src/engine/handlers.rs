@@ -66,9 +66,10 @@ impl Handlers {
             if own.as_ref().is_some_and(|own| seen.contains(own)) {
                 continue;
             }
+            let fits = |topic: &Value| topic.as_str().is_some_and(|topic| is_named(&slot.task, topic, name));
             let listens = slot.task.listen.iter().any(|topic| match templar.render(topic, scope) {
-                Ok(Value::List(topics)) => topics.iter().any(|t| t.as_str() == Some(name)),
-                Ok(topic) => topic.as_str() == Some(name),
+                Ok(Value::List(topics)) => topics.iter().any(fits),
+                Ok(topic) => fits(&topic),
                 Err(_) => false,
             });
             if listens {
@@ -116,10 +117,15 @@ fn is_called(task: &Task, name: &str, templar: &Templar, scope: &Arc<dyn Scope>)
     let own = templar
         .render(tree, scope)
         .map_or_else(|_| tree.as_text().unwrap_or_default().to_string(), |v| v.to_text());
+    is_named(task, &own, name)
+}
+
+/// Whether a name or topic of a handler is what was notified: as it is, or behind the name of its role.
+fn is_named(task: &Task, own: &str, name: &str) -> bool {
     if own == name {
         return true;
     }
-    let prefixed = |role: &str| name.strip_prefix(role).and_then(|r| r.strip_prefix(" : ")) == Some(&own);
+    let prefixed = |role: &str| name.strip_prefix(role).and_then(|r| r.strip_prefix(" : ")) == Some(own);
     task.role.as_ref().is_some_and(|role| {
         prefixed(&role.name) || prefixed(role.name.rsplit('.').next().unwrap_or(&role.name))
     })

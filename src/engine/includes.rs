@@ -10,6 +10,7 @@ use super::login;
 use super::play::{Flow, Host, Place, PlayRun};
 use super::result::{Include, TaskResult, Trouble, explain};
 use super::worker::host_result;
+use crate::diag::classic;
 use crate::playbook::{Action, Directives, Entry, IncludeContext, LoadedTasks, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value, to_json_text};
@@ -80,7 +81,13 @@ impl PlayRun<'_> {
         trouble: Trouble,
         place: Place,
     ) -> Flow {
-        let result = TaskResult::from_trouble(trouble);
+        let mut result = TaskResult::from_trouble(trouble);
+        if let Some(mistake) = &result.explanation {
+            // Ansible gives the reason of a failed include a name of its own.
+            let reason = classic(&self.shared.sources, mistake);
+            result.result.remove("msg");
+            result.result.insert("reason", reason);
+        }
         for host in hosts {
             let event = host_result(&self.shared, header, host, &result, None);
             self.shared.emit(Event::Host(event)).await;

@@ -306,6 +306,7 @@ impl ItemRun {
             return Err(Trouble::msg(format!("no module \"{name}\" is known")));
         };
         let args = module.spec().check(&given)?;
+        let shown = (self.shared.options.verbosity >= 3).then(|| args.map().clone());
         if let Some(unknown) = args.find_unknown() {
             return self.without_arguments(module.spec(), unknown);
         }
@@ -336,6 +337,10 @@ impl ItemRun {
             other => other,
         })?;
         let mut result = TaskResult::from_outcome(outcome);
+        if let Some(args) = shown {
+            let invocation = Map::from_iter([("module_args", Value::map(args))]);
+            result.result.insert("invocation", Value::map(invocation));
+        }
         result.delegated = delegated;
         Ok(result)
     }

@@ -155,6 +155,11 @@ impl<'a> PlayRun<'a> {
         })
     }
 
+    /// Whether a host did not leave the play. One that failed before goes on in `always` sections and handlers.
+    fn goes_on(&self, host: &Host) -> bool {
+        self.hosts.get(host).copied().unwrap_or(false) || self.failed.contains(host)
+    }
+
     /// Whether a host that goes by itself ended the play for all.
     fn others_ended(&self) -> bool {
         self.alone.as_ref().is_some_and(Alone::has_ended)
@@ -353,7 +358,8 @@ impl<'a> PlayRun<'a> {
         let mut fatal = false;
         for (host, result) in &results {
             self.count(task, host, result, place);
-            if let Some(role) = task.role.as_ref().filter(|_| result.status != Status::Skipped) {
+            let ran = result.status != Status::Skipped && !result.result.contains("unreachable");
+            if let Some(role) = task.role.as_ref().filter(|_| ran) {
                 self.roles_ran.insert((host.clone(), role.identity.clone()));
             }
             let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
@@ -395,10 +401,7 @@ impl<'a> PlayRun<'a> {
             let text = format!("Handler '{name}' is unusable because {why}");
             self.shared.emit(Event::Warning(text)).await;
         }
-        flow.ok = hosts
-            .into_iter()
-            .filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false))
-            .collect();
+        flow.ok = hosts.into_iter().filter(|h| !out.contains(h) && self.goes_on(h)).collect();
         self.check_budget();
         if self.stop.is_none() && results.iter().any(|(_, r)| !r.effects.includes.is_empty()) {
             let included = self.includes(task, header, &results, &flow.ok, place).await;
@@ -597,7 +600,17 @@ impl<'a> PlayRun<'a> {
                         }
                     }
                 }
-                MetaKind::RefreshInventory | MetaKind::Noop => {}
+                MetaKind::RefreshInventory => match self.inventory.refresh() {
+                    Ok(warnings) => {
+                        for warning in warnings {
+                            self.shared.emit(Event::Warning(warning.message)).await;
+                        }
+                    }
+                    Err(mistakes) => {
+                        self.stop = mistakes.into_iter().next().map(|d| Stop::Error(Box::new(d)))
+                    }
+                },
+                MetaKind::Noop => {}
             }
         }
         Flow { ok: self.in_order(acting.into_iter().chain(idle)), failed }

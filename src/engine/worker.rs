@@ -338,7 +338,7 @@ pub fn host_result(
             .explanation
             .as_ref()
             .filter(|_| !hidden)
-            .map(|d| crate::diag::render(&shared.sources, d, crate::diag::Style::Plain)),
+            .map(|d| crate::diag::render(&shared.sources, d, shared.options.style)),
         elapsed: r.elapsed,
     }
 }

@@ -39,6 +39,8 @@ pub struct TerminalOptions {
     /// Banners say when nothing is changed.
     pub check_markers: bool,
     pub custom_stats: bool,
+    /// Explanations of mistakes go to stderr, so that stdout is that of Ansible.
+    pub explain_on_stderr: bool,
     pub results: ResultStyle,
     /// Whether a live line with the running hosts may be drawn.
     pub live: bool,
@@ -86,6 +88,21 @@ impl<W: Write + Send> Terminal<W> {
         let style = if self.options.color { style } else { "" };
         self.out.flush()?;
         text.split('\n').try_for_each(|line| self.errors.line(&[(style, line)]))?;
+        self.errors.flush()
+    }
+
+    /// Writes where a mistake in the project's files is.
+    fn explain(&mut self, explanation: &str) -> io::Result<()> {
+        if !self.options.explain_on_stderr {
+            return self.complain(RED, explanation.trim_end());
+        }
+        self.out.flush()?;
+        let style = if self.options.color { RED } else { "" };
+        explanation
+            .trim_end_matches('\n')
+            .split('\n')
+            .try_for_each(|line| self.errors.line(&[(style, line)]))?;
+        self.errors.line(&[("", "")])?;
         self.errors.flush()
     }
 
@@ -182,7 +199,7 @@ impl<W: Write + Send> Terminal<W> {
             }
             Status::Failed | Status::Ignored => {
                 if let Some(explanation) = &r.explanation {
-                    self.complain(RED, explanation.trim_end())?;
+                    self.explain(explanation)?;
                 }
                 if self.options.task_path_on_failure
                     && self.options.verbosity < 2

@@ -47,7 +47,7 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
         .iter()
         .filter(|(_, o)| o.get("required").is_some_and(truth))
         .filter_map(|(k, _)| k.as_str())
-        .filter(|name| values.get(name).is_none_or(Value::is_null))
+        .filter(|name| !values.contains(name))
         .collect();
     missing.sort_unstable();
     if !missing.is_empty() {
