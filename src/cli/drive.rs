@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::project::Project;
 use super::prompt::{self, TerminalGuard};
-use super::settings::{OutputSettings, ReportTo};
+use super::settings::{Format, OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
 use crate::engine::{self, RunOptions, RunRequest};
 use crate::plan::Guide;
-use crate::report::{self, HtmlReport, JsonLines, Reporter, Terminal};
+use crate::report::{self, HtmlReport, JsonLines, Lines, Minimal, Reporter, ResultFiles, Terminal};
 use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
 use crate::transport::Connector;
 use crate::value::Value;
@@ -59,11 +59,16 @@ pub async fn run(
     out: &Output,
 ) -> Result<Ending, CliError> {
     let stdout = io::BufWriter::new(io::stdout());
-    let mut reporters: Vec<Box<dyn Reporter>> = vec![if settings.json {
-        Box::new(JsonLines::new(stdout, out.secrets.clone()))
-    } else {
-        Box::new(Terminal::new(stdout, out.secrets.clone(), settings.terminal.clone()))
+    let (secrets, terminal) = (out.secrets.clone(), settings.terminal.clone());
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![match settings.format {
+        Format::JsonLines => Box::new(JsonLines::new(stdout, secrets)),
+        Format::Default => Box::new(Terminal::new(stdout, secrets, terminal)),
+        Format::Minimal => Box::new(Minimal::new(stdout, secrets, terminal, Lines::Many)),
+        Format::OneLine => Box::new(Minimal::new(stdout, secrets, terminal, Lines::One)),
     }];
+    if let Some(dir) = &settings.tree {
+        reporters.push(Box::new(ResultFiles::new(dir.clone(), out.secrets.clone())));
+    }
     let report = report_path(&settings.report, &project, options.rehearsal, out);
     if let Some(path) = &report {
         reporters.push(Box::new(HtmlReport::new(path.clone(), out.secrets.clone())));
@@ -154,6 +159,8 @@ async fn interrupted() {
 fn report_path(to: &ReportTo, project: &Project, rehearsal: bool, out: &Output) -> Option<PathBuf> {
     let dir = match to {
         ReportTo::Nowhere => return None,
+        // Programs that call Ansible's names read everything that is said.
+        ReportTo::Directory(_) if out.voice == Voice::Ansible => return None,
         ReportTo::File(path) => return Some(path.clone()),
         ReportTo::Directory(dir) => dir,
     };

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::args::{ColorWhen, RunArgs, TaskArgs};
 use super::config::Config;
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::settings::RunSettings;
 use super::{drive, listing, lookup, project};
+use crate::diag::Style;
 use crate::modules::sh::PRELUDE;
 use crate::transport::{HostConnector, Identity};
 
@@ -24,6 +25,17 @@ pub fn run(
     let only_shows = list.syntax_check || list.list_hosts || list.list_tasks || list.list_tags;
     if !only_shows {
         project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
+    }
+    if out.voice == Voice::Ansible {
+        settings.options.style = Style::Ansible;
+        settings.output.terminal.explain_on_stderr = true;
+    }
+    if settings.options.verbosity > 0 && out.voice == Voice::Ansible {
+        let said = match &config.file {
+            Some(path) => format!("Using {} as config file\n", path.display()),
+            None => "No config file found; using defaults\n".to_string(),
+        };
+        out.text(&said)?;
     }
     let secrets = project::vault_secrets(&settings.vault, out)?;
     let project = project::load(&settings.sources, &playbooks, secrets, out)?;

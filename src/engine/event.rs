@@ -18,11 +18,19 @@ pub enum Event {
         check: bool,
         rehearsal: bool,
     },
+    /// A playbook begins that has so many plays.
+    PlaybookStarted {
+        path: PathBuf,
+        plays: usize,
+    },
     PlayStarted {
         name: String,
         hosts: Vec<Arc<str>>,
         /// Counts the play's batches from 0.
         batch: usize,
+        /// Whether tasks run on all hosts before the next one begins.
+        lockstep: bool,
+        check: bool,
     },
     /// The pattern matched nothing.
     NoHostsMatched,
@@ -31,6 +39,7 @@ pub enum Event {
     TaskStarted(Arc<TaskHeader>),
     /// A dynamic include was loaded for these hosts.
     Included {
+        task: Arc<TaskHeader>,
         file: PathBuf,
         hosts: Vec<Arc<str>>,
         item: Option<String>,
@@ -158,6 +167,22 @@ pub struct Recap {
 }
 
 impl Recap {
+    /// Adds what another part of the run counted.
+    pub fn absorb(&mut self, other: Recap) {
+        for (host, counts) in other.hosts {
+            let own = self.hosts.entry(host).or_default();
+            own.ok += counts.ok;
+            own.changed += counts.changed;
+            own.unreachable += counts.unreachable;
+            own.failed += counts.failed;
+            own.skipped += counts.skipped;
+            own.rescued += counts.rescued;
+            own.ignored += counts.ignored;
+        }
+        self.forgiven.extend(other.forgiven);
+        self.custom.extend(other.custom);
+    }
+
     pub fn any_failed(&self) -> bool {
         self.hosts.iter().any(|(h, c)| c.failed > 0 && !self.forgiven.contains(h))
     }

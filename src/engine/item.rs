@@ -7,12 +7,13 @@ use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
 use super::login::{LoginError, LoginReader, Reach, seconds, truth};
-use super::result::{TaskResult, Trouble};
+use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
+use crate::diag::Diagnostic;
 use crate::modules::{self, Certainty, Failure};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Directives, Task};
-use crate::template::{Scope, Tree, Truth, Var};
+use crate::template::{Scope, Tree, TreeKind, Truth, Var};
 use crate::value::{Map, Unknown, Value};
 use crate::vars::TaskScope;
 
@@ -121,7 +122,11 @@ impl ItemRun {
                 Ok(Truth::True) => {}
                 Ok(Truth::False) => {
                     let mut skipped = TaskResult::skipped("Conditional result was False");
-                    skipped.result.insert("false_condition", text);
+                    // A condition that was written as a boolean is shown as one.
+                    match text {
+                        "False" => skipped.result.insert("false_condition", false),
+                        _ => skipped.result.insert("false_condition", text),
+                    };
                     return Ok(Condition::Fails(skipped));
                 }
                 Ok(Truth::Unknown(unknown)) => {
@@ -294,7 +299,8 @@ impl ItemRun {
 
     async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
-            Action::Module { name, args, free_form, template_args } => {
+            Action::Module { name, args, free_form, template_args, dynamic } => {
+                let name = &self.module_name(name, dynamic.as_ref())?;
                 if let Some(action) = actions::find(name) {
                     let result = Box::pin(action.run(self, name)).await?;
                     return self.with_notify(result);
@@ -305,6 +311,7 @@ impl ItemRun {
             Action::IncludeTasks(include) => actions::include_tasks(self, include)?,
             Action::IncludeRole(include) => actions::include_role(self, include)?,
             Action::Meta(_) => TaskResult::ok(Map::new()),
+            Action::Mistake { diagnostic, .. } => return Err(explain(vec![Diagnostic::clone(diagnostic)])),
         };
         if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
             let owner = match (&result.delegated, self.flag(&self.task.directives.delegate_facts)?) {
@@ -314,6 +321,18 @@ impl ItemRun {
             result.effects.facts.push((owner, facts.clone()));
         }
         self.with_notify(result)
+    }
+
+    /// Returns the name of the module, rendered where it is a template.
+    fn module_name(&self, written: &Arc<str>, dynamic: Option<&Tree>) -> Result<Arc<str>, Trouble> {
+        let Some(tree) = dynamic else { return Ok(written.clone()) };
+        let name = self.render(tree)?.to_text();
+        if modules::spec(&name).is_none() {
+            return Err(Trouble::msg(format!(
+                "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+            )));
+        }
+        Ok(name.into())
     }
 
     /// Adds the handlers that a changed result notifies.
@@ -340,6 +359,7 @@ impl ItemRun {
         };
         let reads = self.declared_reading(module.spec(), &mut given)?;
         let args = module.spec().check(&given)?;
+        let shown = (self.shared.options.verbosity >= 3).then(|| args.map().clone());
         if let Some(unknown) = args.find_unknown() {
             let mut result = self.without_arguments(module.spec(), unknown)?;
             result.units.iter_mut().for_each(|unit| unit.args = Some(given.clone()));
@@ -363,10 +383,11 @@ impl ItemRun {
             job: self.job_name(attempt),
             unit: self.unit.clone(),
         };
+        let limit = execution.timeout;
         if self.shared.options.planning {
             let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
             let foreseen = Box::pin(execution.foresee(&self.header.name, certain)).await;
-            let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files))?;
+            let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files, name, limit))?;
             foreseen.observed.args = Some(given);
             let mut result = TaskResult::from_outcome(foreseen.outcome);
             if reads == Reading::LikeAnsible {
@@ -380,8 +401,13 @@ impl ItemRun {
             result.delegated = delegated;
             return Ok(result);
         }
-        let outcome = Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files))?;
+        let outcome =
+            Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files, name, limit))?;
         let mut result = TaskResult::from_outcome(outcome);
+        if let Some(args) = shown {
+            let invocation = Map::from_iter([("module_args", Value::map(args))]);
+            result.result.insert("invocation", Value::map(invocation));
+        }
         result.delegated = delegated;
         Ok(result)
     }
@@ -555,8 +581,18 @@ impl ItemRun {
 
     fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
         let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
-        for tree in &self.task.directives.environment {
-            let value = self.render(tree)?;
+        // Before facts are there, an environment that is made of them is not.
+        let gathers = modules::short_name(self.task.action_name()).is_some_and(|n| n == "setup");
+        for tree in self.task.directives.environment.iter().flat_map(members) {
+            let value = match self.render(&tree) {
+                Err(Trouble::Failed { failure, .. })
+                    if gathers
+                        && (failure.msg.contains("ansible_env") || failure.msg.contains("ansible_facts")) =>
+                {
+                    continue;
+                }
+                rendered => rendered?,
+            };
             let maps: Vec<&Map> = match &value {
                 Value::Map(map) => vec![map],
                 Value::List(items) => items.iter().filter_map(Value::as_map).collect(),
@@ -631,9 +667,13 @@ enum Reading {
     LikeAnsible,
 }
 
-/// Adds where a template was wrong, when that is why a module failed.
-fn explained(trouble: Trouble, files: &TaskFiles) -> Trouble {
+/// Says what a module's own words leave out: the template that was wrong, the time limit.
+fn explained(trouble: Trouble, files: &TaskFiles, name: &str, limit: Option<std::time::Duration>) -> Trouble {
     match trouble {
+        Trouble::TimedOut(text) => match limit {
+            Some(limit) => out_of_time(name, limit),
+            None => Trouble::msg(text),
+        },
         Trouble::Failed { failure, explanation: None } => {
             Trouble::Failed { failure, explanation: files.take_mistake() }
         }
@@ -649,6 +689,30 @@ pub fn forgive(result: &mut TaskResult, how: &str) {
             unit.reason = Some(format!("fails ({how}): {}", unit.reason.take().unwrap_or_default()));
         }
     }
+}
+
+/// A map as maps of one entry each, so that each is rendered by itself; anything else as it is.
+fn members(tree: &Tree) -> Vec<Tree> {
+    match &tree.kind {
+        TreeKind::Map(entries) => entries
+            .iter()
+            .map(|entry| Tree { kind: TreeKind::Map(Arc::new(vec![entry.clone()])), span: tree.span })
+            .collect(),
+        TreeKind::List(items) => items.iter().flat_map(members).collect(),
+        _ => vec![tree.clone()],
+    }
+}
+
+/// The failure of a task that took longer than its `timeout`.
+fn out_of_time(name: &str, limit: std::time::Duration) -> Trouble {
+    let seconds = limit.as_secs();
+    let short = modules::short_name(name).unwrap_or(name);
+    let period = Map::from_iter([("period", Value::from(seconds))]);
+    Failure::new(format!(
+        "The {short} action failed to execute in the expected time frame ({seconds}) and was terminated"
+    ))
+    .with("timedout", Value::map(period))
+    .into()
 }
 
 /// The task ran, but its own condition about the result could not be told: what came back is kept.

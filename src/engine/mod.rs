@@ -17,12 +17,14 @@ mod inventory;
 mod item;
 mod layers;
 mod login;
+mod meta;
 mod options;
 mod play;
 mod pool;
 mod result;
 mod run;
 mod shared;
+mod strategy;
 mod worker;
 
 #[cfg(test)]
@@ -32,3 +34,4 @@ pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};
+pub use strategy::Strategy;

@@ -13,6 +13,7 @@ use super::inventory::LiveInventory;
 use super::item::Condition;
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
+use super::strategy::Alone;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
 use crate::diag::Diagnostic;
@@ -75,7 +76,13 @@ pub struct PlayRun<'a> {
     pub recap: &'a mut Recap,
     pub stop: Option<Stop>,
     /// Uses of roles that ran to their end on a host.
+    /// The host goes by itself, so that it is the only one here.
+    pub alone: Option<Alone>,
     roles_done: HashSet<(Host, Arc<str>)>,
+    /// Hosts that `meta: end_role` took out of a role that the others still run.
+    roles_ended: Vec<(Host, Arc<str>)>,
+    /// Uses of roles of which at least one task ran on a host.
+    roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
     /// Still looking for `--start-at-task`.
     pub searching: &'a mut bool,
@@ -105,7 +112,10 @@ impl<'a> PlayRun<'a> {
             handlers,
             recap,
             stop: None,
+            alone: None,
             roles_done: HashSet::new(),
+            roles_ran: HashSet::new(),
+            roles_ended: Vec::new(),
             layers: HashMap::new(),
             searching,
             doubts: HashMap::new(),
@@ -135,7 +145,7 @@ impl<'a> PlayRun<'a> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
             for entry in entries {
-                if flow.ok.is_empty() || self.stop.is_some() {
+                if flow.ok.is_empty() || self.stop.is_some() || self.others_ended() {
                     break;
                 }
                 let hosts = std::mem::take(&mut flow.ok);
@@ -148,6 +158,16 @@ impl<'a> PlayRun<'a> {
             }
             flow
         })
+    }
+
+    /// Whether a host did not leave the play. One that failed before goes on in `always` sections and handlers.
+    fn goes_on(&self, host: &Host) -> bool {
+        self.hosts.get(host).copied().unwrap_or(false) || self.failed.contains(host)
+    }
+
+    /// Whether a host that goes by itself ended the play for all.
+    fn others_ended(&self) -> bool {
+        self.alone.as_ref().is_some_and(Alone::has_ended)
     }
 
     async fn block(&mut self, block: &Block, hosts: Vec<Host>, place: Place) -> Flow {
@@ -168,9 +188,21 @@ impl<'a> PlayRun<'a> {
             let failed: HashSet<Host> = flow.failed.iter().map(|f| f.host.clone()).collect();
             flow.ok = done.ok.into_iter().filter(|h| !failed.contains(h)).collect();
             flow.failed.extend(done.failed.into_iter().filter(|f| !failed.contains(&f.host)));
+            // `meta: clear_host_errors` takes failures back.
+            let (failed, forgiven) = flow.failed.into_iter().partition(|f| self.failed.contains(&f.host));
+            flow.failed = failed;
+            let forgiven: Vec<Failed> = forgiven;
+            flow.ok.extend(forgiven.into_iter().map(|f| f.host));
         }
         if let Some(role) = &block.role {
-            self.roles_done.extend(flow.ok.iter().map(|h| (h.clone(), role.identity.clone())));
+            let (ended, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.roles_ended)
+                .into_iter()
+                .partition(|(_, identity)| *identity == role.identity);
+            self.roles_ended = others;
+            flow.ok.extend(ended.into_iter().map(|(host, _)| host));
+            // A role of which nothing ran on a host may run there when it is used again.
+            let done = flow.ok.iter().map(|h| (h.clone(), role.identity.clone()));
+            self.roles_done.extend(done.filter(|done| self.roles_ran.contains(done)));
         }
         flow.ok = self.in_order(flow.ok.into_iter().chain(done_before));
         flow
@@ -243,7 +275,8 @@ impl<'a> PlayRun<'a> {
             return self.meta(*kind, task, header, hosts, place).await;
         }
         self.shared.emit(Event::TaskStarted(header.clone())).await;
-        let once = self.flag(&task.directives.run_once, &first) || bypasses_hosts(task);
+        let once =
+            (self.flag(&task.directives.run_once, &first) && self.alone.is_none()) || bypasses_hosts(task);
         let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }, place).await;
         self.settle(task, &header, hosts, results, once, place).await
     }
@@ -352,6 +385,10 @@ impl<'a> PlayRun<'a> {
         let mut fatal = false;
         for (host, result) in &results {
             self.count(task, host, result, place);
+            let ran = result.status != Status::Skipped && !result.result.contains("unreachable");
+            if let Some(role) = task.role.as_ref().filter(|_| ran) {
+                self.roles_ran.insert((host.clone(), role.identity.clone()));
+            }
             let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
             for owner in owners {
                 dispatch::keep(&self.shared, owner, &result.effects);
@@ -382,17 +419,16 @@ impl<'a> PlayRun<'a> {
         if fatal {
             for host in &hosts {
                 if out.insert(host.clone()) {
-                    let result = TaskResult::from_trouble(Trouble::msg(
-                        "another host failed, and any_errors_fatal is set",
-                    ));
-                    flow.failed.push(self.fail(host, header, &result));
+                    flow.failed.push(self.fail_with_others(host, header));
                 }
             }
         }
-        flow.ok = hosts
-            .into_iter()
-            .filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false))
-            .collect();
+        for name in self.handlers.newly_unusable() {
+            let why = "it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names)";
+            let text = format!("Handler '{name}' is unusable because {why}");
+            self.shared.emit(Event::Warning(text)).await;
+        }
+        flow.ok = hosts.into_iter().filter(|h| !out.contains(h) && self.goes_on(h)).collect();
         self.check_budget();
         if self.stop.is_none() && results.iter().any(|(_, r)| !r.effects.includes.is_empty()) {
             let included = self.includes(task, header, &results, &flow.ok, place).await;
@@ -400,6 +436,12 @@ impl<'a> PlayRun<'a> {
             flow.failed.extend(included.failed);
         }
         flow
+    }
+
+    /// Fails a host because of another one, for `any_errors_fatal`.
+    pub fn fail_with_others(&mut self, host: &Host, header: &Arc<TaskHeader>) -> Failed {
+        let why = Trouble::msg("another host failed, and any_errors_fatal is set");
+        self.fail(host, header, &TaskResult::from_trouble(why))
     }
 
     fn fail(&mut self, host: &Host, header: &Arc<TaskHeader>, result: &TaskResult) -> Failed {
@@ -473,7 +515,9 @@ impl<'a> PlayRun<'a> {
                 doubt.as_ref(),
             );
             if !found {
-                let message = format!("no handler is named \"{name}\" or listens to it");
+                let message = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                );
                 let diagnostic = Diagnostic::error("XP0502", message)
                     .at(task.span, "notified by this task")
                     .suggest(name, self.handlers.names().iter().map(String::as_str));
@@ -491,7 +535,7 @@ impl<'a> PlayRun<'a> {
     fn check_budget(&mut self) {
         let Some(first) = self.hosts.keys().next().cloned() else { return };
         let lost = self.failed.len() + self.unreachable.len();
-        if lost == 0 || self.stop.is_some() {
+        if lost == 0 || self.stop.is_some() || self.alone.is_some() {
             return;
         }
         let scope = self.play_scope(&first);
@@ -545,7 +589,12 @@ impl<'a> PlayRun<'a> {
                     idle.push(host);
                     continue;
                 }
-                Ok(Condition::Fails(skipped) | Condition::Unknown(skipped, _)) => skipped,
+                Ok(Condition::Fails(mut skipped) | Condition::Unknown(mut skipped, _)) => {
+                    let reason = super::meta::not_done(kind, task, &host);
+                    self.log_meta(reason.clone()).await;
+                    skipped.result.insert("skip_reason", reason);
+                    skipped
+                }
                 Err(trouble) => TaskResult::from_trouble(trouble),
             };
             self.report(task, &header, &host, &mut result, place).await;
@@ -556,6 +605,9 @@ impl<'a> PlayRun<'a> {
                 idle.push(host);
             }
         }
+        for host in &acting {
+            self.tell_meta(kind, task, host).await;
+        }
         if !acting.is_empty() {
             match kind {
                 MetaKind::FlushHandlers => {
@@ -564,12 +616,21 @@ impl<'a> PlayRun<'a> {
                     let ok = self.in_order(acting.into_iter().chain(idle));
                     return Flow { ok, failed };
                 }
-                MetaKind::EndPlay => self.stop = Some(Stop::Play),
-                MetaKind::EndBatch => self.stop = Some(Stop::Batch),
-                MetaKind::EndHost | MetaKind::EndRole => {
+                MetaKind::EndPlay | MetaKind::EndBatch => {
+                    if let Some(alone) = &self.alone {
+                        alone.end();
+                    }
+                    let play = kind == MetaKind::EndPlay;
+                    self.stop = Some(if play { Stop::Play } else { Stop::Batch });
+                }
+                MetaKind::EndHost => {
                     for host in acting.drain(..) {
                         self.set_alive(&host, false);
                     }
+                }
+                MetaKind::EndRole => {
+                    let role = task.role.as_ref().map(|role| role.identity.clone()).unwrap_or_default();
+                    self.roles_ended.extend(acting.drain(..).map(|host| (host, role.clone())));
                 }
                 MetaKind::ClearFacts => {
                     for host in &acting {
@@ -591,7 +652,17 @@ impl<'a> PlayRun<'a> {
                         }
                     }
                 }
-                MetaKind::RefreshInventory | MetaKind::Noop => {}
+                MetaKind::RefreshInventory => match self.inventory.refresh() {
+                    Ok(warnings) => {
+                        for warning in warnings {
+                            self.shared.emit(Event::Warning(warning.message)).await;
+                        }
+                    }
+                    Err(mistakes) => {
+                        self.stop = mistakes.into_iter().next().map(|d| Stop::Error(Box::new(d)))
+                    }
+                },
+                MetaKind::Noop => {}
             }
         }
         Flow { ok: self.in_order(acting.into_iter().chain(idle)), failed }
@@ -662,6 +733,9 @@ impl<'a> PlayRun<'a> {
 
     /// `ansible_play_hosts` and its kin follow the hosts that are left.
     fn tell_hosts(&self) {
+        if self.alone.is_some() {
+            return;
+        }
         let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
         let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);

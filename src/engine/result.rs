@@ -51,7 +51,7 @@ pub struct Effects {
 }
 
 /// One `add_host`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddHost {
     pub name: String,
     pub groups: Vec<String>,
@@ -90,6 +90,8 @@ pub enum Trouble {
     Unreachable(String),
     /// Something may have run.
     Lost(String),
+    /// It ran longer than it may, and was ended.
+    TimedOut(String),
 }
 
 impl Trouble {
@@ -115,7 +117,7 @@ impl Trouble {
     pub fn unknown(&self) -> Option<&Unknown> {
         match self {
             Trouble::Failed { failure, .. } => failure.unknown.as_ref(),
-            Trouble::Unreachable(_) | Trouble::Lost(_) => None,
+            Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::TimedOut(_) => None,
         }
     }
 }
@@ -155,9 +157,8 @@ impl From<TransportError> for Trouble {
         let text = describe(&error);
         match error {
             TransportError::Lost { .. } => Trouble::Lost(text),
-            TransportError::Timeout { .. }
-            | TransportError::Protocol { .. }
-            | TransportError::Local { .. } => Trouble::msg(text),
+            TransportError::Timeout { .. } => Trouble::TimedOut(text),
+            TransportError::Protocol { .. } | TransportError::Local { .. } => Trouble::msg(text),
             _ => Trouble::Unreachable(text),
         }
     }
@@ -231,6 +232,7 @@ impl TaskResult {
                 result.insert("msg", failure.msg);
                 TaskResult { diff: failure.diff, explanation, ..Self::new(Status::Failed, result) }
             }
+            Trouble::TimedOut(msg) => Self::from_trouble(Trouble::msg(msg)),
             Trouble::Unreachable(msg) => Self::new(
                 Status::Unreachable,
                 Map::from_iter([("msg", Value::str(msg)), ("unreachable", true.into())]),

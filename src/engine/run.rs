@@ -14,6 +14,7 @@ use super::options::{Gather, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
 use super::shared::Shared;
+use super::strategy::{Batch, Strategy};
 use super::{files, login};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::Inventory;
@@ -100,6 +101,8 @@ pub async fn run(request: RunRequest) -> RunEnd {
         if let Some(dir) = playbook.path.parent() {
             whole.inventory.set_playbook_dir(dir);
         }
+        let started = Event::PlaybookStarted { path: playbook.path.clone(), plays: playbook.plays.len() };
+        shared.emit(started).await;
         for play in &playbook.plays {
             match whole.play(play).await {
                 Ok(true) => {}
@@ -166,6 +169,13 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
 
 type Wrong = Box<Diagnostic>;
 
+/// How it goes on after a batch.
+enum After {
+    NextBatch,
+    NextPlay,
+    End,
+}
+
 /// What lives as long as the run.
 struct Whole {
     shared: Arc<Shared>,
@@ -222,7 +232,8 @@ impl Whole {
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
         if hosts.is_empty() {
-            self.shared.emit(Event::PlayStarted { name, hosts, batch: 0 }).await;
+            let check = self.shared.options.check;
+            self.shared.emit(Event::PlayStarted { name, hosts, batch: 0, lockstep: true, check }).await;
             self.shared.emit(Event::NoHostsMatched).await;
             return Ok(true);
         }
@@ -234,18 +245,34 @@ impl Whole {
         let all = batches(&hosts, &sizes)
             .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?;
         for (number, batch) in all.into_iter().enumerate() {
-            let started = Event::PlayStarted { name: name.clone(), hosts: batch.clone(), batch: number };
-            self.shared.emit(started).await;
-            if !self.batch(play, &vars, &batch).await? {
-                return Ok(false);
+            let strategy = self.strategy(play, &scope)?;
+            self.shared
+                .emit(Event::PlayStarted {
+                    name: name.clone(),
+                    hosts: batch.clone(),
+                    batch: number,
+                    lockstep: strategy.is_lockstep(),
+                    check: self.checks(play, &scope),
+                })
+                .await;
+            match self.batch(play, &vars, &batch, strategy).await? {
+                After::NextBatch => {}
+                After::NextPlay => break,
+                After::End => return Ok(false),
             }
         }
         self.shared.emit(Event::PlayEnded).await;
         Ok(true)
     }
 
-    /// Runs the play on one batch; false ends the run.
-    async fn batch(&mut self, play: &Arc<Play>, vars: &Arc<PlayVars>, batch: &[Host]) -> Result<bool, Wrong> {
+    /// Runs the play on one batch.
+    async fn batch(
+        &mut self,
+        play: &Arc<Play>,
+        vars: &Arc<PlayVars>,
+        batch: &[Host],
+        strategy: Strategy,
+    ) -> Result<After, Wrong> {
         {
             let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             // Set anew by the first task of the batch.
@@ -277,41 +304,70 @@ impl Whole {
         self.load_vars_files(play, vars, &alive, Missing::Refused)?;
 
         let (recap, searching) = (&mut self.recap, &mut self.searching);
-        let mut run = PlayRun::new(
-            self.shared.clone(),
-            play.clone(),
-            self.inventory.clone(),
-            vars.clone(),
-            batch,
-            recap,
-            searching,
-        );
-        for host in batch.iter().filter(|h| !alive.contains(h)) {
-            run.set_alive(host, false);
-            run.failed.insert(host.clone());
-        }
-        // Roles and tasks share one round of handlers.
-        let groups: [&[&[Entry]]; 3] = [&[&play.pre_tasks], &[&play.roles, &play.tasks], &[&play.post_tasks]];
-        for sections in groups {
-            for section in sections {
-                run.section(section).await;
+        let lost_already = batch.iter().filter(|h| !alive.contains(h)).cloned().collect::<Vec<_>>();
+        let mut end = if strategy.is_lockstep() {
+            let mut run = PlayRun::new(
+                self.shared.clone(),
+                play.clone(),
+                self.inventory.clone(),
+                vars.clone(),
+                batch,
+                recap,
+                searching,
+            );
+            for host in &lost_already {
+                run.set_alive(host, false);
+                run.failed.insert(host.clone());
             }
-            run.flush(Place { rescued: false, handlers: true }).await;
-        }
-        let lost = run.failed.len() + run.unreachable.len();
-        let (failed, unreachable, stop) = (run.failed, run.unreachable, run.stop);
-        self.gone.extend(failed);
-        self.gone.extend(unreachable);
-        match stop {
+            run.sections().await;
+            run.end()
+        } else {
+            set_batch_magic(vars, batch);
+            let batch = Batch {
+                shared: self.shared.clone(),
+                play: play.clone(),
+                inventory: self.inventory.clone(),
+                vars: vars.clone(),
+                alive,
+            };
+            batch.each_alone(recap, searching).await
+        };
+        end.failed.extend(lost_already);
+        let lost = end.failed.len() + end.unreachable.len();
+        self.gone.extend(end.failed);
+        self.gone.extend(end.unreachable);
+        match end.stop {
             Some(Stop::Error(diagnostic)) => return Err(diagnostic),
             Some(Stop::Budget) => {
                 self.shared.emit(Event::NoHostsLeft).await;
-                return Ok(false);
+                return Ok(After::End);
             }
+            Some(Stop::Play) if lost < batch.len() => return Ok(After::NextPlay),
             Some(Stop::Play | Stop::Batch) | None => {}
         }
         // When a whole batch is lost the rest of the run is left alone.
-        Ok(lost < batch.len())
+        Ok(if lost < batch.len() { After::NextBatch } else { After::End })
+    }
+
+    /// How the hosts go through the play.
+    fn strategy(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Strategy, Wrong> {
+        let Some(tree) = &play.strategy else { return Ok(self.shared.options.strategy) };
+        let name = self.shared.templar.render(tree, scope).map_err(|e| e.diagnostic.clone())?.to_text();
+        Strategy::parse(&name).ok_or_else(|| {
+            let message = format!("Invalid play strategy specified: {name}");
+            Box::new(
+                Diagnostic::error("XP0504", message)
+                    .at(tree.span.unwrap_or(play.span), "no such strategy")
+                    .suggest(&name, ["linear", "free", "host_pinned", "debug"]),
+            )
+        })
+    }
+
+    /// Whether the play as a whole changes nothing.
+    fn checks(&self, play: &Play, scope: &Arc<dyn Scope>) -> bool {
+        let own = play.directives.check_mode.as_ref();
+        own.and_then(|tree| self.shared.templar.render(tree, scope).ok())
+            .map_or(self.shared.options.check, |value| login::truth(&value))
     }
 
     fn prompts(&self, play: &Play) -> VarMap {
@@ -342,8 +398,9 @@ impl Whole {
         magic.insert("ansible_play_hosts", still);
         magic.insert("ansible_play_role_names", names.clone());
         magic.insert("ansible_dependent_role_names", dependent.clone());
-        let every: Vec<Value> = names.into_iter().chain(dependent).collect();
-        magic.insert("role_names", every.clone());
+        magic.insert("role_names", names.clone());
+        let mut every = names;
+        every.extend(dependent.into_iter().filter(|name| !every.contains(name)).collect::<Vec<_>>());
         magic.insert("ansible_role_names", every);
     }
 
@@ -458,6 +515,14 @@ enum Missing {
     Refused,
 }
 
+/// Hosts that go by themselves do not follow the fate of the others.
+fn set_batch_magic(vars: &PlayVars, batch: &[Host]) {
+    let hosts: Vec<Value> = batch.iter().cloned().map(Value::Str).collect();
+    let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    magic.insert("play_hosts", hosts.clone());
+    magic.insert("ansible_play_batch", hosts);
+}
+
 /// The task that gathers facts at the start of a play.
 fn gather_task(play: &Play) -> Task {
     let mut args: Vec<(Tree, Tree)> = Vec::new();
@@ -478,6 +543,7 @@ fn gather_task(play: &Play) -> Task {
             args: Tree { kind: TreeKind::Map(Arc::new(args)), span: None },
             free_form: None,
             template_args: None,
+            dynamic: None,
         },
         directives: Arc::new(Directives {
             // Facts only read, and are needed to predict anything.

@@ -125,6 +125,10 @@ impl Job {
             run.unit = units.and_then(|units| units.get(index).cloned());
             let mut result = run.run().await;
             result.elapsed = started.elapsed();
+            if self.task.changed_when.is_empty() && added_before(&results, &result) {
+                result.status = Status::Ok;
+                result.result.insert("changed", false);
+            }
             for include in &mut result.effects.includes {
                 include.label = Some(item.label.clone());
             }
@@ -356,6 +360,12 @@ impl Control {
     }
 }
 
+/// Whether an item adds a host that an earlier item added just so: the inventory itself changes after the loop.
+fn added_before(earlier: &[TaskResult], result: &TaskResult) -> bool {
+    let known = |host| earlier.iter().any(|r| r.effects.add_hosts.contains(host));
+    !result.effects.add_hosts.is_empty() && result.effects.add_hosts.iter().all(known)
+}
+
 /// An item as `(item=...)` shows it.
 fn item_text(value: &Value) -> String {
     match value {
@@ -455,7 +465,7 @@ pub fn host_result(
             .explanation
             .as_ref()
             .filter(|_| !hidden)
-            .map(|d| crate::diag::render(&shared.sources, d, crate::diag::Style::Plain)),
+            .map(|d| crate::diag::render(&shared.sources, d, shared.options.style)),
         elapsed: r.elapsed,
     }
 }

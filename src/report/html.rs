@@ -219,6 +219,7 @@ impl Reporter for HtmlReport {
             Event::NoHostsMatched
             | Event::NoHostsLeft
             | Event::TaskStarted(_)
+            | Event::PlaybookStarted { .. }
             | Event::Included { .. }
             | Event::Retry { .. }
             | Event::Foreseen { .. }

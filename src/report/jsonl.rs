@@ -44,13 +44,16 @@ fn to_line(event: &Event) -> serde_json::Value {
             "event": "run_started", "format": FORMAT, "version": env!("CARGO_PKG_VERSION"),
             "playbooks": playbooks, "check": check, "rehearsal": rehearsal,
         }),
+        Event::PlaybookStarted { path, plays } => {
+            json!({ "event": "playbook_started", "path": path, "plays": plays })
+        }
         Event::PlayStarted { name, hosts, .. } => {
             json!({ "event": "play_started", "name": name, "hosts": hosts.iter().map(|h| &**h).collect::<Vec<_>>() })
         }
         Event::NoHostsMatched => json!({ "event": "no_hosts_matched" }),
         Event::NoHostsLeft => json!({ "event": "no_hosts_left" }),
         Event::TaskStarted(task) => json!({ "event": "task_started", "task": header(task) }),
-        Event::Included { file, hosts, item } => json!({
+        Event::Included { file, hosts, item, .. } => json!({
             "event": "included", "file": file, "hosts": hosts.iter().map(|h| &**h).collect::<Vec<_>>(), "item": item,
         }),
         Event::Item(r) => result("item", r),

@@ -63,7 +63,7 @@ impl Reporter for Planner {
         let mut builder = self.builder();
         let Some(builder) = builder.as_mut() else { return Ok(()) };
         match event {
-            Event::PlayStarted { name, hosts, batch } => builder.play(name, hosts, *batch == 0),
+            Event::PlayStarted { name, hosts, batch, .. } => builder.play(name, hosts, *batch == 0),
             Event::TaskStarted(task) => builder.step(head(task)),
             Event::Foreseen { task, host, units } => builder.observed(&task.id, host, units.clone()),
             Event::Warning(text) | Event::Deprecation(text) => builder.warning(text),

@@ -3,6 +3,7 @@
 mod assert;
 mod facts;
 mod include;
+mod include_vars;
 mod inventory;
 mod message;
 mod spec;
@@ -59,7 +60,10 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
             let waits = task.delay.is_some() || !task.until.is_empty();
             find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
         }
-        TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
+        TaskAction::Mistake { .. }
+        | TaskAction::IncludeTasks(_)
+        | TaskAction::IncludeRole(_)
+        | TaskAction::Meta(_) => true,
     }
 }
 
@@ -91,7 +95,7 @@ impl Action {
             Action::AddHost => inventory::add_host(item, &given),
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
-            Action::IncludeVars => facts::include_vars(item, &given),
+            Action::IncludeVars => include_vars::include_vars(item, &given),
             Action::Pause => wait::pause(item, &given).await,
             Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
