@@ -110,7 +110,7 @@ pub struct TaskArgs {
     /// Begin at the first task whose name matches.
     #[arg(long, value_name = "NAME")]
     pub start_at_task: Option<String>,
-    /// Ask before every task (not supported yet).
+    /// Ask before each task whether to perform it: no, yes, or continue without asking.
     #[arg(long)]
     pub step: bool,
 }

@@ -69,7 +69,7 @@ pub async fn with_reporters(
     reporters: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    let answers = ask(&project, out)?;
+    let prompted = ask(&project, out)?;
     let guard = TerminalGuard::new();
     let (events, queue) = mpsc::channel(QUEUE);
     let masking = out.secrets.clone();
@@ -87,7 +87,8 @@ pub async fn with_reporters(
             masking.add(text);
         }),
         events,
-        answers,
+        prompted,
+        answers: Arc::new(prompt::Input),
     };
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
     let mut running = tokio::spawn(engine::run(request));
@@ -113,6 +114,9 @@ pub async fn with_reporters(
     if let Some(diagnostic) = &end.error {
         out.diagnostics(&sources, [diagnostic]);
         return Err(CliError::Project);
+    }
+    if let Some(unanswered) = end.unanswered {
+        return Err(CliError::Unanswered { question: unanswered.question, reason: unanswered.reason });
     }
     Ok(Ending::Ran(Box::new(engine::Recap::clone(&end.recap))))
 }

@@ -5,10 +5,12 @@
 //! module's prediction into actions. Nothing here prints.
 
 mod actions;
+mod ask;
 mod dispatch;
 mod event;
 mod execute;
 mod files;
+mod gate;
 mod handlers;
 mod includes;
 mod inventory;
@@ -26,7 +28,9 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use ask::{Answers, Shown};
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
+pub use gate::Unanswered;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};

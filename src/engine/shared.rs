@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::ask::Answers;
 use super::event::Event;
 use super::options::RunOptions;
 use super::pool::Pool;
@@ -23,6 +24,8 @@ pub struct Shared {
     pub vars: Arc<RunVars>,
     /// Told every text that must not be shown.
     pub secrets: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Answers questions that come up while running.
+    pub answers: Arc<dyn Answers>,
     /// Names this run on targets.
     pub run_id: String,
 }

@@ -223,6 +223,8 @@ impl Reporter for HtmlReport {
             | Event::Retry { .. }
             | Event::Progress { .. }
             | Event::Deprecation(_)
+            | Event::Question { .. }
+            | Event::Answered { .. }
             | Event::Notice(_)
             | Event::PlayEnded => {}
         }
