@@ -161,6 +161,7 @@ impl<'a> Bench<'a> {
             check,
             diff: true,
             environment: &[],
+            world: xplay::modules::World::none(),
         };
         f(&call)
     }
