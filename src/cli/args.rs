@@ -251,6 +251,9 @@ pub struct RehearseArgs {
     /// Make this go wrong; may be given again.
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
+    /// Let the management node be of another system than the images, and a host of the group image_builders build them.
+    #[arg(long)]
+    pub builder: bool,
     /// Open a shell on this rehearsal host, after the playbooks if some are given.
     #[arg(long, value_name = "HOST")]
     pub shell: Option<String>,

@@ -111,6 +111,7 @@ fn cluster_options(args: &RehearseArgs, config: &Config) -> Result<ClusterOption
             RootModeArg::Namespaces => RootMode::Namespaces,
             RootModeArg::Chroot => RootMode::Chroot,
         }),
+        builder: args.builder,
         faults: args.fault.iter().flat_map(|f| f.split(',')).map(fault).collect::<Result<_, _>>()?,
         ..ClusterOptions::default()
     })

@@ -165,16 +165,22 @@ impl Wanted {
         if names.is_empty() { String::new() } else { format!("\\( {} \\) -prune -o ", names.join(" -o ")) }
     }
 
-    /// One line of sh that prints the directory's files with digests, or big ones with their size only.
+    /// One line of sh that prints the directory's links with their targets and its files with digests, or big files
+    /// with their size only.
     fn manifest(&self) -> String {
         let prune = self.prune();
-        if self.full {
-            return format!("find . {prune}-type f -exec cksum {{}} + | sed \"s/^/file /\"");
-        }
-        format!(
-            "{{ find . {prune}-type f -size +2047 -exec wc -c {{}} + | sed \"/ total\\$/d\"; \
-             find . {prune}-type f ! -size +2047 -exec cksum {{}} +; }} | sed \"s/^ */file /\""
-        )
+        let links = format!(
+            "find . {prune}-type l -exec ls -ld {{}} + | awk '{{ print \"link \" substr($0, index($0, \" ./\") + 1) }}'"
+        );
+        let files = if self.full {
+            format!("find . {prune}-type f -exec cksum {{}} +")
+        } else {
+            format!(
+                "{{ find . {prune}-type f -size +2047 -exec wc -c {{}} + | sed '/ total$/d'; \
+                 find . {prune}-type f ! -size +2047 -exec cksum {{}} +; }}"
+            )
+        };
+        format!("{{ {links}; {files} | sed 's/^ */file /'; }}")
     }
 
     /// Prints how many files there are, and of each node how many of them it has alike, or what it mounts. The lists
@@ -188,10 +194,10 @@ impl Wanted {
         format!(
             "x_here() {{ cd {dir} || return; {manifest}; }}\n\
              x_compare() {{\n  {{ ( x_here ) | sed 's/^/= /'; xcat xdsh {range} -t {timeout} -z {remote}; }} | awk '\n\
-             function path(l) {{ return substr(l, index(l, \" ./\") + 1) }}\n\
-             /^= file / {{ l = substr($0, 3); if (!(l in want)) {{ want[l] = 1; list[++n] = l; known[path(l)] = 1 }} next }}\n\
+             function path(l) {{ if (l ~ /^link /) sub(/ -> .*/, \"\", l); return substr(l, index(l, \" ./\") + 1) }}\n\
+             /^= (file|link) / {{ l = substr($0, 3); if (!(l in want)) {{ want[l] = 1; list[++n] = l; known[path(l)] = 1 }} next }}\n\
              {{ i = index($0, \": \"); node = substr($0, 1, i - 1); l = substr($0, i + 2)\n\
-             if (l !~ /^file /) print\n\
+             if (l !~ /^(file|link) /) print\n\
              else if (l in want) {{ have[node, l] = 1; count[node]++ }}\n\
              else if (!(path(l) in known)) {{ if (extra[node]++ < 10) print node \": more \" path(l) }} }}\n\
              /: Remote_command_rc = / {{ nodes[node] = 1 }}\n\
@@ -206,36 +212,34 @@ impl Wanted {
         )
     }
 
-    /// Copies to each node that does not mount the directory meanwhile: by rsync, else by xdcp, which knows nothing of
+    /// Copies to each node that does not mount the directory meanwhile: by rsync, else by tar, which knows nothing of
     /// what a node has besides. A list of what it should have then goes there, and the rest is removed.
     fn change(&self, nodes: &[String]) -> String {
-        const LIST: &str = ".xplay-wanted";
-        let excludes: Vec<String> =
-            self.exclude.iter().map(|e| format!("--exclude={}", quote(&format!("/{e}")))).collect();
-        let keep: Vec<String> = self.exclude.iter().map(|e| quote(e)).collect();
+        let excludes = |below: &str| -> String {
+            self.exclude.iter().map(|e| format!(" --exclude={}", quote(&format!("{below}/{e}")))).collect()
+        };
         let dir = quote(&self.dir);
-        let all = format!("find . {}! -name {LIST} -print | LC_ALL=C sort", self.prune());
+        let all = format!("find . {}-print", self.prune());
         // Backwards, so that a directory comes after what is in it.
         let remove = format!(
-            "( cd {dir} && {{ {all} | LC_ALL=C comm -13 {LIST} - | sort -r | while IFS= read -r f; do \
-             if [ -d \"$f\" ] && [ ! -h \"$f\" ]; then rmdir \"$f\"; else rm -f \"$f\"; fi; done; rm -f {LIST}; }} )"
+            "( cd {dir} && {{ cat; echo //; {all}; }} | awk '$0 == \"//\" {{ here = 1; next }} !here {{ want[$0]; next }} !($0 in want)' \
+             | LC_ALL=C sort -r | while IFS= read -r f; do \
+             if [ -d \"$f\" ] && [ ! -h \"$f\" ]; then rmdir \"$f\"; else rm -f \"$f\"; fi; done )"
         );
         let mounts =
             format!("( while read a m o; do [ \"$m\" = {dir} ] && echo mounted; done </proc/mounts; true )");
         let mut body = format!(
-            "d={dir}\nx_rsync() {{ rsync -a{checksum} --delete {excludes} -e 'ssh -o BatchMode=yes' \"$d/\" \"$1:$d/\"; }}\n\
-             x_prune() {{\n  t=$(mktemp -d) || return\n  ( cd \"$d\" && {all} ) >\"$t/{LIST}\" && xcat xdcp \"$1\" \"$t/{LIST}\" \"$d/\" && \
-             xcat xdsh \"$1\" -z {remove}\n  r=$?\n  rm -rf \"$t\"\n  return $r\n}}\n\
-             x_xdcp() {{\n  xcat xdsh \"$1\" -z {make} || return\n  for e in \"$d\"/* \"$d\"/.[!.]*; do\n    case ${{e##*/}} in {keep}) continue ;; esac\n    \
-             [ -e \"$e\" ] || continue\n    if [ -d \"$e\" ]; then xcat xdcp \"$1\" -R \"$e\" \"$d/\"; else xcat xdcp \"$1\" \"$e\" \"$d/\"; fi || return\n  done\n  x_prune \"$1\"\n}}\n\
+            "d={dir}\nx_ssh() {{ ssh -o BatchMode=yes \"$@\"; }}\n\
+             x_rsync() {{ rsync -a{checksum} --delete{not_below_root} -e 'ssh -o BatchMode=yes' \"$d/\" \"$1:$d/\"; }}\n\
+             x_tar() {{\n  ( cd \"$d\" && tar -cf -{not_below_dot} . ) | x_ssh \"$1\" {unpack} || return\n  ( cd \"$d\" && {all} ) | x_ssh \"$1\" {remove}\n}}\n\
              x_mounted() {{ xcat xdsh \"$1\" -t 60 -z {mounts} 2>/dev/null </dev/null | grep -q ': mounted$'; }}\n\
-             x_copy() {{\n  if x_mounted \"$1\"; then echo 'mounted now'; return; fi\n  if command -v rsync >/dev/null 2>&1 && command -v ssh >/dev/null 2>&1; then x_rsync \"$1\" || x_xdcp \"$1\"\n  else x_xdcp \"$1\"; fi\n}}\n",
+             x_copy() {{\n  if x_mounted \"$1\"; then echo 'mounted now'; return; fi\n  command -v rsync >/dev/null 2>&1 && x_rsync \"$1\" || x_tar \"$1\"\n}}\n",
             // Without it a file of the same size and time is taken for equal, whatever is in it.
             checksum = if self.full { "c" } else { "" },
-            excludes = excludes.join(" "),
+            not_below_root = excludes(""),
+            not_below_dot = excludes("."),
+            unpack = quote(&format!("mkdir -p {dir} && cd {dir} && tar -xpf -")),
             remove = quote(&remove),
-            make = quote(&format!("( mkdir -p {dir} )")),
-            keep = if keep.is_empty() { "''".to_string() } else { keep.join("|") },
             mounts = quote(&mounts),
         );
         for node in nodes {
@@ -287,7 +291,7 @@ impl State {
                 continue;
             }
             let after = |key: &str| lines.iter().find_map(|l| l.strip_prefix(key)).map(str::to_string);
-            let first = after("first file ").and_then(|l| l.find("./").map(|at| l[at + 2..].to_string()));
+            let first = after("first ").and_then(|l| l.find(" ./").map(|at| l[at + 3..].to_string()));
             let number = |key: &str| after(key).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
             let more = lines.iter().filter_map(|l| l.strip_prefix("more ./")).map(str::to_string).collect();
             let (mounted, alike, extra) = (after("mounted "), number("alike "), number("extra "));
@@ -378,18 +382,22 @@ mod tests {
             ),
         );
         put(
-            &dir.path().join("xcat/bin/xdcp"),
+            &dir.path().join("ssh"),
             &format!(
-                "#!/bin/sh\nshift\n[ \"$1\" != -R ] || shift\nmkdir -p {base}/sn1/install\ncp -R \"$1\" {base}/sn1/install/\n"
+                "#!/bin/sh\nfor c; do :; done\nexec sh -c \"$(printf '%s' \"$c\" | sed 's|{install}|{base}/sn1/install|g')\"\n"
             ),
         );
         put(&dir.path().join("install/custom/a"), "a");
         put(&dir.path().join("install/.hidden"), "h");
+        std::os::unix::fs::symlink("custom/a", dir.path().join("install/link")).expect("linked");
         put(&dir.path().join("install/autoinst/mn"), "only here");
         put(&dir.path().join("sn1/install/autoinst/sn"), "only there");
         put(&dir.path().join("install/big"), &"x".repeat(2_000_000));
-        let replace =
-            [("/opt/xcat/bin", format!("{base}/xcat/bin")), ("command -v rsync", "false".to_string())];
+        let replace = [
+            ("/opt/xcat/bin", format!("{base}/xcat/bin")),
+            ("command -v rsync", "false".to_string()),
+            ("ssh -o", format!("{base}/ssh -o")),
+        ];
         let replace: Vec<(&str, &str)> = replace.iter().map(|(a, b)| (*a, b.as_str())).collect();
         let converge = |sh: &str, full: bool| {
             let args = json!({ "nodes": "sn1", "installdir": install, "full_digest": full });
@@ -436,7 +444,12 @@ mod tests {
         }
         assert!(!dir.path().join("sn1/install/custom/old").exists());
         assert!(dir.path().join("sn1/install/custom/a").exists());
-        assert!(!dir.path().join("sn1/install/.xplay-wanted").exists());
+        // What was a link must be one there.
+        let link = dir.path().join("sn1/install/link");
+        std::fs::remove_file(&link).expect("removed");
+        put(&link, "a");
+        assert_eq!(converge("bash", true).0, Effect::Change);
+        assert_eq!(std::fs::read_link(link).expect("a link"), Path::new("custom/a"));
         assert!(
             dir.path().join("sn1/install/autoinst/sn").exists()
                 && !dir.path().join("sn1/install/autoinst/mn").exists()
