@@ -167,7 +167,7 @@ pub struct TaskArgs {
     /// Begin at the first task whose name matches.
     #[arg(long, value_name = "NAME")]
     pub start_at_task: Option<String>,
-    /// Ask before every task (not supported yet).
+    /// Ask before each task whether to perform it: no, yes, or continue without asking.
     #[arg(long)]
     pub step: bool,
 }
@@ -308,6 +308,9 @@ pub struct RehearseArgs {
     /// Make this go wrong; may be given again.
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
+    /// Let the management node be of another system than the images, and a host of the group image_builders build them.
+    #[arg(long)]
+    pub builder: bool,
     /// Open a shell on this rehearsal host, after the playbooks if some are given.
     #[arg(long, value_name = "HOST")]
     pub shell: Option<String>,

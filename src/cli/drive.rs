@@ -88,7 +88,7 @@ pub async fn with_reporters(
     reporters: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    let answers = ask(&project, out)?;
+    let prompted = ask(&project, out)?;
     let guard = TerminalGuard::new();
     let (events, queue) = mpsc::channel(QUEUE);
     let masking = out.secrets.clone();
@@ -106,7 +106,8 @@ pub async fn with_reporters(
             masking.add(text);
         }),
         events,
-        answers,
+        prompted,
+        answers: Arc::new(prompt::Input),
         guide: conduct.guide,
     };
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
@@ -133,6 +134,9 @@ pub async fn with_reporters(
     if let Some(diagnostic) = &end.error {
         out.diagnostics(&sources, [diagnostic]);
         return Err(CliError::Project);
+    }
+    if let Some(unanswered) = end.unanswered {
+        return Err(CliError::Unanswered { question: unanswered.question, reason: unanswered.reason });
     }
     Ok(Ending::Ran(Box::new(engine::Recap::clone(&end.recap))))
 }

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::settings::{self, OutputSettings, Sources};
-use super::{drive, lookup, project, run};
+use super::{drive, lookup, project};
 use crate::diag::did_you_mean;
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
@@ -24,7 +24,6 @@ pub fn rehearse(
     config: &Config,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    run::refuse_step(&args.tasks)?;
     let (options, output) = settings::rehearsal(args, color, config)?;
     let playbooks = lookup::find_playbooks(&args.playbooks, &config.env.cwd)?;
     let cluster_options = cluster_options(args, config)?;
@@ -113,6 +112,7 @@ fn cluster_options(args: &RehearseArgs, config: &Config) -> Result<ClusterOption
             RootModeArg::Namespaces => RootMode::Namespaces,
             RootModeArg::Chroot => RootMode::Chroot,
         }),
+        builder: args.builder,
         faults: args.fault.iter().flat_map(|f| f.split(',')).map(fault).collect::<Result<_, _>>()?,
         ..ClusterOptions::default()
     })

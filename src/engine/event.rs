@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::ask::Shown;
 use crate::modules::Diff;
 use crate::plan::{Followed, Observed};
 use crate::value::{Map, Value};
@@ -75,6 +76,16 @@ pub enum Event {
     /// What was on the way and is now known to be lost or late.
     Warning(String),
     Deprecation(String),
+    /// Something is asked, and the answer is waited for. What shows events shows it at once and lets go of it.
+    Question {
+        text: String,
+        shown: Shown,
+    },
+    /// The question was answered; the work goes on.
+    Answered {
+        text: String,
+        answer: String,
+    },
     /// `pause` with a prompt and the like: text that must be seen.
     Notice(String),
     PlayEnded,

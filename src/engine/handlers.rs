@@ -133,6 +133,13 @@ impl Handlers {
         trees.filter_map(|t| t.as_text().map(str::to_string)).collect()
     }
 
+    /// Lets hosts wait for a handler again.
+    fn put_back(&mut self, task: &Arc<Task>, hosts: IndexSet<Host>) {
+        if let Some(slot) = self.slots.iter_mut().find(|s| Arc::ptr_eq(&s.task, task)) {
+            slot.pending.extend(hosts);
+        }
+    }
+
     fn next(&mut self) -> Option<(Arc<Task>, IndexSet<Host>, HashMap<Host, Unknown>)> {
         let slot = self.slots.iter_mut().find(|s| !s.pending.is_empty())?;
         Some((slot.task.clone(), std::mem::take(&mut slot.pending), std::mem::take(&mut slot.doubts)))
@@ -163,6 +170,7 @@ impl PlayRun<'_> {
     pub async fn flush(&mut self, place: Place) -> Vec<Failed> {
         let forced = self.forces_handlers();
         let mut failed = Vec::new();
+        let mut refused = Vec::new();
         while self.stop.is_none() {
             let Some((task, pending, doubts)) = self.handlers.next() else { break };
             let hosts: Vec<Host> = self
@@ -176,7 +184,8 @@ impl PlayRun<'_> {
             if hosts.is_empty() {
                 continue;
             }
-            let entry = [Entry::Task(task)];
+            self.gate.refused = None;
+            let entry = [Entry::Task(task.clone())];
             let before = self.doubts.clone();
             for (host, doubt) in doubts {
                 self.doubts.entry(host).or_insert(doubt);
@@ -184,6 +193,13 @@ impl PlayRun<'_> {
             let flow = self.entries(&entry, hosts, Place { handlers: true, ..place }).await;
             self.doubts = before;
             failed.extend(flow.failed);
+            if self.gate.refused.as_deref() == Some(&*task.id.to_string()) {
+                refused.push((task, pending));
+            }
+        }
+        // Refused now is not done: the next round asks again, as in Ansible.
+        for (task, pending) in refused {
+            self.handlers.put_back(&task, pending);
         }
         failed
     }

@@ -5,12 +5,14 @@
 //! module's prediction into actions. Nothing here prints.
 
 mod actions;
+mod ask;
 mod dispatch;
 mod event;
 mod execute;
 mod files;
 mod follow;
 mod foresee;
+mod gate;
 mod handlers;
 mod includes;
 mod inventory;
@@ -30,8 +32,10 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use ask::{Answers, Shown};
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
+pub use gate::Unanswered;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};
 pub use strategy::Strategy;

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
+use super::gate::{Gate, Unanswered};
 use super::handlers::Handlers;
 use super::inventory::LiveInventory;
 use super::item::Condition;
@@ -50,6 +51,8 @@ pub enum Stop {
     Batch,
     /// Too many hosts failed.
     Budget,
+    /// A question of `--step` got no answer.
+    Unanswered(Unanswered),
     /// The project itself is wrong.
     Error(Box<Diagnostic>),
 }
@@ -84,8 +87,7 @@ pub struct PlayRun<'a> {
     /// Uses of roles of which at least one task ran on a host.
     roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
-    /// Still looking for `--start-at-task`.
-    pub searching: &'a mut bool,
+    pub gate: &'a mut Gate,
     /// In a plan: hosts for which it is not known whether they get to where the play stands.
     pub doubts: HashMap<Host, Unknown>,
 }
@@ -98,7 +100,7 @@ impl<'a> PlayRun<'a> {
         vars: Arc<PlayVars>,
         batch: &[Host],
         recap: &'a mut Recap,
-        searching: &'a mut bool,
+        gate: &'a mut Gate,
     ) -> Self {
         let handlers = Handlers::new(&play.handlers);
         PlayRun {
@@ -117,7 +119,7 @@ impl<'a> PlayRun<'a> {
             roles_ran: HashSet::new(),
             roles_ended: Vec::new(),
             layers: HashMap::new(),
-            searching,
+            gate,
             doubts: HashMap::new(),
         }
     }
@@ -264,15 +266,18 @@ impl<'a> PlayRun<'a> {
         }
         self.tell_hosts();
         let header = Arc::new(self.header(task, &first.boxed(), place));
-        if std::mem::take(self.searching) {
+        if std::mem::take(&mut self.gate.searching) {
             let wanted = self.shared.options.start_at_task.as_deref().unwrap_or_default();
             if !matches_name(wanted, &header.bare_name) && !matches_name(wanted, &header.name) {
-                *self.searching = true;
+                self.gate.searching = true;
                 return Flow { ok: hosts, failed: Vec::new() };
             }
         }
         if let Action::Meta(kind) = &task.action {
             return self.meta(*kind, task, header, hosts, place).await;
+        }
+        if !self.is_let_through(&header).await {
+            return Flow { ok: hosts, failed: Vec::new() };
         }
         self.shared.emit(Event::TaskStarted(header.clone())).await;
         let once =

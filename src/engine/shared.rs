@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::ask::Answers;
 use super::event::Event;
 use super::options::RunOptions;
 use super::pool::Pool;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub vars: Arc<RunVars>,
     /// Told every text that must not be shown.
     pub secrets: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Answers questions that come up while running.
+    pub answers: Arc<dyn Answers>,
     /// Names this run on targets.
     pub run_id: String,
     /// What predicted changes leave behind, by the host that they are made on.

@@ -226,6 +226,8 @@ impl Reporter for HtmlReport {
             | Event::Followed { .. }
             | Event::Progress { .. }
             | Event::Deprecation(_)
+            | Event::Question { .. }
+            | Event::Answered { .. }
             | Event::Notice(_)
             | Event::PlayEnded => {}
         }

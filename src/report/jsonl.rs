@@ -74,6 +74,10 @@ fn to_line(event: &Event) -> serde_json::Value {
         Event::Progress { host, line } => json!({ "event": "progress", "host": &**host, "line": line }),
         Event::Warning(text) => json!({ "event": "warning", "text": text }),
         Event::Deprecation(text) => json!({ "event": "deprecation", "text": text }),
+        Event::Question { text, .. } => json!({ "event": "question", "text": text.trim_end() }),
+        Event::Answered { text, answer } => {
+            json!({ "event": "answered", "text": text.trim_end(), "answer": answer })
+        }
         Event::Notice(text) => json!({ "event": "notice", "text": text }),
         Event::PlayEnded => json!({ "event": "play_ended" }),
         Event::RunEnded(recap) => json!({

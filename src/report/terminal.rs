@@ -405,6 +405,14 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             }
             Event::Warning(text) => self.say(PURPLE, &format!("[WARNING]: {text}")),
             Event::Deprecation(text) => self.say(PURPLE, &format!("[DEPRECATION WARNING]: {text}")),
+            Event::Question { text, .. } => {
+                self.progress.stand_aside();
+                self.out.prompt(text)
+            }
+            Event::Answered { text, .. } => {
+                self.progress.come_back();
+                self.banner(text.trim_end())
+            }
             Event::Notice(text) => self.say("", text),
             Event::PlayEnded => Ok(()),
             Event::RunEnded(recap) => self.recap(recap),
