@@ -267,7 +267,7 @@ mod tests {
     fn keys_have_principals() {
         let (ann, bob, eve) = (key("ssh-ed25519", "a"), key("ssh-rsa", "b"), key("ssh-ed25519", "e"));
         let text = format!(
-            "# people\n\nann@x {} a comment\n  \"bob smith\",bob {}\nann@x namespaces=\"git\" {}\n",
+            "# people\n\nann@x {} a comment\n  \"bob smith,bob\" {}\nann@x namespaces=\"git\" {}\n",
             encoded(&ann),
             encoded(&bob),
             encoded(&eve)
