@@ -45,6 +45,10 @@ pub enum Command {
     Facts(Box<FactsArgs>),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
+    /// Sign a plan: say that it may be applied.
+    Approve(ApproveArgs),
+    /// Show who approved a plan; exit code 6 when that is not enough.
+    Verify(VerifyArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page.
@@ -411,6 +415,29 @@ pub struct ModulesArgs {
     /// The module to document.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ApproveArgs {
+    /// The plan file; the signature is put into it.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sign with this private key, with the agent's key of this .pub file, or with "agent" for its only key.
+    #[arg(short, long, value_name = "KEY")]
+    pub key: Option<PathBuf>,
+    /// What to say with it; it is signed too.
+    #[arg(short, long, value_name = "NOTE")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose keys count, as for ssh-keygen -Y verify; by default the file that xplay.toml names.
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -3,6 +3,7 @@
 //! [`main`] is the whole program. Nothing of the library reads the environment or the user's home; it comes in here.
 
 mod adhoc;
+mod approve;
 mod args;
 mod catalog;
 mod completions;
@@ -16,6 +17,7 @@ mod listing;
 mod lookup;
 mod modules;
 mod output;
+mod policy;
 mod project;
 mod prompt;
 mod rehearse;
@@ -75,6 +77,8 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
+        Command::Approve(args) => approve::approve(args, config, out),
+        Command::Verify(args) => approve::verify(args, config, out),
         Command::Completions(completions) => completions::completions(completions, out),
         Command::Man => completions::man(out),
     }

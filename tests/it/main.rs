@@ -12,6 +12,7 @@ mod errors;
 mod layers;
 mod modules;
 mod other_playbooks;
+mod plan_signatures;
 mod playbooks;
 mod real_sshd;
 mod rehearsal;
