@@ -23,10 +23,16 @@ mod attrs;
 mod text;
 mod write;
 mod edit;
+mod account;
+mod tool;
 #[cfg(test)]
 mod testing;
 
 mod assemble;
+mod group;
+mod user;
+mod user_change;
+mod user_key;
 mod service;
 mod setup;
 mod unarchive;

@@ -12,6 +12,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::file::File,
     &super::find::Find,
     &super::getent::Getent,
+    &super::group::Group,
     &super::lineinfile::Lineinfile,
     &super::ping::Ping,
     &super::command::Raw,
@@ -27,6 +28,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::tempfile::Tempfile,
     &super::template::Template,
     &super::unarchive::Unarchive,
+    &super::user::User,
     &super::wait_for::WaitFor,
 ];
 

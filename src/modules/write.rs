@@ -162,6 +162,17 @@ pub fn attr_diff(path: &str, before: Map, after: Map) -> Diff {
     }
 }
 
+/// Returns the difference of a thing with a name, such as a user; nothing on the side where it does not exist.
+pub fn named_diff(what: &str, before: Option<Map>, after: Option<Map>) -> Diff {
+    let side = |map: Option<Map>| map.map_or(DiffSide::Absent, DiffSide::Attributes);
+    Diff {
+        before_header: what.to_string(),
+        after_header: what.to_string(),
+        before: side(before),
+        after: side(after),
+    }
+}
+
 /// Returns the difference of attributes in the form of the `file` module: the path stands among them.
 pub fn path_diff(path: &str, mut before: Map, mut after: Map) -> Diff {
     before.insert("path", path);
