@@ -2,8 +2,8 @@
 //!
 //! Password hashes stay on the target: the lines print a digest of them.
 
-use super::Failure;
 use super::sh::Report;
+use super::{Call, Failure, foreseen};
 
 /// Shell functions: `xp_db DATABASE KEY` prints an entry by name or number, `xp_entry DATABASE NAME` by name,
 /// `xp_all DATABASE` all of them, `xp_local DATABASE NAME` one of the local file; `xp_account NAME [local]` tells
@@ -114,7 +114,8 @@ impl Shadow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub name: String,
-    pub gid: u32,
+    /// Nothing for a group that an earlier step of a plan makes, with a number that nobody knows yet.
+    pub gid: Option<u32>,
 }
 
 impl Group {
@@ -122,7 +123,19 @@ impl Group {
     pub fn parse(line: &str) -> Option<Group> {
         let mut fields = line.split(':');
         let name = fields.next().filter(|n| !n.is_empty())?.to_string();
-        Some(Group { name, gid: fields.nth(1)?.parse().ok()? })
+        Some(Group { name, gid: Some(fields.nth(1)?.parse().ok()?) })
+    }
+
+    /// Returns the group as earlier steps of a plan leave it, `found` being what the probe shows.
+    pub fn foreseen(call: &Call, name: &str, found: Option<Group>) -> Result<Option<Group>, Failure> {
+        Ok(match foreseen(call.world.group(name))? {
+            None => found,
+            Some((false, _)) => None,
+            Some((true, gid)) => {
+                let gid = gid.or(found.and_then(|g| g.gid));
+                Some(Group { name: name.to_string(), gid })
+            }
+        })
     }
 }
 
@@ -145,7 +158,7 @@ mod tests {
 
     #[test]
     fn reads_groups() {
-        assert_eq!(Group::parse("adm:x:4:syslog"), Some(Group { name: "adm".into(), gid: 4 }));
+        assert_eq!(Group::parse("adm:x:4:syslog"), Some(Group { name: "adm".into(), gid: Some(4) }));
         assert_eq!(Group::parse("adm:x"), None);
         assert_eq!(Group::parse(""), None);
     }

@@ -2,9 +2,11 @@
 
 use super::account::{Group as Entry, LOOKUP};
 use super::sh::{Report, q};
-use super::tool::{TELL_OUT, insert_printed};
+use super::tool::{TELL_OUT, insert_printed, missing};
 use super::write::named_diff;
-use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen};
+use super::{
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Touch,
+};
 use crate::transport::Output;
 use crate::value::{Map, Value};
 
@@ -77,7 +79,7 @@ impl Module for Group {
         let args = &call.args;
         let report = Report::of(seen)?;
         let name = args.str("name").unwrap_or_default();
-        let now = entry(&report);
+        let now = Entry::foreseen(call, name, entry(&report))?;
         let mut result = Map::new();
         result.insert("name", name);
         result.insert("state", args.str("state").unwrap_or_default());
@@ -85,11 +87,9 @@ impl Module for Group {
         if args.str("state") == Some("absent") {
             let Some(now) = now else { return Ok(Prediction::same(result)) };
             let script = commands.remove(args.flag("force"), name) + &look(args.flag("local"));
-            return Ok(Prediction::change(result, vec![action(call, &script)]).diff(named_diff(
-                &format!("group {name}"),
-                Some(Map::from_iter([("gid", Value::from(now.gid))])),
-                None,
-            )));
+            return Ok(Prediction::change(result, vec![action(call, &script)])
+                .touch(Touch::Group { name: name.to_string(), exists: false, gid: None })
+                .diff(named_diff(&format!("group {name}"), Some(side(now.gid)), None)));
         }
         result.insert("system", args.flag("system"));
         let wanted = match args.int("gid") {
@@ -98,9 +98,8 @@ impl Module for Group {
             ),
             None => None,
         };
-        if let (Some(now), true) = (&now, wanted.is_none_or(|gid| now.as_ref().is_some_and(|n| n.gid == gid)))
-        {
-            result.insert("gid", now.gid);
+        if let Some(now) = now.as_ref().filter(|now| wanted.is_none() || now.gid == wanted) {
+            result.insert("gid", number(now.gid));
             return Ok(Prediction::same(result));
         }
         let others: Vec<&str> = report.all("taken").filter(|other| *other != name).collect();
@@ -116,19 +115,12 @@ impl Module for Group {
             }
             Some(_) => commands.renumber(args.flag("non_unique"), wanted.unwrap_or_default(), name),
         };
-        let gid = match wanted {
-            Some(gid) => Value::from(gid),
-            None => Value::unknown("the number of a group that is not made yet"),
-        };
-        result.insert("gid", gid.clone());
-        let side = |gid: Value| Map::from_iter([("gid", gid)]);
-        let diff = named_diff(
-            &format!("group {name}"),
-            now.map(|now| side(now.gid.into())),
-            Some(side(if gid.is_unknown() { Value::str("(next free)") } else { gid })),
-        );
+        result.insert("gid", number(wanted));
+        let diff = named_diff(&format!("group {name}"), now.map(|now| side(now.gid)), Some(side(wanted)));
         let script = script + &look(args.flag("local"));
-        Ok(Prediction::change(result, vec![action(call, &script)]).diff(diff))
+        Ok(Prediction::change(result, vec![action(call, &script)])
+            .touch(Touch::Group { name: name.to_string(), exists: true, gid: wanted })
+            .diff(diff))
     }
 
     fn finish(&self, call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -141,7 +133,7 @@ impl Module for Group {
             insert_printed(&mut prediction.result, &report, output);
             match (entry(&report), call.args.str("state")) {
                 (Some(entry), Some("present")) => {
-                    prediction.result.insert("gid", entry.gid);
+                    prediction.result.insert("gid", number(entry.gid));
                 }
                 (None, Some("absent")) => {}
                 _ => {
@@ -154,6 +146,14 @@ impl Module for Group {
         }
         Ok(prediction.into_outcome())
     }
+}
+
+fn number(gid: Option<u32>) -> Value {
+    gid.map_or_else(|| Value::unknown("the number of a group that is not made yet"), Value::from)
+}
+
+fn side(gid: Option<u32>) -> Map {
+    Map::from_iter([("gid", gid.map_or(Value::str("(next free)"), Value::from))])
 }
 
 /// Returns the line that prints the group's entry.
@@ -188,7 +188,8 @@ impl Commands {
         let has = |tool: &str| report.all("tool").any(|t| t == tool);
         let family = if call.args.flag("local") {
             if !has("lgroupadd") {
-                return Err(Failure::new(
+                return Err(missing(
+                    call,
                     "local needs the tools of libuser (lgroupadd), which are not on the target; install libuser",
                 ));
             }
@@ -198,7 +199,8 @@ impl Commands {
         } else if has("addgroup") {
             Family::Busybox
         } else {
-            return Err(Failure::new(
+            return Err(missing(
+                call,
                 "there is neither groupadd nor addgroup on the target; install passwd, shadow-utils or shadow",
             ));
         };

@@ -1,6 +1,7 @@
 //! What the tools of a target printed that a script ran by `xp_tool`.
 
 use super::sh::Report;
+use super::{Call, Failure};
 use crate::transport::Output;
 use crate::value::Map;
 
@@ -15,5 +16,14 @@ pub fn insert_printed(result: &mut Map, report: &Report, output: &Output) {
     let complaints = String::from_utf8_lossy(&output.stderr);
     if !complaints.is_empty() {
         result.insert("stderr", complaints.into_owned());
+    }
+}
+
+/// Returns the failure of a tool that is not on the target. Where an earlier step of a plan installs packages nobody
+/// knows yet whether it will be there.
+pub fn missing(call: &Call, msg: impl Into<String>) -> Failure {
+    match call.world.installs().or_else(|| call.world.opaque()) {
+        Some(unknown) => Failure::unknown(unknown),
+        None => Failure::new(msg),
     }
 }

@@ -7,11 +7,11 @@ use super::user_change::{self, Family};
 use super::user_key;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Diff, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Run,
-    Seen,
+    Action, ArgKind, ArgSpec, Args, Call, Diff, Failure, Known, Module, ModuleSpec, Outcome, Prediction,
+    Rule, Run, Seen, Touch,
 };
 use crate::transport::Output;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 const STR: ArgKind = ArgKind::Str;
 const BOOL: ArgKind = ArgKind::Bool;
@@ -143,8 +143,17 @@ impl Module for User {
         let args = &call.args;
         let report = Report::of(seen)?;
         let name = args.str("name").unwrap_or_default();
-        let family = Family::of(args, &report)?;
-        let account = Account::of(&report)?;
+        let family = Family::of(call, &report)?;
+        let account = match call.world.user(name) {
+            Known::Untouched => Account::of(&report)?,
+            Known::Known((false, _)) => None,
+            Known::Known((true, _)) if args.str("state") == Some("absent") => Some(Account::default()),
+            Known::Known((true, _)) => {
+                let cause = format!("user {name} is made or changed by an earlier step");
+                return Err(Failure::unknown(Unknown { cause: cause.into() }));
+            }
+            Known::Unknown(cause) => return Err(Failure::unknown(cause)),
+        };
         let mut result = Map::new();
         result.insert("name", name);
         result.insert("state", args.str("state").unwrap_or_default());
@@ -163,12 +172,21 @@ impl Module for User {
                 }
             }
         } else {
-            let groups = Groups::of(args, &report, name)?;
+            let groups = Groups::of(call, &report, name)?;
             match account {
                 None => create(call, family, &groups, result)?,
                 Some(account) => change(call, &report, family, &account, &groups, result)?,
             }
         };
+        if prediction.change.is_some() {
+            let exists = args.str("state") != Some("absent");
+            let uid =
+                prediction.result.get("uid").and_then(Value::as_int).and_then(|u| u32::try_from(u).ok());
+            prediction.touches.push(Touch::User { name: name.to_string(), exists, uid });
+            if let Some(home) = prediction.result.get("home").and_then(Value::as_str) {
+                prediction.touches.push(Touch::Tree { path: home.to_string() });
+            }
+        }
         prediction.warnings.extend(password_warning(args));
         if args.flag("append") && !args.has("groups") {
             prediction.warnings.push(
@@ -242,7 +260,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    fn of(args: &Args, report: &Report, name: &str) -> Result<Groups, Failure> {
+    fn of(call: &Call, report: &Report, name: &str) -> Result<Groups, Failure> {
+        let args = &call.args;
         let known: Vec<(String, Option<Group>)> = report
             .all("group")
             .filter_map(super::sh::word)
@@ -251,9 +270,12 @@ impl Groups {
                 Some((given.to_string(), Group::parse(entry)))
             })
             .collect();
-        let find = |given: &str| known.iter().find(|(g, _)| g == given).and_then(|(_, group)| group.clone());
+        let find = |given: &str| {
+            let found = known.iter().find(|(g, _)| g == given).and_then(|(_, group)| group.clone());
+            Group::foreseen(call, given, found)
+        };
         let need =
-            |given: &str| find(given).ok_or_else(|| Failure::new(format!("Group {given} does not exist")));
+            |given: &str| find(given)?.ok_or_else(|| Failure::new(format!("Group {given} does not exist")));
         let primary = args.str("group").map(need).transpose()?;
         let wanted = match args.has("groups") {
             false => None,
@@ -263,7 +285,7 @@ impl Groups {
                 Some(names.map(|g| Ok((g.to_string(), need(g)?))).collect::<Result<Vec<_>, Failure>>()?)
             }
         };
-        Ok(Groups { primary, wanted, own: find(name).is_some() })
+        Ok(Groups { primary, wanted, own: find(name)?.is_some() })
     }
 }
 
@@ -278,7 +300,7 @@ fn create(call: &Call, family: Family, groups: &Groups, mut result: Map) -> Resu
     let mut after = Map::new();
     let known = [
         ("uid", args.int("uid").map(Value::from)),
-        ("group", groups.primary.as_ref().map(|g| Value::from(g.gid))),
+        ("group", groups.primary.as_ref().and_then(|g| g.gid).map(Value::from)),
         ("comment", args.str("comment").map(Value::from)),
         ("home", path("home")?.map(Value::from)),
         ("shell", path("shell")?.map(Value::from)),

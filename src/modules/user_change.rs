@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::local::sha256;
 use super::sh::{Report, expand_path, q};
+use super::tool::missing;
 use super::user::Groups;
 use super::{Args, Call, Failure};
 use crate::value::{Map, Value};
@@ -47,11 +48,13 @@ pub enum Family {
 }
 
 impl Family {
-    pub fn of(args: &Args, report: &Report) -> Result<Family, Failure> {
+    pub fn of(call: &Call, report: &Report) -> Result<Family, Failure> {
+        let args = &call.args;
         let has = |tool: &str| report.all("tool").any(|t| t == tool);
         if args.flag("local") {
             return has("luseradd").then_some(Family::Local).ok_or_else(|| {
-                Failure::new(
+                missing(
+                    call,
                     "local needs the tools of libuser (luseradd), which are not on the target; install libuser",
                 )
             });
@@ -60,7 +63,8 @@ impl Family {
             return Ok(Family::Shadow);
         }
         has("adduser").then_some(Family::Busybox).ok_or_else(|| {
-            Failure::new(
+            missing(
+                call,
                 "there is neither useradd nor adduser on the target; install passwd, shadow-utils or shadow",
             )
         })
@@ -305,10 +309,13 @@ pub fn change(call: &Call, family: Family, now: &Account, groups: &Groups) -> Re
         changes.note("uid", now.uid, uid);
         changes.after.uid = u32::try_from(uid).unwrap_or(now.uid);
     }
-    if let Some(group) = groups.primary.as_ref().filter(|g| g.gid != now.gid) {
-        add!(options, " -g {}", group.gid);
-        changes.note("group", now.gid, group.gid);
-        changes.after.gid = group.gid;
+    if let Some(group) = groups.primary.as_ref().filter(|g| g.gid != Some(now.gid)) {
+        match group.gid {
+            Some(gid) => add!(options, " -g {gid}"),
+            None => add!(options, " -g {}", q(&group.name)),
+        }
+        changes.note("group", now.gid, group.gid.map_or(Value::from(group.name.as_str()), Value::from));
+        changes.after.gid = group.gid.unwrap_or(now.gid);
     }
     let membership = membership(args, now, groups);
     if let Some((before, after)) = &membership {

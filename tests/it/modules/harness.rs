@@ -225,6 +225,7 @@ impl<'a> Bench<'a> {
             check,
             diff: true,
             environment: &[],
+            world: xplay::modules::World::none(),
         };
         f(&call)
     }
