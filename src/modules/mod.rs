@@ -25,11 +25,15 @@ mod write;
 mod edit;
 mod account;
 mod tool;
+mod fetch_url;
 mod world;
 #[cfg(test)]
 mod testing;
 
 mod assemble;
+mod authorized_key;
+mod cron;
+mod known_hosts;
 mod group;
 mod user;
 mod user_change;

@@ -5,14 +5,17 @@ use super::{Module, ModuleSpec, controller, xcat};
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
     &super::assemble::Assemble,
+    &super::authorized_key::AuthorizedKey,
     &super::blockinfile::Blockinfile,
     &super::command::Command,
     &super::copy::Copy,
+    &super::cron::Cron,
     &super::fetch::Fetch,
     &super::file::File,
     &super::find::Find,
     &super::getent::Getent,
     &super::group::Group,
+    &super::known_hosts::KnownHosts,
     &super::lineinfile::Lineinfile,
     &super::ping::Ping,
     &super::command::Raw,

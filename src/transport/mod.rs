@@ -26,3 +26,4 @@ pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, NullSink, Output, O
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;
 pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
+pub use ssh::known_hosts;
