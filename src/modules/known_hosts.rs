@@ -4,7 +4,7 @@ use sha1::{Digest, Sha1};
 
 use super::sh::expand_path;
 use super::text::lines;
-use super::write::{self, Edit};
+use super::write;
 use super::{
     ArgKind, ArgSpec, Call, Diff, DiffSide, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, edit,
 };
@@ -76,16 +76,7 @@ impl Module for KnownHosts {
         if after == found.content.as_deref().unwrap_or_default() {
             return Ok(Prediction::same(result));
         }
-        let mut prediction = Edit {
-            shown: &found.shown,
-            path: &found.path,
-            look: &found.look,
-            report: &found.report,
-            before: found.content.as_deref(),
-            after,
-            msg: String::new(),
-        }
-        .plan(call, args, result)?;
+        let mut prediction = found.replace(call, after, result)?;
         prediction.result.remove("msg");
         prediction.diff = vec![Diff {
             before_header: before_header.to_string(),

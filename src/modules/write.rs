@@ -266,6 +266,14 @@ impl Edit<'_> {
     }
 }
 
+/// Adds lines to the last script of a change; they run when what is before them succeeded.
+pub fn then(prediction: &mut Prediction, lines: &str) {
+    let last = prediction.change.as_mut().and_then(|change| change.actions.last_mut());
+    if let Some(Action::Run(run)) = last {
+        run.script = format!("{} || exit $?\n{lines}", run.script.trim_end());
+    }
+}
+
 /// Returns the line that makes the folder of a path.
 pub fn make_parent(path: &str) -> String {
     match path.rsplit_once('/') {
