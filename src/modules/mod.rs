@@ -34,6 +34,8 @@ mod assemble;
 mod authorized_key;
 mod cron;
 mod hostname;
+mod ini_file;
+mod mount;
 mod modprobe;
 mod sysctl;
 mod known_hosts;
