@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::account::{Account, LOOKUP};
 use super::attrs::{AttrChange, Attrs};
-use super::fetch_url::read_url;
+use super::http::read_url;
 use super::local::{Digests, sha256};
 use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::text::{Text, lines};

@@ -14,6 +14,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::file::File,
     &super::find::Find,
     &super::getent::Getent,
+    &super::get_url::GetUrl,
     &super::group::Group,
     &super::hostname::Hostname,
     &super::ini_file::IniFile,
@@ -36,6 +37,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::tempfile::Tempfile,
     &super::template::Template,
     &super::unarchive::Unarchive,
+    &super::uri::Uri,
     &super::user::User,
     &super::wait_for::WaitFor,
 ];

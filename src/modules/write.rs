@@ -41,7 +41,13 @@ pub enum Before<'a> {
 impl Write<'_> {
     /// Returns the script that takes the content on stdin.
     pub fn script(&self) -> Result<String, Failure> {
-        let mut script = format!("xp_write -s {} -d {}", self.digests.size, self.digests.sha256);
+        let (size, sha256) = (self.digests.size, &self.digests.sha256);
+        Ok(format!("xp_write -s {size} -d {sha256}{} {}\n", self.options()?, q(self.dest)))
+    }
+
+    /// Returns the options of `xp_write` besides those about the content.
+    pub fn options(&self) -> Result<String, Failure> {
+        let mut script = String::new();
         match self.before {
             Before::Absent => script += " -b absent",
             Before::Sha256(digest) => add!(script, " -b {digest}"),
@@ -69,7 +75,7 @@ impl Write<'_> {
         if self.unsafe_writes {
             script += " -U";
         }
-        Ok(format!("{script} {}\n", q(self.dest)))
+        Ok(script)
     }
 
     /// Returns the permissions that the file gets; nothing means what umask leaves.
