@@ -173,6 +173,7 @@ impl Request {
         }
         set("user_agent", args.str("http_agent").unwrap_or_default());
         if let Some(user) = args.str("url_username") {
+            set("auth_no_challenge", "on");
             set("user", user);
             set("password", args.str("url_password").unwrap_or_default());
         }

@@ -56,6 +56,24 @@ pub fn shells() -> Vec<Shell> {
     found
 }
 
+/// Returns the first of the shells with all tools of this machine but one.
+pub fn shell_without(program: &str) -> Shell {
+    let mut shell = shells().remove(0);
+    let tools = tempfile::tempdir().unwrap();
+    for dir in ["/usr/bin", "/usr/sbin"] {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != program {
+                let _ = std::os::unix::fs::symlink(entry.path(), tools.path().join(entry.file_name()));
+            }
+        }
+    }
+    shell.name = format!("{} without {program}", shell.name);
+    shell.path = tools.path().to_string_lossy().into_owned();
+    shell._tools = Some(tools);
+    shell
+}
+
 /// A folder in which one story happens.
 pub struct Bench<'a> {
     shell: &'a Shell,
