@@ -34,6 +34,8 @@ mod assemble;
 mod authorized_key;
 mod cron;
 mod get_url;
+mod git;
+mod git_script;
 mod hostname;
 mod ini_file;
 mod mount;

@@ -15,6 +15,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::find::Find,
     &super::getent::Getent,
     &super::get_url::GetUrl,
+    &super::git::Git,
     &super::group::Group,
     &super::hostname::Hostname,
     &super::ini_file::IniFile,

@@ -31,7 +31,7 @@ pub fn shells() -> Vec<Shell> {
             Some(program) => found.push(Shell {
                 name: name.to_string(),
                 program: vec![program],
-                path: "/usr/bin:/bin:/usr/sbin:/sbin".to_string(),
+                path: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".to_string(),
                 _tools: None,
             }),
             None => println!("skipped: there is no {name} on this machine"),
