@@ -5,6 +5,7 @@ mod facts;
 mod include;
 mod inventory;
 mod message;
+mod reboot;
 mod spec;
 mod wait;
 
@@ -26,6 +27,7 @@ pub enum Action {
     GroupBy,
     IncludeVars,
     Pause,
+    Reboot,
     SetFact,
     SetStats,
     ValidateArgumentSpec,
@@ -43,6 +45,7 @@ pub fn find(name: &str) -> Option<Action> {
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
         "pause" => Action::Pause,
+        "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
         "validate_argument_spec" => Action::ValidateArgumentSpec,
@@ -56,7 +59,9 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+            find(name)
+                .is_some_and(|a| !matches!(a, Action::Pause | Action::Reboot | Action::WaitForConnection))
+                && !waits
         }
         TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
     }
@@ -80,6 +85,7 @@ impl Action {
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => facts::include_vars(item, &given),
             Action::Pause => wait::pause(item, &given).await,
+            Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
             Action::SetFact => facts::set_fact(item, given),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),
