@@ -208,6 +208,15 @@ impl ItemRun {
         result
     }
 
+    /// An action of the engine that changes a host, whatever it looks like before.
+    pub fn will_change(&self, given: &Map) -> TaskResult {
+        let mut result = TaskResult::new(Status::Changed, Map::new());
+        let mut observed = Observed::new(State::Change);
+        observed.args = Some(given.clone());
+        result.units.push(observed);
+        result
+    }
+
     /// Marks an action of the engine itself: it works on this side only.
     pub fn on_this_side(&self, mut result: TaskResult, given: &Map) -> TaskResult {
         if self.shared.options.planning && result.units.is_empty() && !result.is_failure() {

@@ -6,6 +6,7 @@ mod include;
 mod include_vars;
 mod inventory;
 mod message;
+mod reboot;
 mod spec;
 mod wait;
 
@@ -28,6 +29,7 @@ pub enum Action {
     GroupBy,
     IncludeVars,
     Pause,
+    Reboot,
     SetFact,
     SetStats,
     ValidateArgumentSpec,
@@ -45,6 +47,7 @@ pub fn find(name: &str) -> Option<Action> {
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
         "pause" => Action::Pause,
+        "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
         "validate_argument_spec" => Action::ValidateArgumentSpec,
@@ -58,7 +61,9 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+            find(name)
+                .is_some_and(|a| !matches!(a, Action::Pause | Action::Reboot | Action::WaitForConnection))
+                && !waits
         }
         TaskAction::Mistake { .. }
         | TaskAction::IncludeTasks(_)
@@ -87,6 +92,9 @@ impl Action {
             {
                 return Err(Failure::unknown(unknown.clone()).into());
             }
+            if self == Action::Reboot {
+                return Ok(item.will_change(&given));
+            }
             if waits {
                 return Ok(item.on_this_side(TaskResult::ok(Map::new()), &given));
             }
@@ -97,6 +105,7 @@ impl Action {
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => include_vars::include_vars(item, &given),
             Action::Pause => wait::pause(item, &given).await,
+            Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
             Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),
