@@ -49,13 +49,22 @@ impl Execution<'_> {
             diff: self.diff,
             environment: &self.environment,
         };
-        let seen = match self.module.probe(&call)? {
+        let mut seen = match self.module.probe(&call)? {
             None => Seen::default(),
-            Some(script) => {
-                let output = self.read(&mut lease, script).await?;
-                Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr }
+            Some(script) => Seen::from(self.read(&mut lease, script).await?),
+        };
+        let more = if self.check {
+            match self.module.simulate(&call, &seen)? {
+                None => None,
+                Some(script) => Some(self.read(&mut lease, script).await?),
+            }
+        } else {
+            match self.module.prepare(&call, &seen)? {
+                None => None,
+                Some(run) => Some(self.run_action(&mut lease, &run, "before").await?),
             }
         };
+        seen.more = more.map(|output| Box::new(Seen::from(output)));
         let prediction = self.module.plan(&call, &seen)?;
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
@@ -156,7 +165,7 @@ impl Execution<'_> {
         for (index, action) in change.actions.iter().enumerate() {
             match action {
                 Action::Run(run) => {
-                    let output = self.run_action(lease, run, index).await?;
+                    let output = self.run_action(lease, run, &index.to_string()).await?;
                     let failed = output.rc != 0;
                     ran.push(output);
                     if failed {
@@ -181,12 +190,7 @@ impl Execution<'_> {
         Ok(ran)
     }
 
-    async fn run_action(
-        &self,
-        lease: &mut Option<Lease>,
-        run: &Run,
-        index: usize,
-    ) -> Result<Output, Trouble> {
+    async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, part: &str) -> Result<Output, Trouble> {
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {
@@ -195,7 +199,7 @@ impl Execution<'_> {
         if !run.long {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let id = DurableId::new(&format!("{}-{index}", self.job))?;
+        let id = DurableId::new(&format!("{}-{part}", self.job))?;
         exec = exec.durable(id.clone());
         let mut tries = 0;
         loop {

@@ -1,6 +1,6 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
-use super::{Module, ModuleSpec, controller, xcat};
+use super::{Module, ModuleSpec, controller, packaging, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
@@ -52,7 +52,7 @@ pub fn short_name(name: &str) -> Option<&'static str> {
 
 /// Returns every module that works on targets.
 pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
-    GENERAL.iter().chain(xcat::MODULES).copied()
+    GENERAL.iter().chain(packaging::MODULES).chain(xcat::MODULES).copied()
 }
 
 /// Returns the short names of everything that a task can call.

@@ -1,0 +1,93 @@
+//! What a change does to the set of installed packages: lines that go and lines that come, each a name with its
+//! version.
+
+use std::collections::BTreeSet;
+
+use crate::modules::{Diff, DiffSide};
+use crate::transport::Output;
+use crate::value::Map;
+
+/// Prints one line for each package that dpkg has installed; foreign ones with their architecture.
+pub const LIST_DPKG: &str = "dpkg-query -W -f='${db:Status-Status} ${Package}:${Architecture} ${Version}\\n' 2>/dev/null | \
+     sed -n \"s/^installed //; t kept; d; :kept; s/:all / /; s/:$(dpkg --print-architecture) / /; p\"\n";
+
+/// The differences between two lists of packages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetChange {
+    gone: BTreeSet<String>,
+    come: BTreeSet<String>,
+}
+
+impl SetChange {
+    /// Compares two lists, one package a line.
+    pub fn between(before: &[u8], after: &[u8]) -> Self {
+        let lines = |text: &[u8]| -> BTreeSet<String> {
+            String::from_utf8_lossy(text).lines().filter(|l| !l.is_empty()).map(str::to_string).collect()
+        };
+        let (before, after) = (lines(before), lines(after));
+        SetChange {
+            gone: before.difference(&after).cloned().collect(),
+            come: after.difference(&before).cloned().collect(),
+        }
+    }
+
+    pub fn add(&mut self, name: &str, version: &str) {
+        self.come.insert(format!("{name} {version}"));
+    }
+
+    pub fn remove(&mut self, name: &str, version: &str) {
+        self.gone.insert(format!("{name} {version}"));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.come.is_empty()
+    }
+
+    /// Returns the lines that come.
+    pub fn added(&self) -> impl Iterator<Item = &str> {
+        self.come.iter().map(String::as_str)
+    }
+
+    /// Returns the lines that go.
+    pub fn removed(&self) -> impl Iterator<Item = &str> {
+        self.gone.iter().map(String::as_str)
+    }
+
+    /// Returns the difference for people; nothing when there is none.
+    pub fn diff(&self) -> Option<Diff> {
+        let side = |lines: &BTreeSet<String>| {
+            DiffSide::Text(lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+        };
+        (!self.is_empty()).then(|| Diff {
+            before_header: "packages".to_string(),
+            after_header: "packages".to_string(),
+            before: side(&self.gone),
+            after: side(&self.come),
+        })
+    }
+}
+
+/// Puts a tool's outputs into a result.
+pub fn put_output(result: &mut Map, output: &Output) {
+    result.insert("stdout", text(&output.stdout));
+    result.insert("stderr", text(&output.stderr));
+}
+
+/// Returns output as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_shown() {
+        let change = SetChange::between(b"a:all 1\nb:all 1\nc:all 1\n", b"a:all 1\nb:all 2\nd:all 1\n");
+        let diff = change.diff().unwrap();
+        assert_eq!(diff.before, DiffSide::Text("b:all 1\nc:all 1\n".into()));
+        assert_eq!(diff.after, DiffSide::Text("b:all 2\nd:all 1\n".into()));
+        assert_eq!(SetChange::between(b"a 1\n", b"a 1\n").diff(), None);
+    }
+}
