@@ -56,6 +56,7 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
 
 use std::path::PathBuf;

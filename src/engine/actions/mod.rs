@@ -5,6 +5,7 @@ mod facts;
 mod include;
 mod inventory;
 mod message;
+mod package;
 mod spec;
 mod wait;
 
@@ -25,6 +26,7 @@ pub enum Action {
     Fail,
     GroupBy,
     IncludeVars,
+    Package,
     Pause,
     SetFact,
     SetStats,
@@ -42,6 +44,7 @@ pub fn find(name: &str) -> Option<Action> {
         "fail" => Action::Fail,
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
+        "package" => Action::Package,
         "pause" => Action::Pause,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
@@ -56,14 +59,16 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+            find(name)
+                .is_some_and(|a| !matches!(a, Action::Package | Action::Pause | Action::WaitForConnection))
+                && !waits
         }
         TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
     }
 }
 
 impl Action {
-    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+    pub async fn run(self, item: &ItemRun, name: &str, attempt: u32) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -79,6 +84,7 @@ impl Action {
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => facts::include_vars(item, &given),
+            Action::Package => package::run(item, given, attempt).await,
             Action::Pause => wait::pause(item, &given).await,
             Action::SetFact => facts::set_fact(item, given),
             Action::SetStats => facts::set_stats(&given),

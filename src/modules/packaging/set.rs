@@ -39,6 +39,12 @@ impl SetChange {
         self.gone.insert(format!("{name} {version}"));
     }
 
+    /// Adds another change that follows this one.
+    pub fn extend(&mut self, other: SetChange) {
+        self.gone.extend(other.gone);
+        self.come.extend(other.come);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.gone.is_empty() && self.come.is_empty()
     }
