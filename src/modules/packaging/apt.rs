@@ -1,7 +1,7 @@
 //! `apt`: packages of Debian and Ubuntu, by `apt-get` and `aptitude`.
 
 use super::apt_deb;
-use super::apt_state::{CACHE_TIME, ENVIRONMENT, Look, Spec, look_script};
+use super::apt_state::{CACHE_TIME, ENVIRONMENT, Look, Spec, look_script, update_script};
 use super::set::{LIST_DPKG, SetChange, put_output, text};
 use crate::modules::sh::{Report, q};
 use crate::modules::{
@@ -135,23 +135,10 @@ impl Module for Apt {
         if !must_update(&call.args, &report, &Look::of(&report)?)? {
             return Ok(None);
         }
-        let number = |name: &str| call.args.int(name).unwrap_or(0).max(0);
         Ok(Some(Run {
             script: format!(
-                "{ENVIRONMENT}xp_tries={}; xp_longest={}; xp_i=0\n\
-                 while :; do\nif [ $xp_i -ge $xp_tries ]; then printf 'Failed to update apt cache after %s retries: %s\\n' \"$xp_tries\" \"${{xp_why:-unknown reason}}\" >&2; exit 1; fi\n\
-                 xp_o=$(apt-get -q -o APT::Update::Error-Mode=any -o DPkg::Lock::Timeout={} update 2>&1 </dev/null); xp_rc=$?\n\
-                 xp_why=$(printf '%s\\n' \"$xp_o\" | grep -E '^(E:|Err:|  [^ ]|W: (Failed to fetch|Some index files failed))' | tr '\\n' ' ')\n\
-                 case $xp_rc:$xp_o in 0:*'W: Failed to fetch'* | 0:*'W: Some index files failed'*) ;; 0:*) break ;; esac\n\
-                 xp_i=$((xp_i + 1)); xp_d=1; xp_j=1\n\
-                 while [ $xp_j -lt $xp_i ] && [ $xp_d -lt $xp_longest ]; do xp_d=$((xp_d * 2)); xp_j=$((xp_j + 1)); done\n\
-                 [ $xp_d -le $xp_longest ] || xp_d=$xp_longest\n\
-                 printf 'warning Failed to update cache after %s retries due to %s, retrying\\n' \"$xp_i\" \"$xp_why\"\n\
-                 printf 'warning Sleeping for %s seconds, before attempting to refresh the cache again\\n' \"$xp_d\"\nsleep \"$xp_d\"\ndone\n\
-                 printf 'arch %s\\n' \"$(dpkg --print-architecture)\"\n{CACHE_TIME}{}",
-                number("update_cache_retries"),
-                number("update_cache_retry_max_delay"),
-                number("lock_timeout"),
+                "{ENVIRONMENT}{}printf 'arch %s\\n' \"$(dpkg --print-architecture)\"\n{CACHE_TIME}{}",
+                update_script(&call.args),
                 look_script(&specs(&call.args), call.args.str("default_release"))
             ),
             long: true,

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::debver;
-use crate::modules::Failure;
 use crate::modules::sh::{Report, q};
+use crate::modules::{Args, Failure};
 use crate::template::fnmatch;
 
 /// What every apt command runs with.
@@ -15,6 +15,26 @@ pub const ENVIRONMENT: &str = "export LC_ALL=C LANG=C LANGUAGE=C LC_MESSAGES=C D
 pub const CACHE_TIME: &str = "xp_lists=/var/lib/apt/lists/\neval \"$(apt-config shell xp_lists Dir::State::Lists/d 2>/dev/null)\"\n\
      xp_stamp=${xp_lists%/lists/}; xp_stamp=${xp_stamp%/apt}/apt/periodic/update-success-stamp\n\
      if [ -e \"$xp_stamp\" ]; then printf 'cache '; xp_stat \"$xp_stamp\"; elif [ -d \"$xp_lists\" ]; then printf 'cache '; xp_stat \"$xp_lists\"; fi\n";
+
+/// Returns the lines that fetch the lists of packages, with waits between tries.
+pub fn update_script(args: &Args) -> String {
+    let number = |name: &str, default: i128| args.int(name).unwrap_or(default).max(0);
+    format!(
+        "xp_tries={}; xp_longest={}; xp_i=0\n\
+         while :; do\nif [ $xp_i -ge $xp_tries ]; then printf 'Failed to update apt cache after %s retries: %s\\n' \"$xp_tries\" \"${{xp_why:-unknown reason}}\" >&2; exit 1; fi\n\
+         xp_o=$(apt-get -q -o APT::Update::Error-Mode=any -o DPkg::Lock::Timeout={} update 2>&1 </dev/null); xp_rc=$?\n\
+         xp_why=$(printf '%s\\n' \"$xp_o\" | grep -E '^(E:|Err:|  [^ ]|W: (Failed to fetch|Some index files failed))' | tr '\\n' ' ')\n\
+         case $xp_rc:$xp_o in 0:*'W: Failed to fetch'* | 0:*'W: Some index files failed'*) ;; 0:*) break ;; esac\n\
+         xp_i=$((xp_i + 1)); xp_d=1; xp_j=1\n\
+         while [ $xp_j -lt $xp_i ] && [ $xp_d -lt $xp_longest ]; do xp_d=$((xp_d * 2)); xp_j=$((xp_j + 1)); done\n\
+         [ $xp_d -le $xp_longest ] || xp_d=$xp_longest\n\
+         printf 'warning Failed to update cache after %s retries due to %s, retrying\\n' \"$xp_i\" \"$xp_why\"\n\
+         printf 'warning Sleeping for %s seconds, before attempting to refresh the cache again\\n' \"$xp_d\"\nsleep \"$xp_d\"\ndone\n",
+        number("update_cache_retries", 5),
+        number("update_cache_retry_max_delay", 12),
+        number("lock_timeout", 60)
+    )
+}
 
 /// A package as asked for: `foo`, `foo=1.0*`, `foo>=1.0`.
 #[derive(Clone, Debug, PartialEq, Eq)]

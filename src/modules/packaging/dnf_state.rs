@@ -117,7 +117,8 @@ pub fn look_script(specs: &[Spec], root: &str) -> String {
             Kind::Url | Kind::Group => {}
         }
     }
-    script
+    // What is not installed is no failure of the look.
+    script + ":\n"
 }
 
 fn without_epoch(text: &str) -> String {

@@ -12,11 +12,15 @@ pub enum Certificates {
 /// Returns a line that stores a URL's content in a file, which is given as a shell word; the script fails with the
 /// reason when it cannot.
 pub fn script(url: &str, dest_word: &str, certificates: Certificates) -> String {
+    script_of_word(&q(url), dest_word, certificates)
+}
+
+/// Returns the same for a URL that is a shell word already.
+pub fn script_of_word(url: &str, dest_word: &str, certificates: Certificates) -> String {
     let (curl, wget) = match certificates {
         Certificates::Checked => ("", ""),
         Certificates::Ignored => (" --insecure", " --no-check-certificate"),
     };
-    let url = q(url);
     format!(
         "xp_url={url}\n\
          if command -v curl >/dev/null 2>&1; then xp_e=$(LC_ALL=C curl -fsSL --retry 2{curl} -o {dest_word} -- \"$xp_url\" 2>&1) || xp_fail \"Failure downloading $xp_url, $(xp_why \"$xp_e\")\"\n\

@@ -2,19 +2,41 @@
 
 mod apt;
 mod apt_deb;
+mod apt_key;
+mod apt_repository;
 mod apt_state;
+mod deb822_repository;
+mod debconf;
 mod debver;
 mod dnf;
 mod dnf_output;
 mod dnf_state;
+mod dpkg_selections;
 mod fetch;
+mod files;
+mod package_facts;
+mod rpm_key;
 mod rpmver;
 mod set;
+mod yum_repository;
 
 use super::{Module, ModuleSpec};
 
 /// The modules about packages, for the registry.
-pub static MODULES: &[&dyn Module] = &[&apt::Apt, &dnf::Dnf, &dnf::Dnf5, &dnf::Yum];
+pub static MODULES: &[&dyn Module] = &[
+    &apt::Apt,
+    &apt_key::AptKey,
+    &apt_repository::AptRepository,
+    &deb822_repository::Deb822Repository,
+    &debconf::Debconf,
+    &dnf::Dnf,
+    &dnf::Dnf5,
+    &dpkg_selections::DpkgSelections,
+    &package_facts::PackageFacts,
+    &rpm_key::RpmKey,
+    &dnf::Yum,
+    &yum_repository::YumRepository,
+];
 
 /// The modules that `package` can hand its arguments to, as the fact `pkg_mgr` names them.
 pub const MANAGERS: &[&str] = &["apt", "dnf", "dnf5", "yum", "zypper", "apk"];

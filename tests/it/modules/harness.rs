@@ -96,6 +96,10 @@ impl<'a> Bench<'a> {
         self.root.path().join("work").to_string_lossy().into_owned()
     }
 
+    pub fn is_root(&self) -> bool {
+        self.target.uid == 0
+    }
+
     fn run(&self, script: &str, stdin: Option<&[u8]>) -> Output {
         let given = self.environment.iter().map(|(name, value)| (name, value.replace("$D", &self.dir())));
         let mut child = Command::new(&self.shell.program[0])

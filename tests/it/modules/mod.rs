@@ -3,6 +3,7 @@
 //! The laws: a preview writes nothing; what was predicted is what comes out; after a change there is nothing to do.
 
 mod apt;
+mod dnf;
 mod harness;
 
 use harness::{Bench, shells};
