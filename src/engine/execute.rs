@@ -48,6 +48,7 @@ impl Execution<'_> {
             check: self.check,
             diff: self.diff,
             environment: &self.environment,
+            world: crate::modules::World::none(),
         };
         let mut seen = match self.module.probe(&call)? {
             None => Seen::default(),

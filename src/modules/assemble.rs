@@ -59,6 +59,7 @@ impl Module for Assemble {
         if !call.args.flag("remote_src") {
             return local(call)?.plan(call, seen);
         }
+        call.needs_untouched(&expand_path(call, call.args.str("src").unwrap_or_default())?)?;
         let report = Report::of(seen)?;
         let content = report.content.as_deref().unwrap_or_default();
         let mut fragments = Vec::new();

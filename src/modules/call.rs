@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Args, local};
+use super::{Args, Failure, FileAfter, Known, World, local};
 use crate::value::Value;
 
 /// One execution of a module on one host for one loop item.
@@ -16,6 +16,29 @@ pub struct Call<'a> {
     pub diff: bool,
     /// `environment:` of the task, resolved; already exported around every script by the engine.
     pub environment: &'a [(String, String)],
+    /// What earlier steps of a plan will have done there; empty outside of plans.
+    pub world: &'a World,
+}
+
+impl Call<'_> {
+    /// Returns what will stand at a path because of earlier steps of the plan; nothing when the probe's answer counts.
+    pub fn foreseen_file(&self, path: &str) -> Result<Option<FileAfter>, Failure> {
+        foreseen(self.world.file(path))
+    }
+
+    /// Refuses to predict about a folder whose content earlier steps change.
+    pub fn needs_untouched(&self, path: &str) -> Result<(), Failure> {
+        self.world.tree(path).map_or(Ok(()), |unknown| Err(Failure::unknown(unknown)))
+    }
+}
+
+/// Returns a known answer, nothing for what is untouched, and what is unknown as a failure that says so.
+pub fn foreseen<T>(known: Known<T>) -> Result<Option<T>, Failure> {
+    match known {
+        Known::Untouched => Ok(None),
+        Known::Known(value) => Ok(Some(value)),
+        Known::Unknown(unknown) => Err(Failure::unknown(unknown)),
+    }
 }
 
 /// What is known of the host after connecting.

@@ -3,8 +3,8 @@
 
 use super::sh::{Report, expand_path, q, variable_at};
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
-    Run, Seen, words,
+    Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, FileAfter, Module, ModuleSpec, Outcome,
+    Prediction, Rule, Run, Seen, words,
 };
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
@@ -347,29 +347,44 @@ fn skip_guards(args: &Args) -> String {
 }
 
 /// Says why nothing is to be run, when `creates` or `removes` say so.
-pub(super) fn guarded(call: &Call, report: &Report) -> Option<Map> {
+pub(super) fn guarded(call: &Call, report: &Report) -> Result<Option<Map>, Failure> {
     let did = if call.check { "Would" } else { "Did" };
     let (reason, short) = match (call.args.str("creates"), call.args.str("removes")) {
-        (Some(path), _) if report.get("creates") == Some("yes") => {
+        (Some(path), _) if is_there(call, path, report.get("creates"))? => {
             (format!("'{path}' exists"), format!("{path} exists"))
         }
-        (_, Some(path)) if report.get("removes") == Some("no") => {
+        (_, Some(path)) if !is_there(call, path, report.get("removes"))? => {
             (format!("'{path}' does not exist"), format!("{path} does not exist"))
         }
-        _ => return None,
+        _ => return Ok(None),
     };
     let mut result = Map::new();
     result.insert("msg", format!("{did} not run command since {reason}"));
     result.insert("rc", 0);
     insert_output(&mut result, "stdout", format!("skipped, since {short}"));
     insert_output(&mut result, "stderr", String::new());
-    Some(result)
+    Ok(Some(result))
+}
+
+/// Whether a guard's pattern matches anything, as far as earlier steps of a plan leave it.
+fn is_there(call: &Call, pattern: &str, seen: Option<&str>) -> Result<bool, Failure> {
+    let path = expand_path(call, pattern)?;
+    if path.contains(['*', '?', '[']) {
+        let fixed =
+            path.find(['*', '?', '[']).and_then(|at| path[..at].rfind('/')).map_or(".", |at| &path[..at]);
+        call.needs_untouched(if fixed.is_empty() { "/" } else { fixed })?;
+        return Ok(seen == Some("yes"));
+    }
+    Ok(match call.foreseen_file(&path)? {
+        Some(after) => after != FileAfter::Absent,
+        None => seen == Some("yes") || call.world.makes_folder(&path),
+    })
 }
 
 fn plan(call: &Call, seen: &Seen, line: &str, cmd: Value) -> Result<Prediction, Failure> {
     let args = &call.args;
     let report = if probe(call, line)?.is_some() { Report::of(seen)? } else { Report::default() };
-    if let Some(mut result) = guarded(call, &report) {
+    if let Some(mut result) = guarded(call, &report)? {
         result.insert("cmd", cmd);
         return Ok(Prediction::same(result));
     }
@@ -507,7 +522,7 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
         return Err(Failure {
             msg: "non-zero return code".to_string(),
             result: std::mem::take(result),
-            diff: Vec::new(),
+            ..Failure::default()
         });
     }
     result.insert("msg", "");

@@ -7,8 +7,8 @@ use super::local::Digests;
 use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::write::{self, Before, DIFF_LIMIT, Write, attr_diff, change_of_new, content_diff, side};
 use super::{
-    Action, ArgKind, ArgSpec, Call, DiffSide, Failure, LocalKind, Module, ModuleSpec, Outcome, Prediction,
-    Rule, Seen, copy_tree,
+    Action, ArgKind, ArgSpec, Body, Call, DiffSide, Failure, FileAfter, LocalKind, Module, ModuleSpec,
+    Outcome, Prediction, Rule, Seen, Touch, copy_tree,
 };
 use crate::transport::{Content, Output};
 use crate::value::Map;
@@ -179,7 +179,7 @@ impl Incoming {
 
     pub fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
-        let at = Destination::of(call, seen)?;
+        let at = Destination::of(call, seen, self.base.as_deref())?;
         let mut attrs = Attrs::of(args)?;
         if attrs.mode == Some(Mode::Preserve) {
             attrs.mode = self.mode.map(Mode::Bits);
@@ -230,15 +230,32 @@ struct Destination {
     /// The destination names a folder that is to be made.
     makes_parent: bool,
     content: Option<Vec<u8>>,
+    /// The sha256 of what is there.
+    digest: Option<String>,
+}
+
+/// Returns the folder of a path that begins with `/` or `./`.
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(".", |(dir, _)| if dir.is_empty() { "/" } else { dir })
 }
 
 impl Destination {
-    fn of(call: &Call, seen: &Seen) -> Result<Self, Failure> {
+    fn of(call: &Call, seen: &Seen, base: Option<&str>) -> Result<Self, Failure> {
         let mut report = Report::of(seen)?;
-        let content = report.content.take();
-        let look = Look::of(&report)?;
+        let mut content = report.content.take();
+        let mut look = Look::of(&report)?;
         let mut path = report.word("path").ok_or_else(|| Failure::new("the probe did not tell the path"))?;
         let dest = call.args.str("dest").unwrap_or_default();
+        let mut digest = report.get("sha256").map(str::to_string);
+        if let Some(base) = base
+            && path == expand_path(call, dest)?
+            && matches!(call.foreseen_file(&path)?, Some(FileAfter::Dir(_)))
+        {
+            // The folder that an earlier step makes takes the source's name.
+            path = format!("{}/{base}", path.trim_end_matches('/'));
+            look = FileAfter::Absent.look(&look);
+            (content, digest) = (None, None);
+        }
         let shown = if dest.starts_with('/') || path.starts_with('/') {
             path.clone()
         } else {
@@ -250,8 +267,22 @@ impl Destination {
         {
             path = real.clone();
         }
-        let parent = report.need("parent")? == "yes";
-        Ok(Destination { makes_parent: dest.ends_with('/'), path, shown, look, report, parent, content })
+        if let Some(after) = call.foreseen_file(&path)? {
+            content = after.content(&path, content).unwrap_or_default();
+            digest = after.sha256(digest);
+            look = after.look(&look);
+        }
+        let parent = report.need("parent")? == "yes" || call.world.makes_folder(folder_of(&path));
+        Ok(Destination {
+            makes_parent: dest.ends_with('/'),
+            path,
+            shown,
+            look,
+            report,
+            parent,
+            content,
+            digest,
+        })
     }
 
     /// Predicts the replacement; `action` makes it from the finished description.
@@ -265,8 +296,7 @@ impl Destination {
         action: impl Fn(Write) -> Result<Action, Failure>,
     ) -> Result<Prediction, Failure> {
         let args = &call.args;
-        let folder =
-            self.path.rsplit_once('/').map_or(".", |(dir, _)| if dir.is_empty() { "/" } else { dir });
+        let folder = folder_of(&self.path);
         if !self.parent && !self.makes_parent {
             return Err(Failure::new(format!("Destination directory {folder} does not exist")));
         }
@@ -280,7 +310,7 @@ impl Destination {
             result.insert("msg", "file already exists");
             return Ok(Prediction::same(result));
         }
-        let digest = self.report.get("sha256");
+        let digest = self.digest.as_deref();
         // A link is replaced by a file unless it is to be followed.
         let replaces_link = self.look.is_link() && !args.flag("follow");
         let same = digest == Some(digests.sha256.as_str()) && !replaces_link;
@@ -303,6 +333,9 @@ impl Destination {
             let diff = attr_diff(&self.shown, before.clone(), now.clone());
             let mut prediction =
                 Prediction::change(result, vec![Action::run(change.script(&path))]).diff(diff);
+            if let Some(stat) = old {
+                prediction.touches.push(self.left(change.applied(stat, &attrs), &after));
+            }
             prediction.warnings = change.warnings;
             return Ok(prediction);
         }
@@ -323,7 +356,8 @@ impl Destination {
             validate: args.str("validate"),
             unsafe_writes: args.flag("unsafe_writes"),
         };
-        describe(&mut result, &write.predicted(call.target));
+        let stat = write.predicted(call.target);
+        describe(&mut result, &stat);
         if old.is_none() {
             group_of_new(&mut result, &attrs);
         }
@@ -341,14 +375,30 @@ impl Destination {
                 DiffSide::Binary { size: stat.size, sha256: digest.unwrap_or_default().to_string() }
             }
         };
-        let mut prediction =
-            Prediction::change(result, vec![action]).diff(content_diff(&self.shown, before, after));
+        let left = self.left(stat, &after);
+        let mut prediction = Prediction::change(result, vec![action]).touch(left).diff(content_diff(
+            &self.shown,
+            before,
+            after,
+        ));
         let (before, now) = change.sides();
         if old.is_some() && !change.is_empty() {
             prediction.diff.push(attr_diff(&self.shown, before.clone(), now.clone()));
         }
         prediction.warnings = change.warnings;
         Ok(prediction)
+    }
+}
+
+impl Destination {
+    /// What stands there afterwards.
+    fn left(&self, stat: super::sh::Stat, after: &DiffSide) -> Touch {
+        let body = match after {
+            DiffSide::Text(text) => Body::Bytes(text.as_bytes().into()),
+            DiffSide::Binary { sha256, .. } => Body::Digest { sha256: sha256.clone() },
+            DiffSide::Attributes(_) | DiffSide::Absent => Body::Unknown,
+        };
+        Touch::File { path: self.path.clone(), after: FileAfter::File { stat, body } }
     }
 }
 
@@ -387,6 +437,7 @@ fn probe_remote(call: &Call, src: &str) -> Result<String, Failure> {
 
 fn plan_remote(call: &Call, seen: &Seen, src: &str) -> Result<Prediction, Failure> {
     let args = &call.args;
+    call.needs_untouched(src)?;
     let report = Report::of(seen)?;
     match report.need("source")? {
         "none" => return Err(Failure::new(format!("Source {} not found", args.str("src").unwrap_or(src)))),
@@ -404,7 +455,8 @@ fn plan_remote(call: &Call, seen: &Seen, src: &str) -> Result<Prediction, Failur
             .with("checksum", digests.sha1)
             .with("expected_checksum", wanted));
     }
-    let at = Destination::of(call, seen)?;
+    let base = src.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let at = Destination::of(call, seen, Some(base))?;
     let mut attrs = Attrs::of(args)?;
     // Without a mode the permissions of the source come along, as with Ansible.
     if attrs.mode == Some(Mode::Preserve) || (attrs.mode.is_none() && at.look.file.is_none()) {

@@ -7,7 +7,9 @@ use super::copy::make_folder;
 use super::local::Digests;
 use super::sh::{FileKind, Report, Stat, expand_path, q};
 use super::write::{Before, Write, bytes, change_of_new, content_diff, side};
-use super::{Action, Call, DiffSide, Failure, Links, LocalEntry, LocalKind, Prediction, Seen};
+use super::{
+    Action, Body, Call, DiffSide, Failure, FileAfter, Links, LocalEntry, LocalKind, Prediction, Seen, Touch,
+};
 use crate::transport::Content;
 use crate::value::Map;
 
@@ -73,6 +75,7 @@ impl Tree {
 
     pub fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
+        call.needs_untouched(&self.dest)?;
         let report = Report::of(seen)?;
         let umask = u32::from_str_radix(report.need("umask")?, 8).unwrap_or(0o22);
         let text = seen.text();
@@ -122,6 +125,7 @@ struct Work<'a> {
     script: String,
     writes: Vec<Action>,
     diffs: Vec<super::Diff>,
+    touches: Vec<Touch>,
     warnings: Vec<String>,
 }
 
@@ -136,6 +140,7 @@ impl<'a> Work<'a> {
             script: String::new(),
             writes: Vec::new(),
             diffs: Vec::new(),
+            touches: Vec::new(),
             warnings: Vec::new(),
         })
     }
@@ -155,6 +160,7 @@ impl<'a> Work<'a> {
                 self.script += &make_folder(path, &self.call.args)?;
                 let change = change_of_new(&owner_only, self.report, self.call.check)?;
                 self.script += &change.script(&q(path));
+                self.touches.push(Touch::Tree { path: path.to_string() });
                 self.diffs.push(state_diff(path, "directory"));
             }
         }
@@ -167,6 +173,7 @@ impl<'a> Work<'a> {
         }
         let word = q(path);
         add!(self.script, "xp_do \"make the link \"{word} ln -sfn -- {} {word}\n", q(target));
+        self.touches.push(Touch::Tree { path: path.to_string() });
         self.diffs.push(state_diff(path, "link"));
     }
 
@@ -229,6 +236,14 @@ impl<'a> Work<'a> {
             validate: args.str("validate"),
             unsafe_writes: args.flag("unsafe_writes"),
         };
+        let left = match &write.content {
+            Content::Bytes(bytes) => FileAfter::file(write.predicted(self.call.target), bytes),
+            Content::File { .. } => FileAfter::File {
+                stat: write.predicted(self.call.target),
+                body: Body::Digest { sha256: digests.sha256.clone() },
+            },
+        };
+        self.touches.push(Touch::File { path: path.to_string(), after: left });
         self.writes.push(write.action("")?);
         let before = match old {
             None => DiffSide::Absent,
@@ -247,6 +262,7 @@ impl<'a> Work<'a> {
         let mut prediction =
             if actions.is_empty() { Prediction::same(result) } else { Prediction::change(result, actions) };
         prediction.diff = self.diffs;
+        prediction.touches = self.touches;
         prediction.warnings = self.warnings;
         prediction
     }
@@ -273,6 +289,7 @@ pub fn probe_remote(to: &str, dest: &str) -> String {
 pub fn plan_remote(call: &Call, report: &Report, src: &str) -> Result<Prediction, Failure> {
     let args = &call.args;
     let to = report.word("to").ok_or_else(|| Failure::new("the probe did not tell the destination"))?;
+    call.needs_untouched(&to)?;
     let mut result = Map::new();
     result.insert("dest", args.str("dest").unwrap_or_default());
     result.insert("src", src);
@@ -318,9 +335,6 @@ pub fn plan_remote(call: &Call, report: &Report, src: &str) -> Result<Prediction
             after.insert(key, n);
         }
     }
-    Ok(Prediction::change(result, vec![Action::run(script)]).diff(super::write::attr_diff(
-        &to,
-        Map::new(),
-        after,
-    )))
+    let diff = super::write::attr_diff(&to, Map::new(), after);
+    Ok(Prediction::change(result, vec![Action::run(script)]).touch(Touch::Tree { path: to }).diff(diff))
 }

@@ -33,8 +33,16 @@ pub fn probe(call: &Call, path_arg: &str) -> Result<String, Failure> {
 pub fn found(call: &Call, seen: &Seen, path_arg: &str) -> Result<Found, Failure> {
     let shown = call.args.str(path_arg).unwrap_or_default().to_string();
     let mut report = Report::of(seen)?;
-    let look = Look::of(&report)?;
-    let content = report.content.take();
+    let mut look = Look::of(&report)?;
+    let mut content = report.content.take();
+    let path = match &look.real {
+        Some(real) if look.is_link() => real.clone(),
+        _ => expand_path(call, &shown)?,
+    };
+    if let Some(after) = call.foreseen_file(&path)? {
+        content = after.content(&path, content)?;
+        look = after.look(&look);
+    }
     if let Some(stat) = &look.file {
         if stat.kind == FileKind::Dir {
             return Err(Failure::new(format!("Path {shown} is a directory !")).with("rc", 256));
@@ -48,10 +56,6 @@ pub fn found(call: &Call, seen: &Seen, path_arg: &str) -> Result<Found, Failure>
             return Err(Failure::new(format!("Path {shown} is no regular file")));
         }
     }
-    let path = match &look.real {
-        Some(real) if look.is_link() => real.clone(),
-        _ => expand_path(call, &shown)?,
-    };
     Ok(Found { shown, path, look, report, content })
 }
 

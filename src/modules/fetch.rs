@@ -48,6 +48,7 @@ impl Module for Fetch {
         let args = &call.args;
         let src = args.str("src").unwrap_or_default();
         let report = Report::of(seen)?;
+        call.needs_untouched(&expand_path(call, src)?)?;
         let mut result = Map::new();
         result.insert("file", src);
         let problem = match report.stat("stat")? {

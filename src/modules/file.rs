@@ -5,7 +5,10 @@ use jiff::civil::DateTime;
 use super::attrs::{AttrChange, Attrs, FILE_ARGS, Mode, describe, group_of_new};
 use super::sh::{FileKind, Look, Report, Stat, expand_path, q};
 use super::write::{change_of_new, path_diff};
-use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen};
+use super::{
+    Action, ArgKind, ArgSpec, Body, Call, Failure, FileAfter, Known, Module, ModuleSpec, Outcome, Prediction,
+    Seen, Touch,
+};
 use crate::transport::Output;
 use crate::value::Map;
 
@@ -96,7 +99,23 @@ impl Module for File {
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let report = Report::of(seen)?;
-        let look = Look::of(&report)?;
+        let mut look = Look::of(&report)?;
+        let path = path_of(call)?;
+        if let Some(after) = call.foreseen_file(&path)? {
+            look = after.look(&look);
+        } else if look.is_link()
+            && let Some(real) = look.real.clone()
+            && let Some(after) = call.foreseen_file(&real)?
+        {
+            look.file = after.stat().cloned();
+        } else if look.link.is_none() && call.world.makes_folder(&path) {
+            look.link =
+                Some(Stat { kind: FileKind::Dir, ..new_stat(call, look.umask, FileKind::Dir, 0o777) });
+            look.file.clone_from(&look.link);
+        }
+        if call.args.flag("recurse") && look.link.is_some() {
+            call.needs_untouched(&path)?;
+        }
         Plan::new(call, report, look)?.plan()
     }
 
@@ -198,12 +217,9 @@ impl<'a> Plan<'a> {
         let path = q(&self.path);
         let flags = if found == "directory" { "-rf" } else { "-f" };
         let script = format!("xp_do \"remove \"{path} rm {flags} -- {path}\n");
-        Ok(Prediction::change(result, vec![Action::run(script)]).diff(self.state_diff(
-            found,
-            "absent",
-            Map::new(),
-            Map::new(),
-        )))
+        Ok(Prediction::change(result, vec![Action::run(script)])
+            .touch(self.left(FileAfter::Absent))
+            .diff(self.state_diff(found, "absent", Map::new(), Map::new())))
     }
 
     /// Changes attributes of something that is there.
@@ -241,8 +257,13 @@ impl<'a> Plan<'a> {
             after.insert("recurse", true);
         }
         let script = format!("{}{tree}{touch}printf 'after '; xp_stat {path}\n", change.script(&path));
-        let mut prediction =
-            Prediction::change(result, vec![Action::run(script)]).diff(path_diff(self.shown, before, after));
+        let left = match tree.is_empty() {
+            true => self.left_with(change.applied(&stat, &self.attrs)),
+            false => Touch::Tree { path: self.path.clone() },
+        };
+        let mut prediction = Prediction::change(result, vec![Action::run(script)])
+            .touch(left)
+            .diff(path_diff(self.shown, before, after));
         prediction.warnings = change.warnings;
         Ok(prediction)
     }
@@ -413,7 +434,10 @@ impl<'a> Plan<'a> {
             let change = self.attrs.compare(&self.report, &stat, self.look.umask, self.call.check)?;
             script += &change.script(&format!("\"$(readlink -f -- {path})\""));
         }
+        let link =
+            Stat { kind: FileKind::Link, target: Some(src.clone()), ..self.new_stat(FileKind::Link, 0o777) };
         Ok(Prediction::change(result, vec![Action::run(script)])
+            .touch(self.left(FileAfter::Link(link)))
             .diff(self.state_diff(found, "link", before, after)))
     }
 
@@ -477,24 +501,29 @@ impl<'a> Plan<'a> {
             q(&src),
             change.script(&path)
         );
-        Ok(Prediction::change(result, vec![Action::run(script)]).diff(self.state_diff(
-            found,
-            "hard",
-            Map::new(),
-            Map::new(),
-        )))
+        let left = FileAfter::File { stat: change.applied(&linked, &self.attrs), body: Body::Unknown };
+        Ok(Prediction::change(result, vec![Action::run(script)])
+            .touch(self.left(left))
+            .diff(self.state_diff(found, "hard", Map::new(), Map::new())))
     }
 
     fn new_stat(&self, kind: FileKind, mode: u32) -> Stat {
-        let target = self.call.target;
-        Stat {
-            kind,
-            mode: if kind == FileKind::Link { mode } else { mode & !self.look.umask },
-            uid: target.uid,
-            owner: (!target.user.is_empty()).then(|| target.user.clone()),
-            nlink: 1,
-            ..Stat::default()
-        }
+        new_stat(self.call, self.look.umask, kind, mode)
+    }
+
+    fn left(&self, after: FileAfter) -> Touch {
+        Touch::File { path: self.path.clone(), after }
+    }
+
+    /// What stands there when only attributes change: a content that an earlier step makes stays.
+    fn left_with(&self, stat: Stat) -> Touch {
+        let after = match (stat.kind, self.call.world.file(&self.path)) {
+            (FileKind::Dir, _) => FileAfter::Dir(stat),
+            (FileKind::Link, _) => FileAfter::Link(stat),
+            (_, Known::Known(FileAfter::File { body, .. })) => FileAfter::File { stat, body },
+            _ => FileAfter::File { stat, body: Body::AsFound },
+        };
+        self.left(after)
     }
 
     fn change_of(&self, new: &Stat) -> Result<AttrChange, Failure> {
@@ -521,12 +550,13 @@ impl<'a> Plan<'a> {
         result.insert(key, self.shown);
         describe(&mut result, stat);
         group_of_new(&mut result, &self.attrs);
-        let mut prediction = Prediction::change(result, vec![Action::run(script)]).diff(self.state_diff(
-            found,
-            state,
-            Map::new(),
-            Map::new(),
-        ));
+        let left = match stat.kind {
+            FileKind::Dir => FileAfter::Dir(stat.clone()),
+            _ => FileAfter::file(stat.clone(), b""),
+        };
+        let mut prediction = Prediction::change(result, vec![Action::run(script)])
+            .touch(self.left(left))
+            .diff(self.state_diff(found, state, Map::new(), Map::new()));
         prediction.warnings = change.warnings;
         Ok(prediction)
     }
@@ -566,6 +596,19 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(script)
+    }
+}
+
+/// Returns the attributes of something that is made anew.
+fn new_stat(call: &Call, umask: u32, kind: FileKind, mode: u32) -> Stat {
+    let target = call.target;
+    Stat {
+        kind,
+        mode: if kind == FileKind::Link { mode } else { mode & !umask },
+        uid: target.uid,
+        owner: (!target.user.is_empty()).then(|| target.user.clone()),
+        nlink: 1,
+        ..Stat::default()
     }
 }
 

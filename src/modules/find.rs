@@ -125,6 +125,9 @@ impl Module for Find {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let report = Report::of(seen)?;
+        for path in args.texts("paths") {
+            call.needs_untouched(&expand_path(call, &path)?)?;
+        }
         let filter = Filter::of(args)?;
         let now: i64 = report.need("now")?.trim().parse().unwrap_or(0);
         let content = report.content.as_deref().unwrap_or_default();

@@ -23,6 +23,7 @@ mod attrs;
 mod text;
 mod write;
 mod edit;
+mod world;
 #[cfg(test)]
 mod testing;
 
@@ -54,15 +55,16 @@ pub mod sh;
 pub mod xcat;
 
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
-pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target};
+pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
+pub use world::{Body, Certainty, FileAfter, Known, Touch, World};
 
 use std::path::PathBuf;
 
 use crate::transport::{Content, Output};
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// A module that works on a target through scripts.
 pub trait Module: Send + Sync {
@@ -121,6 +123,10 @@ pub struct Prediction {
     /// How to bring it about; nothing when nothing is to do.
     pub change: Option<Change>,
     pub warnings: Vec<String>,
+    /// What the change leaves different on the target, for the steps after it in a plan.
+    pub touches: Vec<Touch>,
+    /// What follows for others, in words: which nodes lose a service, who boots from what is replaced.
+    pub consequences: Vec<String>,
 }
 
 /// How sure a prediction is.
@@ -204,11 +210,22 @@ pub struct Failure {
     /// Other return values, such as `rc`, `stdout`, `stderr`.
     pub result: Map,
     pub diff: Vec<Diff>,
+    /// Nothing went wrong: what the module needs is not known before an earlier step of the plan has run.
+    pub unknown: Option<Unknown>,
 }
 
 impl Failure {
     pub fn new(msg: impl Into<String>) -> Self {
         Failure { msg: msg.into(), ..Failure::default() }
+    }
+
+    /// Says that a prediction depends on what an earlier step of the plan will do.
+    pub fn unknown(unknown: Unknown) -> Self {
+        Failure {
+            msg: format!("not known before it runs: {}", unknown.cause),
+            unknown: Some(unknown),
+            ..Failure::default()
+        }
     }
 
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -231,7 +248,15 @@ impl Failure {
 
 impl Prediction {
     fn new(effect: Effect, result: Map, change: Option<Change>) -> Self {
-        Prediction { effect, result, diff: Vec::new(), change, warnings: Vec::new() }
+        Prediction {
+            effect,
+            result,
+            diff: Vec::new(),
+            change,
+            warnings: Vec::new(),
+            touches: Vec::new(),
+            consequences: Vec::new(),
+        }
     }
 
     /// Already as wanted.
@@ -260,6 +285,12 @@ impl Prediction {
 
     pub fn diff(mut self, diff: Diff) -> Self {
         self.diff.push(diff);
+        self
+    }
+
+    /// Adds what the change leaves different.
+    pub fn touch(mut self, touch: Touch) -> Self {
+        self.touches.push(touch);
         self
     }
 

@@ -55,7 +55,7 @@ impl Module for Script {
             return Err(Failure::new("no script given"));
         };
         let report = Report::of(seen)?;
-        if let Some(result) = guarded(call, &report) {
+        if let Some(result) = guarded(call, &report)? {
             return Ok(Prediction::same(result));
         }
         let path = call.local.find("files", name).map_err(Failure::new)?;

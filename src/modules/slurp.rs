@@ -32,8 +32,17 @@ impl Module for Slurp {
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let src = call.args.str("src").unwrap_or_default();
-        let report = Report::of(seen)?;
-        match report.stat("stat")? {
+        let mut report = Report::of(seen)?;
+        let path = expand_path(call, src)?;
+        let after = call.foreseen_file(&path)?;
+        let found = match &after {
+            Some(after) => {
+                report.content = after.content(&path, report.content.take())?;
+                after.stat().cloned()
+            }
+            None => report.stat("stat")?,
+        };
+        match found {
             None => return Err(Failure::new(format!("file not found: {src}"))),
             Some(stat) if stat.kind == FileKind::Dir => {
                 return Err(Failure::new(format!("source is a directory and must be a file: {src}")));

@@ -1,7 +1,8 @@
 //! `stat`: the attributes of a file.
 
+use super::local::Digests;
 use super::sh::{FileKind, Report, Stat as Attributes, expand_path, q};
-use super::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen};
+use super::{ArgKind, ArgSpec, Body, Call, Failure, FileAfter, Module, ModuleSpec, Prediction, Seen};
 use crate::value::{Map, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -94,6 +95,24 @@ impl Module for Stat {
         let report = Report::of(seen)?;
         let mut result = Map::new();
         let mut stat = Map::new();
+        let path = expand_path(call, call.args.str("path").unwrap_or_default())?;
+        if let Some(after) = call.foreseen_file(&path)? {
+            result.insert("stat", foreseen(call, &after));
+            return Ok(Prediction::read(result));
+        }
+        if call.world.makes_folder(&path) && report.stat("stat")?.is_none() {
+            let cause = format!("the attributes of {path}, which is not made yet");
+            result.insert(
+                "stat",
+                Map::from_iter([
+                    ("exists", Value::from(true)),
+                    ("isdir", true.into()),
+                    ("path", call.args.str("path").unwrap_or_default().into()),
+                    ("mode", Value::unknown(cause)),
+                ]),
+            );
+            return Ok(Prediction::read(result));
+        }
         match report.stat("stat")? {
             None => {
                 stat.insert("exists", false);
@@ -108,6 +127,50 @@ impl Module for Stat {
         result.insert("stat", stat);
         Ok(Prediction::read(result))
     }
+}
+
+/// What a plan knows of a file that an earlier step makes or changes; the rest shows when it is there.
+fn foreseen(call: &Call, after: &FileAfter) -> Map {
+    let mut stat = Map::new();
+    let Some(found) = after.stat() else {
+        stat.insert("exists", false);
+        return stat;
+    };
+    stat.insert("exists", true);
+    stat.insert("path", call.args.str("path").unwrap_or_default());
+    fill(&mut stat, found);
+    let unknown = || Value::unknown("known once the file is made");
+    for name in [
+        "inode",
+        "dev",
+        "atime",
+        "mtime",
+        "ctime",
+        "gid",
+        "gr_name",
+        "mimetype",
+        "charset",
+        "attributes",
+        "attr_flags",
+        "version",
+    ] {
+        stat.insert(name, unknown());
+    }
+    if let FileAfter::File { body, .. } = after
+        && call.args.flag("get_checksum")
+    {
+        let digest = match (body, call.args.str("checksum_algorithm")) {
+            (Body::Bytes(bytes), Some("sha1") | None) => Some(Digests::of(bytes).sha1),
+            (Body::Bytes(bytes), Some("md5")) => Some(Digests::of(bytes).md5),
+            (Body::Bytes(_) | Body::Digest { .. }, Some("sha256")) => after.sha256(None),
+            _ => None,
+        };
+        stat.insert("checksum", digest.map_or_else(unknown, Value::from));
+    }
+    if let Some(owner) = &found.owner {
+        stat.insert("pw_name", owner.as_str());
+    }
+    stat
 }
 
 /// Adds what the kernel tells about a file, as Ansible names it.

@@ -52,6 +52,7 @@ impl Case {
             check: self.check,
             diff: true,
             environment: &[],
+            world: crate::modules::World::none(),
         };
         run(&call)
     }

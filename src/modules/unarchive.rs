@@ -13,7 +13,7 @@ use super::attrs::{Attrs, FILE_ARGS};
 use super::local::Digests;
 use super::sh::{FileKind, Report, Stat, expand_path, q};
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, Touch,
 };
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
@@ -117,6 +117,11 @@ impl Module for Unarchive {
         result.insert("dest", call.args.str("dest").unwrap_or_default());
         result.insert("src", src);
         result.insert("handler", job.kind.handler());
+        call.needs_untouched(&job.dest)?;
+        if let Source::Remote(src) = &job.source {
+            call.needs_untouched(src)?;
+        }
+        let left = Touch::Tree { path: job.dest.clone() };
         let wants = Wants { attrs: &job.attrs, report: &report, check: call.check };
         match &job.source {
             Source::Remote(src) => {
@@ -132,7 +137,7 @@ impl Module for Unarchive {
                     return Ok(Prediction::same(result));
                 }
                 let script = format!("xp_f={}\n{}", q(src), job.extract("\"$xp_f\""));
-                Ok(Prediction::change(result, vec![Action::run(script)]))
+                Ok(Prediction::change(result, vec![Action::run(script)]).touch(left))
             }
             Source::Listed(path, members) => {
                 if call.args.flag("list_files") {
@@ -144,11 +149,11 @@ impl Module for Unarchive {
                 if wants.all_there(&job, members, &seen.text())? {
                     return Ok(Prediction::same(result));
                 }
-                Ok(Prediction::change(result, vec![job.send(path, "")?]))
+                Ok(Prediction::change(result, vec![job.send(path, "")?]).touch(left))
             }
             Source::Opaque(path) => {
                 // The target compares first; a marker tells whether anything was unpacked.
-                Ok(Prediction::unknown(result, vec![job.send(path, &compare(&job))?]))
+                Ok(Prediction::unknown(result, vec![job.send(path, &compare(&job))?]).touch(left))
             }
         }
     }

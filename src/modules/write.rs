@@ -3,7 +3,9 @@
 use super::attrs::{AttrChange, Attrs, describe};
 use super::local::Digests;
 use super::sh::{Look, Report, Stat, q};
-use super::{Action, Args, Call, Diff, DiffSide, Failure, Outcome, Prediction, Run, Target, words};
+use super::{
+    Action, Args, Call, Diff, DiffSide, Failure, FileAfter, Outcome, Prediction, Run, Target, Touch, words,
+};
 use crate::transport::{Content, Output};
 use crate::value::Map;
 
@@ -213,6 +215,7 @@ impl Edit<'_> {
         }
         let mut diffs = Vec::new();
         let mut actions = Vec::new();
+        let mut stat = old.map(|old| change.applied(old, &attrs)).unwrap_or_default();
         if content_changes {
             diffs.push(content_diff(
                 &format!("{} (content)", self.shown),
@@ -236,6 +239,7 @@ impl Edit<'_> {
             };
             let parent = if old.is_none() { make_parent(self.path) } else { String::new() };
             actions.push(write.action(&parent)?);
+            stat = write.predicted(call.target);
         } else {
             actions.push(Action::run(change.script(&q(self.path))));
         }
@@ -246,7 +250,8 @@ impl Edit<'_> {
         let mut prediction = Prediction::change(result, actions);
         prediction.diff = diffs;
         prediction.warnings = change.warnings;
-        Ok(prediction)
+        let after = FileAfter::file(stat, &self.after);
+        Ok(prediction.touch(Touch::File { path: self.path.to_string(), after }))
     }
 }
 

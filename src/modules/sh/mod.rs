@@ -226,6 +226,7 @@ mod tests {
             check: false,
             diff: false,
             environment: &environment,
+            world: crate::modules::World::none(),
         };
         let check = |text: &str, expect: &str| assert_eq!(expand_path(&call, text).unwrap(), expect);
         check("~", "/home/ada");

@@ -168,6 +168,7 @@ impl Module for Boot {
                 msg: format!("booting ended early: of {asked} nodes only {told} were watched to the end"),
                 result: outcome.result,
                 diff: outcome.diff,
+                unknown: None,
             });
         }
         let budget = usize::try_from(call.args.int("max_failures").unwrap_or(0)).unwrap_or(0);
@@ -181,7 +182,7 @@ impl Module for Boot {
                 add(&mut msg, format_args!("\nconsole of {node}:\n{}", lines.join("\n")));
             }
             outcome.result.insert("consoles", consoles.into_iter().collect::<Map>());
-            return Err(Failure { msg, result: outcome.result, diff: outcome.diff });
+            return Err(Failure { msg, result: outcome.result, diff: outcome.diff, unknown: None });
         }
         outcome.warnings.extend(reasons);
         Ok(outcome)

@@ -248,6 +248,7 @@ pub mod tests {
             check,
             diff: true,
             environment: &[],
+            world: crate::modules::World::none(),
         })
     }
 

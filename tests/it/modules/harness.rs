@@ -169,6 +169,7 @@ impl<'a> Bench<'a> {
             check,
             diff: true,
             environment: &[],
+            world: xplay::modules::World::none(),
         };
         f(&call)
     }
