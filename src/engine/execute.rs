@@ -155,6 +155,10 @@ impl Execution<'_> {
             text.push_str(name);
             text.push('=');
             text.push_str(&crate::transport::quote(value));
+            // A module's own tools must be found whatever the task says; a command gets exactly what was written.
+            if name == "PATH" && !self.module.spec().runs_commands() {
+                text.push_str("\":$PATH\"");
+            }
             text.push('\n');
         }
         text.push_str(script);

@@ -68,6 +68,11 @@ impl ModuleSpec {
             .find(|arg| arg.name == name || arg.aliases.contains(&name))
     }
 
+    /// Whether the module runs what the user wrote.
+    pub fn runs_commands(&self) -> bool {
+        matches!(self.name, "command" | "shell" | "raw" | "script")
+    }
+
     /// Returns the full name, such as `ansible.builtin.copy`.
     pub fn full_name(&self) -> String {
         self.namespaces.first().map_or_else(|| self.name.to_string(), |ns| format!("{ns}.{}", self.name))

@@ -2,11 +2,11 @@
 
 use super::apt_deb;
 use super::apt_state::{CACHE_TIME, ENVIRONMENT, Look, Spec, look_script, update_script};
-use super::set::{LIST_DPKG, SetChange, put_output, text};
+use super::set::{Foreseen, LIST_DPKG, SetChange, foreseen, not_found_yet, put_output, text};
 use crate::modules::sh::{Report, q};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
-    Run, Seen,
+    Run, Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -269,16 +269,35 @@ fn job(call: &Call, look: &Look) -> Result<Job, Failure> {
             () => Job::Nothing,
         });
     }
-    let specs = look.expand(&specs)?;
+    let (specs, removed) = foresee(call, look.expand(&specs).map_err(|f| not_found_yet(call, f))?)?;
     let job = match args.str("state") {
         Some("absent") => Job::Remove(look.to_remove(&specs, args.flag("purge"))?),
         Some("build-dep") => Job::BuildDep(specs.into_iter().map(|s| s.text).collect()),
-        state => Job::Install {
-            words: look.to_install(&specs, state == Some("latest"), args.flag("only_upgrade"))?,
-            mark: specs.iter().map(|s| s.name.clone()).filter(|n| look.is_automatic(n)).collect(),
-        },
+        state => {
+            let latest = state == Some("latest");
+            let words = look.to_install(&specs, latest, args.flag("only_upgrade"));
+            Job::Install {
+                words: [words.map_err(|f| not_found_yet(call, f))?, removed].concat(),
+                mark: specs.iter().map(|s| s.name.clone()).filter(|n| look.is_automatic(n)).collect(),
+            }
+        }
     };
     Ok(job)
+}
+
+/// Takes out what earlier steps of a plan will have done; the second part are packages that they take away and that are
+/// wanted again.
+fn foresee(call: &Call, specs: Vec<Spec>) -> Result<(Vec<Spec>, Vec<String>), Failure> {
+    let absent = call.args.str("state") == Some("absent");
+    let (mut kept, mut removed) = (Vec::new(), Vec::new());
+    for spec in specs {
+        match (foreseen(call, &spec.name)?, absent) {
+            (Foreseen::AsSeen, _) | (Foreseen::Installed, true) => kept.push(spec),
+            (Foreseen::Installed, false) | (Foreseen::Removed, true) => {}
+            (Foreseen::Removed, false) => removed.push(spec.text),
+        }
+    }
+    Ok((kept, removed))
 }
 
 /// Returns the command of a job; nothing when there is nothing to run.
@@ -400,10 +419,16 @@ fn of_job(call: &Call, report: &Report, job: &Job, more: Option<&Seen>) -> Resul
         let automatic = mark.iter().filter(|m| !names.contains(m)).cloned().collect();
         actions.push(mark_manual(&[names, automatic].concat()));
     }
+    let touches = match job {
+        Job::Install { words, .. } => touched(words, true),
+        Job::Remove(words) => touched(words, false),
+        _ => Vec::new(),
+    };
     let mut prediction = match job {
         Job::Install { .. } | Job::Remove(_) | Job::Clean => Prediction::change(Map::new(), actions),
         _ => Prediction::unknown(Map::new(), actions),
     };
+    prediction.touches = touches;
     if !call.check {
         // Needed for the message of a failure; taken out again.
         prediction.result.insert("cmd", command);
@@ -422,12 +447,18 @@ fn of_job(call: &Call, report: &Report, job: &Job, more: Option<&Seen>) -> Resul
             };
             return Err(failure(&command, &shown));
         }
-        prediction.diff =
-            simulated_change(&output, report.get("arch").unwrap_or_default()).diff().into_iter().collect();
+        let change = simulated_change(&output, report.get("arch").unwrap_or_default());
+        prediction.touches.extend(change.touches());
+        prediction.diff = change.diff().into_iter().collect();
         prediction.effect = Effect::Change;
         judge(call, &mut prediction, &output);
     }
     Ok(prediction)
+}
+
+fn touched(words: &[String], installed: bool) -> Vec<Touch> {
+    let name = |word: &String| word.split(['=', '>']).next().unwrap_or_default().to_string();
+    words.iter().map(|word| Touch::Package { name: name(word), installed }).collect()
 }
 
 /// Decides from the tool's words whether anything changes, and shows what it prepared.

@@ -3,6 +3,7 @@
 use super::apt_state::{ENVIRONMENT, update_script};
 use super::fetch::{self, Certificates};
 use super::files::{SHOW, Shown};
+use super::set::new_repositories;
 use crate::modules::attrs::Mode;
 use crate::modules::sh::{Report, q};
 use crate::modules::write::{content_diff, side};
@@ -185,7 +186,7 @@ impl Plan<'_> {
                 ..Run::default()
             }));
         }
-        let mut prediction = Prediction::change(result, actions);
+        let mut prediction = Prediction::change(result, actions).touch(new_repositories());
         prediction.diff = diffs;
         Ok(prediction)
     }

@@ -2,6 +2,7 @@
 
 use super::fetch::{self, Certificates};
 use super::files::{SHOW, Shown};
+use super::set::new_repositories;
 use crate::modules::attrs::Mode;
 use crate::modules::sh::{Report, q};
 use crate::modules::write::attr_diff;
@@ -147,7 +148,7 @@ impl Module for Deb822Repository {
         if actions.is_empty() {
             return Ok(Prediction::same(result));
         }
-        let mut prediction = Prediction::change(result, actions);
+        let mut prediction = Prediction::change(result, actions).touch(new_repositories());
         prediction.diff = diffs;
         Ok(prediction)
     }

@@ -2,11 +2,11 @@
 
 use super::dnf_output::{is_idle, not_found, transaction};
 use super::dnf_state::{Kind, Look, Package, Presence, Spec, look_script, names};
-use super::set::{SetChange, text};
+use super::set::{Foreseen, SetChange, foreseen, not_found_yet, text};
 use crate::modules::sh::{Report, q};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
-    Run, Seen,
+    Run, Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -307,7 +307,8 @@ struct Job {
 }
 
 impl Job {
-    fn of(args: &Args, specs: &[Spec], look: &Look) -> Result<Job, Failure> {
+    fn of(call: &Call, specs: &[Spec], look: &Look) -> Result<Job, Failure> {
+        let args = &call.args;
         let mut job = Job::default();
         let state = state(args)?;
         if let ([spec], State::Latest) = (specs, state)
@@ -317,6 +318,19 @@ impl Job {
         }
         for (index, spec) in specs.iter().enumerate() {
             let presence = look.presence(index, spec);
+            match (foreseen(call, spec.name())?, state) {
+                (Foreseen::Installed, State::Present | State::Latest)
+                | (Foreseen::Removed, State::Absent) => continue,
+                (Foreseen::Removed, _) => {
+                    job.install.push(spec.word());
+                    continue;
+                }
+                (Foreseen::Installed, State::Absent) => {
+                    job.remove.push(spec.word());
+                    continue;
+                }
+                (Foreseen::AsSeen, _) => {}
+            }
             match state {
                 State::Absent => job.remove(index, spec, look),
                 _ if args.flag("update_only") && !look.is_there(index) && presence != Presence::Unclear => {
@@ -452,7 +466,7 @@ fn simulate(call: &Call, seen: &Seen) -> Result<Option<String>, Failure> {
     if args.has("list") {
         return Ok(None);
     }
-    let job = Job::of(args, &specs, &Look::of(&report))?;
+    let job = Job::of(call, &specs, &Look::of(&report))?;
     if job.is_empty() {
         return Ok(None);
     }
@@ -492,7 +506,7 @@ fn plan(call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         return Err(Failure::new("This command has to be run under the root user.")
             .with("results", Vec::<Value>::new()));
     }
-    let job = Job::of(args, &specs, &Look::of(&report))?;
+    let job = Job::of(call, &specs, &Look::of(&report))?;
     result.insert("results", job.results.clone());
     if job.is_empty() {
         result.insert("msg", "Nothing to do");
@@ -510,8 +524,12 @@ fn plan(call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
     actions.push(Action::run(list_rpm(args)));
     let mut prediction =
         if job.unclear { Prediction::unknown(result, actions) } else { Prediction::change(result, actions) };
+    let touch = |word: &String, installed| Touch::Package { name: word.clone(), installed };
+    prediction.touches.extend(job.install.iter().map(|word| touch(word, true)));
+    prediction.touches.extend(job.remove.iter().map(|word| touch(word, false)));
     if let (true, Some(more)) = (call.check, &seen.more) {
-        predict(args, &mut prediction, &text(&more.stdout))?;
+        predict(args, &mut prediction, &text(&more.stdout))
+            .map_err(|failure| not_found_yet(call, failure))?;
     }
     Ok(prediction)
 }
@@ -544,6 +562,7 @@ fn predict(args: &Args, prediction: &mut Prediction, simulated: &str) -> Result<
     prediction.result.insert("msg", "Check mode: No changes made, but would have if not in check mode");
     results(args, &mut prediction.result, &all);
     prediction.diff = all.diff().into_iter().collect();
+    prediction.touches.extend(all.touches());
     Ok(())
 }
 

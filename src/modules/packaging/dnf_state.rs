@@ -61,6 +61,14 @@ impl Spec {
         Spec { text: text.to_string(), kind }
     }
 
+    /// Returns the name without a demand.
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Demand { name, .. } => name,
+            _ => &self.text,
+        }
+    }
+
     /// Returns the word for the tool.
     pub fn word(&self) -> String {
         match self.kind {

@@ -15,6 +15,8 @@ mod dpkg_selections;
 mod fetch;
 mod files;
 mod package_facts;
+mod pep440;
+mod pip;
 mod rpm_key;
 mod rpmver;
 mod set;
@@ -33,6 +35,7 @@ pub static MODULES: &[&dyn Module] = &[
     &dnf::Dnf5,
     &dpkg_selections::DpkgSelections,
     &package_facts::PackageFacts,
+    &pip::Pip,
     &rpm_key::RpmKey,
     &dnf::Yum,
     &yum_repository::YumRepository,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::modules::{Diff, DiffSide};
+use crate::modules::{Call, Diff, DiffSide, Failure, Known, Touch};
 use crate::transport::Output;
 use crate::value::Map;
 
@@ -59,6 +59,17 @@ impl SetChange {
         self.gone.iter().map(String::as_str)
     }
 
+    /// Returns what later steps of a plan are to know: names of the packages that come and go.
+    pub fn touches(&self) -> Vec<Touch> {
+        let names = |lines: &BTreeSet<String>| -> BTreeSet<String> {
+            lines.iter().filter_map(|line| line.split([' ', ':']).next()).map(bare_name).collect()
+        };
+        let (gone, come) = (names(&self.gone), names(&self.come));
+        let touch = |name: &String, installed| Touch::Package { name: name.clone(), installed };
+        let gone = gone.difference(&come).map(|name| touch(name, false));
+        gone.chain(come.iter().map(|name| touch(name, true))).collect()
+    }
+
     /// Returns the difference for people; nothing when there is none.
     pub fn diff(&self) -> Option<Diff> {
         let side = |lines: &BTreeSet<String>| {
@@ -70,6 +81,47 @@ impl SetChange {
             before: side(&self.gone),
             after: side(&self.come),
         })
+    }
+}
+
+/// Takes rpm's architecture off a name.
+fn bare_name(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((bare, "noarch" | "x86_64" | "i686" | "i386" | "aarch64" | "ppc64le" | "s390x" | "src")) => bare,
+        _ => name,
+    }
+    .to_string()
+}
+
+/// The kind under which plans speak of a host's sources of packages.
+const REPOSITORIES: &str = "package repositories";
+
+/// Says that later steps may find packages that are not known yet.
+pub fn new_repositories() -> Touch {
+    Touch::Thing { kind: REPOSITORIES, name: String::new() }
+}
+
+/// Turns a failure to find a package into "not known before" where an earlier step of the plan adds a repository.
+pub fn not_found_yet(call: &Call, failure: Failure) -> Failure {
+    let early = call.world.thing(REPOSITORIES, "").or_else(|| call.world.opaque());
+    early.filter(|_| call.check).map_or(failure, Failure::unknown)
+}
+
+/// What earlier steps of a plan leave of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreseen {
+    /// What the probe showed.
+    AsSeen,
+    Installed,
+    Removed,
+}
+
+pub fn foreseen(call: &Call, name: &str) -> Result<Foreseen, Failure> {
+    match call.world.package(name) {
+        Known::Untouched => Ok(Foreseen::AsSeen),
+        Known::Known(true) => Ok(Foreseen::Installed),
+        Known::Known(false) => Ok(Foreseen::Removed),
+        Known::Unknown(unknown) => Err(Failure::unknown(unknown)),
     }
 }
 
@@ -95,5 +147,7 @@ mod tests {
         assert_eq!(diff.before, DiffSide::Text("b:all 1\nc:all 1\n".into()));
         assert_eq!(diff.after, DiffSide::Text("b:all 2\nd:all 1\n".into()));
         assert_eq!(SetChange::between(b"a 1\n", b"a 1\n").diff(), None);
+        let touch = |name: &str, installed| Touch::Package { name: name.into(), installed };
+        assert_eq!(change.touches(), [touch("c", false), touch("b", true), touch("d", true)]);
     }
 }

@@ -1,5 +1,6 @@
 //! `yum_repository`: repositories of yum and dnf in their files.
 
+use super::set::new_repositories;
 use crate::modules::attrs::{Attrs, FILE_ARGS};
 use crate::modules::sh::{Look, Report, expand_path, q};
 use crate::modules::write::{Edit, content_diff, side};
@@ -160,7 +161,7 @@ impl Module for YumRepository {
         };
         let mut prediction = edit.plan(call, args, std::mem::take(&mut result))?;
         prediction.result.remove("msg");
-        Ok(prediction)
+        Ok(prediction.touch(new_repositories()))
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
