@@ -1,5 +1,6 @@
 //! Package management: one file per module, and what they share about packages and repositories.
 
+mod apk;
 mod apt;
 mod apt_deb;
 mod apt_key;
@@ -21,11 +22,13 @@ mod rpm_key;
 mod rpmver;
 mod set;
 mod yum_repository;
+mod zypper;
 
 use super::{Module, ModuleSpec};
 
 /// The modules about packages, for the registry.
 pub static MODULES: &[&dyn Module] = &[
+    &apk::Apk,
     &apt::Apt,
     &apt_key::AptKey,
     &apt_repository::AptRepository,
@@ -39,10 +42,11 @@ pub static MODULES: &[&dyn Module] = &[
     &rpm_key::RpmKey,
     &dnf::Yum,
     &yum_repository::YumRepository,
+    &zypper::Zypper,
 ];
 
 /// The modules that `package` can hand its arguments to, as the fact `pkg_mgr` names them.
 pub const MANAGERS: &[&str] = &["apt", "dnf", "dnf5", "yum", "zypper", "apk"];
 
 /// Their argument tables.
-pub static SPECS: &[&ModuleSpec] = &[&apt::SPEC, &dnf::DNF];
+pub static SPECS: &[&ModuleSpec] = &[&apt::SPEC, &dnf::DNF, &zypper::SPEC, &apk::SPEC];
