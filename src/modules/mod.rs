@@ -29,6 +29,7 @@ mod testing;
 
 mod assemble;
 mod service;
+mod systemd;
 mod setup;
 mod unarchive;
 mod wait_for;
