@@ -27,7 +27,10 @@ impl Execution<'_> {
         let place = self.reach.spec.host.clone();
         let world = self.shared.world(&place);
         let call = self.call(&target, &world);
-        let seen = self.look(&mut lease, &call).await;
+        let seen = match self.look(&mut lease, &call).await {
+            Ok(seen) => self.simulated(&mut lease, &call, &seen).await,
+            Err(trouble) => Err(trouble),
+        };
         if let Some(lease) = lease {
             lease.done();
         }
@@ -205,6 +208,15 @@ impl ItemRun {
             observed.not_known(&unknown.cause);
             result.units.push(observed);
         }
+        result
+    }
+
+    /// An action of the engine that changes a host, whatever it looks like before.
+    pub fn will_change(&self, given: &Map) -> TaskResult {
+        let mut result = TaskResult::new(Status::Changed, Map::new());
+        let mut observed = Observed::new(State::Change);
+        observed.args = Some(given.clone());
+        result.units.push(observed);
         result
     }
 

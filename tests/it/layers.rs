@@ -36,7 +36,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("console", &["report", "cli"]),
     ("clap", &["cli"]),
     ("toml", &["cli"]),
-    ("similar", &["report"]),
+    ("similar", &["report", "plan/render"]),
 ];
 
 /// The only file with `unsafe`.

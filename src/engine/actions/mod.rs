@@ -6,6 +6,8 @@ mod include;
 mod include_vars;
 mod inventory;
 mod message;
+mod package;
+mod reboot;
 mod spec;
 mod wait;
 
@@ -16,7 +18,7 @@ use super::result::{TaskResult, Trouble};
 use crate::modules;
 use crate::modules::Failure;
 use crate::playbook::Action as TaskAction;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// An action of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,9 @@ pub enum Action {
     Fail,
     GroupBy,
     IncludeVars,
+    Package,
     Pause,
+    Reboot,
     SetFact,
     SetStats,
     ValidateArgumentSpec,
@@ -44,7 +48,9 @@ pub fn find(name: &str) -> Option<Action> {
         "fail" => Action::Fail,
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
+        "package" => Action::Package,
         "pause" => Action::Pause,
+        "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
         "validate_argument_spec" => Action::ValidateArgumentSpec,
@@ -58,7 +64,9 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+            find(name).is_some_and(|a| {
+                !matches!(a, Action::Package | Action::Pause | Action::Reboot | Action::WaitForConnection)
+            }) && !waits
         }
         TaskAction::Mistake { .. }
         | TaskAction::IncludeTasks(_)
@@ -68,7 +76,13 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
 }
 
 impl Action {
-    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+    pub async fn run(
+        self,
+        item: &ItemRun,
+        name: &str,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -87,6 +101,9 @@ impl Action {
             {
                 return Err(Failure::unknown(unknown.clone()).into());
             }
+            if self == Action::Reboot {
+                return Ok(item.will_change(&given));
+            }
             if waits {
                 return Ok(item.on_this_side(TaskResult::ok(Map::new()), &given));
             }
@@ -96,7 +113,9 @@ impl Action {
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => include_vars::include_vars(item, &given),
+            Action::Package => package::run(item, given.clone(), attempt, doubt).await,
             Action::Pause => wait::pause(item, &given).await,
+            Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
             Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),

@@ -210,6 +210,18 @@ fn parse_line(line: &str) -> Option<(Marker, Names, HostKey)> {
     (key.key_type == key_type).then_some((marker, names, key))
 }
 
+/// Whether the first field of a line, with names, patterns or a hash, is about a name in lower case.
+pub fn names_match(names: &str, name: &str) -> bool {
+    parse_names(names).is_some_and(|names| names.match_name(name))
+}
+
+/// Returns a name as a hash that only those who know the name recognize.
+pub fn hashed_name(name: &str, salt: &[u8]) -> Option<String> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
+    mac.update(name.as_bytes());
+    Some(format!("|1|{}|{}", STANDARD.encode(salt), STANDARD.encode(mac.finalize().into_bytes())))
+}
+
 fn parse_names(text: &str) -> Option<Names> {
     let Some(hashed) = text.strip_prefix("|1|") else {
         return Some(Names::Patterns(text.split(',').map(str::to_ascii_lowercase).collect()));
