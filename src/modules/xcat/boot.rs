@@ -9,9 +9,10 @@ use super::boot_script::{RUNNING, WATCH};
 use super::common::{self, NAMESPACES};
 use super::osimage::check_name;
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -60,6 +61,10 @@ static SPEC: ModuleSpec = ModuleSpec {
 impl Module for Boot {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

@@ -7,9 +7,11 @@ use super::common::{self, NAMESPACES};
 use super::genimage_inputs::{self as inputs, FUNCTIONS};
 use super::osimage::check_name;
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Section, Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
+    Touch,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -68,6 +70,10 @@ impl Module for Genimage {
         &SPEC
     }
 
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
+    }
+
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         let mut body = begin(call, "xc_image")?;
         body.push_str(
@@ -110,6 +116,7 @@ impl Module for Genimage {
             return Ok(Prediction::same(result));
         }
         result.insert("reasons", reasons.clone());
+        let root_tree = root.as_ref().map(|root| format!("{root}/rootimg"));
         let mut warnings = Vec::new();
         let holder = sections.line("lock");
         if !holder.is_empty() {
@@ -136,7 +143,8 @@ impl Module for Genimage {
                 format!("made from the inputs of now in {}", root.unwrap_or_default()),
             )],
         );
-        let prediction = Prediction::change(result, actions).diff(diff);
+        let mut prediction = Prediction::change(result, actions).diff(diff);
+        prediction.touches.extend(root_tree.map(|path| Touch::Tree { path }));
         Ok(Prediction { warnings, ..prediction })
     }
 
