@@ -105,8 +105,12 @@ impl Module for Genimage {
         if call.args.flag("force") {
             reasons.push("it is forced".into());
         }
-        if common::predicting(call) && call.args.flag("pending") {
-            reasons.push("an earlier step will change its inputs".into());
+        if common::predicting(call) {
+            let planned = definition.iter().flat_map(|d| planned_inputs(call, d)).collect::<Vec<_>>();
+            if planned.is_empty() && call.args.flag("pending") {
+                reasons.push("an earlier step will change its inputs".into());
+            }
+            reasons.extend(planned);
         }
         let root = common::rootimgdir(call, definition.as_ref());
         let mut result = Map::new();
@@ -258,6 +262,27 @@ fn input_reasons(call: &Call, sections: &Sections) -> Result<Vec<String>, Failur
         None => Vec::new(),
         Some(stamp) => inputs::differences(&inputs::parse(&stamp.out), &now),
     })
+}
+
+/// Says which inputs earlier steps of the plan change.
+fn planned_inputs(call: &Call, definition: &Attrs) -> Vec<String> {
+    let of = |(what, key): (&str, &str)| -> Vec<String> {
+        let paths = definition.get(key).map(String::as_str).unwrap_or_default();
+        let paths = paths.split(',').filter(|path| path.starts_with('/'));
+        paths
+            .filter_map(|path| Some(format!("the {what} {path}: {}", call.world.tree(path)?.cause)))
+            .collect()
+    };
+    [
+        ("list", "pkglist"),
+        ("list", "otherpkglist"),
+        ("postinstall script", "postinstall"),
+        ("packages in", "otherpkgdir"),
+        ("distribution in", "pkgdir"),
+    ]
+    .into_iter()
+    .flat_map(of)
+    .collect()
 }
 
 fn missing_tree(sections: &Sections) -> Vec<String> {

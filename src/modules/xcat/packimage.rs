@@ -138,7 +138,15 @@ impl Module for Packimage {
             [("state", reasons.join("; "), format!("{} packed anew", archive_name(call)))],
         );
         let verify = Action::run(verify_script(call, sections.text("info"))?);
-        let prediction = Prediction::change(result, vec![Action::Run(run), verify]).diff(diff);
+        let mut prediction = Prediction::change(result, vec![Action::Run(run), verify]).diff(diff);
+        if !sections.line("archive").is_empty() && !nodes.is_empty() {
+            let root = root.unwrap_or_default();
+            prediction.consequences.push(format!(
+                "{root}/{} is replaced; {} boot from it now",
+                sections.line("archive"),
+                common::listed(&nodes)
+            ));
+        }
         Ok(Prediction { warnings, ..prediction })
     }
 

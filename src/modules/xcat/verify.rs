@@ -168,7 +168,7 @@ fn remote(call: &Call) -> Result<String, Failure> {
 }
 
 /// Returns the nodes that each service node serves.
-fn served(text: &str) -> BTreeMap<String, Vec<String>> {
+pub fn served(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut served: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (node, lines) in parse::by_node(text) {
         for line in lines {
