@@ -153,6 +153,9 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
         let plain = vault::decrypt(text.as_bytes(), &secrets).map_err(|e| e.to_string())?;
         let plain = String::from_utf8(plain).map_err(|_| "the decrypted text is not UTF-8".to_string())?;
         masking.add(&plain);
+        for value in values_of(&plain) {
+            masking.add(&value);
+        }
         Ok(plain)
     };
     let defaults = TemplarSettings::default();
@@ -161,6 +164,35 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
         vault: Some(Arc::new(open)),
         ..defaults
     }
+}
+
+/// Shorter values of an encrypted file are words that stand everywhere, such as names of users.
+const SHORTEST_IN_FILE: usize = 6;
+
+/// Returns the values of an encrypted file of variables, each of which is a secret by itself.
+fn values_of(plain: &str) -> Vec<String> {
+    fn leaves(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::List(items) => items.iter().for_each(|v| leaves(v, found)),
+            Value::Map(map) => map.values().for_each(|v| leaves(v, found)),
+            Value::Str(_) | Value::Int(_) | Value::Float(_) => {
+                let text = value.to_text();
+                if text.chars().count() >= SHORTEST_IN_FILE {
+                    found.push(text);
+                }
+            }
+            _ => {}
+        }
+    }
+    let sources = SourceMap::new();
+    let file = sources.add("<vault>", plain);
+    let mut found = Vec::new();
+    if let Ok(parsed) = yaml::parse(&sources, file)
+        && let Some(Value::Map(map)) = parsed.documents.first().map(yaml::Node::to_value)
+    {
+        leaves(&Value::Map(map.clone()), &mut found);
+    }
+    found
 }
 
 /// Reads `-e`: `@file`, YAML or JSON, `key=value` pairs; later ones win.

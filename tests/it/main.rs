@@ -12,6 +12,7 @@ mod errors;
 mod layers;
 mod modules;
 mod other_playbooks;
+mod plans;
 mod playbooks;
 mod real_sshd;
 mod rehearsal;
