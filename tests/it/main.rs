@@ -13,6 +13,7 @@ mod layers;
 mod modules;
 mod other_playbooks;
 mod plans;
+mod plan_signatures;
 mod playbooks;
 mod real_sshd;
 mod rehearsal;
