@@ -41,6 +41,8 @@ pub enum Command {
     Rehearse(Box<RehearseArgs>),
     /// Show hosts, groups and variables as a run would see them.
     Inventory(Box<InventoryArgs>),
+    /// Show the settings and where they come from.
+    Config(ConfigArgs),
     /// Gather the facts of hosts and print them as JSON.
     Facts(Box<FactsArgs>),
     /// List the modules, or document one of them.
@@ -84,8 +86,8 @@ pub struct RunArgs {
     /// Accepted; facts are not kept between runs.
     #[arg(long, help_heading = "Without effect")]
     pub flush_cache: bool,
-    /// Accepted; the modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    /// Look for modules that are files here first; may be given again.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]
     pub module_path: Vec<String>,
 }
 
@@ -139,8 +141,8 @@ pub struct AdhocArgs {
     /// Hosts that are busy at once (default: 50).
     #[arg(short, long, value_name = "N", help_heading = "Hosts")]
     pub forks: Option<String>,
-    /// Accepted; the modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    /// Look for modules that are files here first; may be given again.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]
     pub module_path: Vec<String>,
 }
 
@@ -372,6 +374,27 @@ pub struct InventoryArgs {
     pub vault: VaultArgs,
     #[command(flatten)]
     pub extra: VarArgs,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to show of the settings.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting with its value, and where that was said.
+    Dump {
+        /// Only settings that are not as they are by default.
+        #[arg(long, visible_alias = "changed-only")]
+        only_changed: bool,
+    },
+    /// Every setting and its value as JSON.
+    List,
+    /// The ansible.cfg that counts.
+    View,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -7,6 +7,7 @@ mod args;
 mod catalog;
 mod completions;
 mod config;
+mod config_command;
 mod drive;
 mod exit;
 mod facts;
@@ -20,6 +21,7 @@ mod project;
 mod prompt;
 mod rehearse;
 mod run;
+mod setting_table;
 mod settings;
 mod static_scope;
 mod system;
@@ -73,6 +75,7 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Adhoc(adhoc) => adhoc::adhoc(adhoc, args.color, config, out),
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
+        Command::Config(asked) => config_command::config(asked, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
         Command::Completions(completions) => completions::completions(completions, out),
@@ -81,8 +84,12 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
 }
 
 /// Ansible's programs and the commands that take their arguments.
-const PROGRAMS: [(&str, &str); 3] =
-    [("ansible", "adhoc"), ("ansible-inventory", "inventory"), ("ansible-playbook", "run")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("ansible", "adhoc"),
+    ("ansible-config", "config"),
+    ("ansible-inventory", "inventory"),
+    ("ansible-playbook", "run"),
+];
 
 /// Called by the name of one of Ansible's programs, everything typed belongs to the command that stands for it.
 fn as_xplay(mut typed: Vec<OsString>) -> (Vec<OsString>, Voice) {

@@ -97,6 +97,8 @@ pub fn load(
         collections_path: from.collections_path.clone(),
         catalog,
         extra_vars: VarMap::default(),
+        library: from.library.clone(),
+        private_role_vars: from.private_role_vars,
     };
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
@@ -159,6 +161,7 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
     TemplarSettings {
         ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
         vault: Some(Arc::new(open)),
+        settings: from.all.clone(),
         ..defaults
     }
 }

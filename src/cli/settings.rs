@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{
@@ -11,6 +12,7 @@ use super::config::{self as key, Config};
 use super::exit::CliError;
 use crate::engine::{Gather, Login, RunOptions, Strategy};
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
+use crate::template::SettingValue;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::vault;
 
@@ -32,6 +34,12 @@ pub struct Sources {
     pub managed: Option<String>,
     /// What a key that is given twice in a mapping is.
     pub duplicate_keys: DuplicateKeys,
+    /// Directories with modules that are files.
+    pub library: Vec<PathBuf>,
+    /// Every setting by name, for playbooks that ask for them.
+    pub all: Arc<Vec<SettingValue>>,
+    /// Whether variables of roles stay inside of them, where that was said.
+    pub private_role_vars: Option<bool>,
     /// Playbooks that are no files, with the paths that they stand for.
     pub typed: Vec<(PathBuf, String)>,
 }
@@ -108,6 +116,7 @@ impl RunSettings {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
             gather: gathering(config)?,
+            missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
             login: login(&args.login, &args.r#become, config)?,
@@ -119,8 +128,11 @@ impl RunSettings {
             options.tags = vec!["never".into(), "all".into()];
         }
         apply_mode(&mut options, &args.mode, args.output.verbose, config)?;
+        let mut sources = sources(&args.hosts, &args.vars, config);
+        let typed = args.module_path.iter().flat_map(|paths| paths.split(':'));
+        sources.library.splice(0..0, typed.map(|path| config.env.path(path, None)));
         Ok(RunSettings {
-            sources: sources(&args.hosts, &args.vars, config),
+            sources,
             vault: vault_settings(&args.vault, config),
             passwords: passwords(&args.login, &args.r#become, config),
             output: output(&args.output, color, &options, config),
@@ -184,6 +196,9 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
             Some("error") => DuplicateKeys::Error,
             _ => DuplicateKeys::Warn,
         },
+        library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
+        all: Arc::new(super::setting_table::all(config)),
+        private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
         typed: Vec::new(),
     }
 }

@@ -16,6 +16,7 @@ pub struct Handlers {
     /// Handlers whose names cannot be told, as they are written.
     unusable: IndexSet<String>,
     warned: IndexSet<String>,
+    missed: Vec<String>,
 }
 
 struct Slot {
@@ -85,6 +86,16 @@ impl Handlers {
     pub fn newly_unusable(&mut self) -> Vec<String> {
         let found = std::mem::take(&mut self.unusable);
         found.into_iter().filter(|name| self.warned.insert(name.clone())).collect()
+    }
+
+    /// Remembers a name that nothing answers to.
+    pub fn miss(&mut self, name: &str) {
+        self.missed.push(name.to_string());
+    }
+
+    /// Returns the names that nothing answered to since the last time.
+    pub fn newly_missed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.missed)
     }
 
     /// The order in which Ansible looks: what was defined together in file order, the last of these groups first.

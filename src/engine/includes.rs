@@ -104,6 +104,11 @@ impl PlayRun<'_> {
         place: Place,
     ) -> Result<(Loaded, PathBuf), Trouble> {
         let scope: Arc<dyn Scope> = self.scope(task, host).boxed();
+        let named_at = match &task.action {
+            Action::IncludeTasks(i) => i.file.span,
+            Action::IncludeRole(i) => i.name.span,
+            _ => None,
+        };
         let context = |inherited: &Arc<Directives>| IncludeContext {
             inherited: inherited.clone(),
             vars: plain_layer(&include.locals),
@@ -114,7 +119,7 @@ impl PlayRun<'_> {
             handlers: place.handlers,
             rescued: place.rescued,
             scope: scope.clone(),
-            span: Some(task.action_span),
+            span: named_at.or(Some(task.action_span)),
         };
         match &task.action {
             Action::IncludeTasks(i) => {
@@ -131,7 +136,8 @@ impl PlayRun<'_> {
                 Ok((Loaded::Tasks(loaded), path))
             }
             Action::IncludeRole(i) => {
-                let options = role_options(&include.options);
+                let public = self.shared.loader.options().private_role_vars == Some(false);
+                let options = role_options(&include.options, public);
                 let context = context(&i.inherited);
                 let loaded =
                     self.shared.loader.load_role(&include.target, &options, &context).map_err(explain)?;
@@ -203,7 +209,7 @@ fn group(results: &[(Host, TaskResult)], order: &[Host]) -> Vec<(Include, Vec<Ho
     groups.into_values().collect()
 }
 
-fn role_options(options: &Map) -> crate::playbook::RoleOptions {
+fn role_options(options: &Map, public: bool) -> crate::playbook::RoleOptions {
     let text = |name: &str| options.get(name).filter(|v| !v.is_null()).map(Value::to_text);
     let flag = |name: &str| options.get(name).map(login::truth);
     crate::playbook::RoleOptions {
@@ -211,7 +217,7 @@ fn role_options(options: &Map) -> crate::playbook::RoleOptions {
         vars_from: text("vars_from"),
         defaults_from: text("defaults_from"),
         handlers_from: text("handlers_from"),
-        public: flag("public").unwrap_or(false),
+        public: flag("public").unwrap_or(public),
         allow_duplicates: flag("allow_duplicates"),
         validate: flag("rolespec_validate").unwrap_or(true),
     }

@@ -253,7 +253,11 @@ impl ItemRun {
 
     async fn execute(&self, attempt: u32) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
-            Action::Module { name, args, free_form, template_args, dynamic } => {
+            Action::Module { name, args, free_form, template_args, file: Some(file), .. } => {
+                let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
+                self.foreign(name, file, given, attempt).await?
+            }
+            Action::Module { name, args, free_form, template_args, dynamic, file: None } => {
                 let name = &self.module_name(name, dynamic.as_ref())?;
                 if let Some(action) = actions::find(name) {
                     let result = Box::pin(action.run(self, name)).await?;
@@ -300,13 +304,61 @@ impl ItemRun {
         Ok(result)
     }
 
+    /// Runs a module that is a file of the project.
+    async fn foreign(
+        &self,
+        name: &str,
+        file: &std::path::Path,
+        given: Map,
+        attempt: u32,
+    ) -> Result<TaskResult, Trouble> {
+        let mut args = Map::from_iter([
+            ("file", Value::str(file.display().to_string())),
+            ("arguments", Value::map(given)),
+        ]);
+        if let Some(program) = self.interpreter(file)? {
+            args.insert("interpreter", program);
+        }
+        self.execution(name, &modules::Foreign, args, attempt).await
+    }
+
+    /// Returns what `ansible_NAME_interpreter` says for a file that begins with `#!`.
+    fn interpreter(&self, file: &std::path::Path) -> Result<Option<Value>, Trouble> {
+        let start = std::fs::read(file).unwrap_or_default();
+        let line = start.split(|b| *b == b'\n').next().and_then(|line| line.strip_prefix(b"#!"));
+        let Some(line) = line else { return Ok(None) };
+        let line = String::from_utf8_lossy(line).into_owned();
+        let mut words = line.split_whitespace().map(|w| w.rsplit('/').next().unwrap_or(w));
+        let program = words.find(|w| *w != "env").unwrap_or_default();
+        let plain = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let found = match self.vars.get(&format!("ansible_{plain}_interpreter")) {
+            Some(Var::Value(value)) => value,
+            Some(Var::Tree(tree)) => self.render(&tree)?,
+            Some(Var::Lazy(_)) | None => return Ok(None),
+        };
+        Ok(Some(found).filter(|program| !program.to_text().starts_with("auto")))
+    }
+
     /// Runs a module on the task's host or its delegate.
     pub async fn module(&self, name: &str, given: Map, attempt: u32) -> Result<TaskResult, Trouble> {
         let Some(module) = modules::find(name) else {
             return Err(Trouble::msg(format!("no module \"{name}\" is known")));
         };
+        self.execution(name, module, given, attempt).await
+    }
+
+    async fn execution(
+        &self,
+        name: &str,
+        module: &'static dyn modules::Module,
+        given: Map,
+        attempt: u32,
+    ) -> Result<TaskResult, Trouble> {
         let args = module.spec().check(&given)?;
-        let shown = (self.shared.options.verbosity >= 3).then(|| args.map().clone());
+        let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
+            Some(Value::Map(own)) if args.has("file") => Map::clone(own),
+            _ => args.map().clone(),
+        });
         if let Some(unknown) = args.find_unknown() {
             return self.without_arguments(module.spec(), unknown);
         }

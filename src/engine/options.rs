@@ -23,6 +23,7 @@ pub struct RunOptions {
     pub force_handlers: bool,
     /// How mistakes in the project's files are shown that hosts run into.
     pub style: Style,
+    pub missing_handlers_are_errors: bool,
     /// `jinja2_native`: texts that look like booleans stay texts in `set_fact`.
     pub native_types: bool,
     /// How hosts go through plays that do not say it.
@@ -92,6 +93,7 @@ impl Default for RunOptions {
             start_at_task: None,
             force_handlers: false,
             style: Style::Plain,
+            missing_handlers_are_errors: true,
             native_types: false,
             strategy: Strategy::Linear,
             gather: Gather::Implicit,

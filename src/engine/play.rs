@@ -396,6 +396,12 @@ impl<'a> PlayRun<'a> {
                 }
             }
         }
+        for name in self.handlers.newly_missed() {
+            let text = format!(
+                "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+            );
+            self.shared.emit(Event::Warning(text)).await;
+        }
         for name in self.handlers.newly_unusable() {
             let why = "it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names)";
             let text = format!("Handler '{name}' is unusable because {why}");
@@ -478,6 +484,10 @@ impl<'a> PlayRun<'a> {
                 &self.shared.templar,
                 &scope,
             );
+            if !found && !self.shared.options.missing_handlers_are_errors {
+                self.handlers.miss(name);
+                continue;
+            }
             if !found {
                 let message = format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"

@@ -536,6 +536,7 @@ fn gather_task(play: &Play) -> Task {
             args: Tree { kind: TreeKind::Map(Arc::new(args)), span: None },
             free_form: None,
             template_args: None,
+            file: None,
             dynamic: None,
         },
         directives: Arc::new(Directives {

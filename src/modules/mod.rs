@@ -34,6 +34,7 @@ mod unarchive;
 mod wait_for;
 mod blockinfile;
 mod fetch;
+mod foreign;
 mod find;
 mod getent;
 mod ping;
@@ -56,6 +57,7 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use foreign::Foreign;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
 pub use world::{Body, Certainty, FileAfter, Known, Touch, World};
 

@@ -41,13 +41,12 @@ fn name(item: &ItemRun, tree: &Tree) -> Result<String, Trouble> {
 fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
     let mut locals = Map::new();
     if let Some(l) = &item.task.loop_ {
-        let variable = l
-            .control
-            .loop_var
-            .as_ref()
-            .and_then(|t| t.as_value())
-            .map_or_else(|| "item".into(), Value::to_text);
-        let index = l.control.index_var.as_ref().and_then(|t| t.as_value()).map(Value::to_text);
+        // Names may be templates: the loop has rendered them.
+        let variable = match item.vars.get("ansible_loop_var") {
+            Some(Var::Value(name)) => name.to_text(),
+            _ => "item".into(),
+        };
+        let index = l.control.index_var.as_ref().and_then(|t| item.render(t).ok()).map(|v| v.to_text());
         for name in [Some(variable.clone()), index, Some("ansible_loop".into())].into_iter().flatten() {
             if let Some(Var::Value(value)) = item.vars.get(&name) {
                 locals.insert(name, value);

@@ -145,7 +145,7 @@ impl Load<'_> {
             directives: Directives::default(),
             from,
             from_include: true,
-            public: public.unwrap_or(true),
+            public: public.unwrap_or_else(|| self.roles_are_public()),
             validate: validate.unwrap_or(true),
             allow_duplicates: Some(allow_duplicates.unwrap_or(true)),
         };
