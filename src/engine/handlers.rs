@@ -68,10 +68,11 @@ impl Handlers {
                 continue;
             }
             let fits = |topic: &Value| topic.as_str().is_some_and(|topic| is_named(&slot.task, topic, name));
-            let listens = slot.task.listen.iter().any(|topic| match templar.render(topic, scope) {
-                Ok(Value::List(topics)) => topics.iter().any(fits),
-                Ok(topic) => fits(&topic),
-                Err(_) => false,
+            // Topics are no templates.
+            let listens = slot.task.listen.iter().any(|topic| match (topic.as_value(), topic.as_text()) {
+                (Some(Value::List(topics)), _) => topics.iter().any(fits),
+                (Some(topic), _) => fits(topic),
+                (None, text) => text.is_some_and(|text| is_named(&slot.task, text, name)),
             });
             if listens {
                 slot.pending.extend(hosts.iter().cloned());

@@ -36,23 +36,37 @@ impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
         let mut item = ItemRun { shared, task, header, scope, vars };
+        if let Ok(Some(to)) = item.delegate() {
+            let there = Map::from_iter([
+                ("inventory_hostname", Value::str(to.as_str())),
+                ("ansible_host", item.address_of(&to)),
+            ]);
+            let delegated = Map::from_iter([(to.as_str(), Value::map(there))]);
+            let locals = Map::from_iter([("ansible_delegated_vars", Value::map(delegated))]);
+            item.scope = item.scope.with_locals(locals);
+            item.vars = item.scope.boxed();
+        }
         if item.vars.get("ansible_host").is_none() {
             // Ansible shows where a task runs under this name when no inventory says so.
-            let place = item.delegate().ok().flatten().map_or_else(
-                || Value::Str(item.scope.host().clone()),
-                |to| {
-                    let there = item.scope.on_host(&Arc::from(to.as_str())).boxed();
-                    let tree = match there.get("ansible_host") {
-                        Some(Var::Tree(tree)) => tree,
-                        Some(Var::Value(value)) => Tree::value(value),
-                        Some(Var::Lazy(_)) | None => Tree::value(to.as_str()),
-                    };
-                    item.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
-                },
-            );
+            let place = item
+                .delegate()
+                .ok()
+                .flatten()
+                .map_or_else(|| Value::Str(item.scope.host().clone()), |to| item.address_of(&to));
             item.vars = item.scope.with_locals(Map::from_iter([("ansible_host", place)])).boxed();
         }
         item
+    }
+
+    /// The address of the host that the task is delegated to.
+    fn address_of(&self, to: &str) -> Value {
+        let there = self.scope.on_host(&Arc::from(to)).boxed();
+        let tree = match there.get("ansible_host") {
+            Some(Var::Tree(tree)) => tree,
+            Some(Var::Value(value)) => Tree::value(value),
+            Some(Var::Lazy(_)) | None => Tree::value(to),
+        };
+        self.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
     }
 
     /// Runs it; whether a failure is ignored is decided for the task as a whole.

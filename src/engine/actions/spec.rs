@@ -55,9 +55,11 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
     }
     for (name, option) in spec {
         let Some(name) = name.as_str() else { continue };
-        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Null | Value::Omit)) else {
+        let required = option.get("required").is_some_and(truth);
+        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Omit)) else { continue };
+        if value.is_null() && !required {
             continue;
-        };
+        }
         if value.find_unknown().is_some() {
             continue;
         }
@@ -67,10 +69,11 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
 
 fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
     let kind = option.get("type").map_or_else(|| "str".into(), Value::to_text);
+    let within = if path.is_empty() { String::new() } else { format!(" found in '{path}'") };
     let here = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
     if let Err(reason) = modules::fits_kind(value, &kind) {
         errors.push(format!(
-            "argument '{name}' is of type {} and we were unable to convert to {kind}: {reason}",
+            "argument '{name}' is of type <class '{}'>{within} and we were unable to convert to {kind}: {reason}",
             value.type_name()
         ));
         return;
@@ -128,7 +131,7 @@ mod tests {
             errors,
             [
                 "missing required arguments: image",
-                "argument 'batch' is of type str and we were unable to convert to int: \"'many'\" cannot be converted to an int",
+                "argument 'batch' is of type <class 'str'> and we were unable to convert to int: \"'many'\" cannot be converted to an int",
                 "value of mode must be one of: cpio, tar, got: zip",
                 "missing required arguments: name found in nested",
             ]
