@@ -35,6 +35,8 @@ pub struct Execution<'a> {
     pub timeout: Option<Duration>,
     /// Identifies the step, host and item among the long commands on a target.
     pub job: String,
+    /// What it starts goes on when the connection or the run ends.
+    pub background: bool,
 }
 
 impl Execution<'_> {
@@ -193,7 +195,7 @@ impl Execution<'_> {
         if let Some(secs) = run.timeout_secs {
             exec.timeout = Some(Duration::from_secs(secs));
         }
-        if !run.long {
+        if !run.long && !self.background {
             return Ok(self.attempt(lease, exec).await?);
         }
         let id = DurableId::new(&format!("{}-{index}", self.job))?;

@@ -1,5 +1,6 @@
 //! Handlers: who was notified, and the order in which they run.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -118,9 +119,12 @@ impl Handlers {
         trees.filter_map(|t| t.as_text().map(str::to_string)).collect()
     }
 
-    fn next(&mut self) -> Option<(Arc<Task>, IndexSet<Host>)> {
-        let slot = self.slots.iter_mut().find(|s| !s.pending.is_empty())?;
-        Some((slot.task.clone(), std::mem::take(&mut slot.pending)))
+    /// Takes the first handler that some of the hosts wait for, and these hosts.
+    fn next(&mut self, may: impl Fn(&Host) -> bool) -> Option<(Arc<Task>, IndexSet<Host>)> {
+        let slot = self.slots.iter_mut().find(|s| s.pending.iter().any(&may))?;
+        let (taken, left) = std::mem::take(&mut slot.pending).into_iter().partition(|host| may(host));
+        slot.pending = left;
+        Some((slot.task.clone(), taken))
     }
 }
 
@@ -146,21 +150,27 @@ fn is_named(task: &Task, own: &str, name: &str) -> bool {
 impl PlayRun<'_> {
     /// Runs all notified handlers in definition order until none is left. Failed hosts run theirs only if forced.
     pub async fn flush(&mut self, place: Place) -> Vec<Failed> {
+        self.flush_for(&[], place).await
+    }
+
+    /// Runs notified handlers; `asking` are hosts that a task flushes them for, failed or not.
+    pub async fn flush_for(&mut self, asking: &[Host], place: Place) -> Vec<Failed> {
         let forced = self.forces_handlers();
-        let mut failed = Vec::new();
+        let mut failed: Vec<Failed> = Vec::new();
         while self.stop.is_none() {
-            let Some((task, pending)) = self.handlers.next() else { break };
-            let hosts: Vec<Host> = self
+            let lost: HashSet<&Host> = failed.iter().map(|f| &f.host).collect();
+            let may: HashSet<Host> = self
                 .hosts
                 .iter()
-                .filter(|(h, alive)| {
-                    pending.contains(*h) && (**alive || (forced && self.failed.contains(*h)))
+                .filter(|(host, alive)| match asking.contains(host) {
+                    true => !lost.contains(host) && !self.unreachable.contains(*host),
+                    false => asking.is_empty() && (**alive || (forced && self.failed.contains(*host))),
                 })
-                .map(|(h, _)| h.clone())
+                .map(|(host, _)| host.clone())
                 .collect();
-            if hosts.is_empty() {
-                continue;
-            }
+            let Some((task, pending)) = self.handlers.next(|host| may.contains(host)) else { break };
+            let hosts: Vec<Host> =
+                self.hosts.keys().filter(|host| pending.contains(*host)).cloned().collect();
             let entry = [Entry::Task(task)];
             let flow = self.entries(&entry, hosts, Place { handlers: true, ..place }).await;
             failed.extend(flow.failed);

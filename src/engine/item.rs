@@ -6,6 +6,7 @@ use super::actions;
 use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
+use super::jobs;
 use super::login::{LoginError, LoginReader, Reach, seconds, truth};
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
@@ -24,6 +25,7 @@ const DEFAULT_DELAY_SECS: f64 = 5.0;
 const DEFAULT_RETRIES: u32 = 3;
 
 /// One execution.
+#[derive(Clone)]
 pub struct ItemRun {
     pub shared: Arc<Shared>,
     pub task: Arc<Task>,
@@ -266,6 +268,17 @@ impl ItemRun {
     }
 
     async fn execute(&self, attempt: u32) -> Result<TaskResult, Trouble> {
+        if let Action::Module { .. } = &self.task.action
+            && let Some(limit) = jobs::limit(self)?
+        {
+            let result = Box::pin(jobs::run(self, limit, attempt)).await?;
+            return self.with_notify(result);
+        }
+        self.execute_now(attempt).await
+    }
+
+    /// Executes the item and waits for its end.
+    pub async fn execute_now(&self, attempt: u32) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
             Action::Module { name, args, free_form, template_args, file: Some(file), .. } => {
                 let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
@@ -390,6 +403,7 @@ impl ItemRun {
             diff: self.diff()?,
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
+            background: self.task.async_.is_some(),
         };
         let limit = execution.timeout;
         let outcome = Box::pin(execution.run()).await.map_err(|trouble| match trouble {
@@ -613,7 +627,7 @@ impl ItemRun {
         tree.as_ref().map_or(Ok(false), |t| Ok(truth(&self.render(t)?)))
     }
 
-    fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
+    pub fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
         let Some(tree) = tree else { return Ok(None) };
         let value = self.render(tree)?;
         if value.is_null() {

@@ -13,6 +13,7 @@ mod handlers;
 mod includes;
 mod inventory;
 mod item;
+mod jobs;
 mod layers;
 mod login;
 mod meta;

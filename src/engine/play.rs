@@ -569,8 +569,9 @@ impl<'a> PlayRun<'a> {
         if !acting.is_empty() {
             match kind {
                 MetaKind::FlushHandlers => {
-                    failed.extend(self.flush(Place { handlers: true, ..place }).await);
-                    acting.retain(|h| self.hosts.get(h).copied().unwrap_or(false));
+                    let lost = self.flush_for(&acting, Place { handlers: true, ..place }).await;
+                    acting.retain(|h| !lost.iter().any(|f| f.host == *h) && self.goes_on(h));
+                    failed.extend(lost);
                     let ok = self.in_order(acting.into_iter().chain(idle));
                     return Flow { ok, failed };
                 }

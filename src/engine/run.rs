@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::event::{Event, Recap};
 use super::inventory::LiveInventory;
+use super::jobs::Jobs;
 use super::options::{Gather, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
@@ -72,6 +73,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         events: request.events,
         vars,
         secrets: request.secrets,
+        jobs: Jobs::default(),
         run_id: run_id(),
     });
     shared

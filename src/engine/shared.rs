@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::event::Event;
+use super::jobs::Jobs;
 use super::options::RunOptions;
 use super::pool::Pool;
 use crate::diag::SourceMap;
@@ -23,6 +24,8 @@ pub struct Shared {
     pub vars: Arc<RunVars>,
     /// Told every text that must not be shown.
     pub secrets: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What runs in the background.
+    pub jobs: Jobs,
     /// Names this run on targets.
     pub run_id: String,
 }

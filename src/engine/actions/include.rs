@@ -52,6 +52,9 @@ fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
                 locals.insert(name, value);
             }
         }
+        if let Some(Var::Value(name)) = item.vars.get("ansible_index_var") {
+            locals.insert("ansible_index_var", name);
+        }
         locals.insert("ansible_loop_var", variable);
     }
     let mut result = TaskResult::ok(Map::from_iter([("include", Value::str(target.as_str()))]));

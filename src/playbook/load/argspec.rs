@@ -128,7 +128,7 @@ impl Load<'_> {
         let params = Tree { kind: TreeKind::Map(Arc::new(params)), span: None };
         let context = map([
             ("type", Tree::value("role")),
-            ("name", Tree::value(role.name.clone())),
+            ("name", Tree::value(role.name.rsplit('.').next().unwrap_or(&role.name))),
             ("argument_spec_name", Tree::value(entry)),
             ("path", Tree::value(role.files.path.to_string_lossy().into_owned())),
         ]);
