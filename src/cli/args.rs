@@ -83,8 +83,8 @@ pub struct RunArgs {
     /// Run notified handlers even on hosts where a task failed.
     #[arg(long, help_heading = "Tasks")]
     pub force_handlers: bool,
-    /// Accepted; facts are not kept between runs.
-    #[arg(long, help_heading = "Without effect")]
+    /// Forget facts that earlier runs kept.
+    #[arg(long, help_heading = "Mode")]
     pub flush_cache: bool,
     /// Look for modules that are files here first; may be given again.
     #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]

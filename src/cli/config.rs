@@ -106,6 +106,10 @@ settings! {
     FORCE_HANDLERS = ["ANSIBLE_FORCE_HANDLERS"] ["defaults"."force_handlers"];
     PRIVATE_ROLE_VARS = ["ANSIBLE_PRIVATE_ROLE_VARS"] ["defaults"."private_role_vars"];
     ERROR_ON_MISSING_HANDLER = ["ANSIBLE_ERROR_ON_MISSING_HANDLER"] ["defaults"."error_on_missing_handler"];
+    FACT_CACHE = ["ANSIBLE_CACHE_PLUGIN"] ["defaults"."fact_caching"];
+    FACT_CACHE_CONNECTION = ["ANSIBLE_CACHE_PLUGIN_CONNECTION"] ["defaults"."fact_caching_connection"];
+    FACT_CACHE_PREFIX = ["ANSIBLE_CACHE_PLUGIN_PREFIX"] ["defaults"."fact_caching_prefix"];
+    FACT_CACHE_TIMEOUT = ["ANSIBLE_CACHE_PLUGIN_TIMEOUT"] ["defaults"."fact_caching_timeout"];
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
     GATHERING = ["ANSIBLE_GATHERING"] ["defaults"."gathering"];
     HOST_KEY_CHECKING = ["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"]

@@ -10,7 +10,7 @@ use super::args::{
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
-use crate::engine::{Gather, Login, RunOptions, Strategy};
+use crate::engine::{FactCache, Gather, Login, RunOptions, Strategy};
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
 use crate::template::SettingValue;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
@@ -116,6 +116,8 @@ impl RunSettings {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
             gather: gathering(config)?,
+            fact_cache: fact_cache(config)?,
+            flush_cache: args.flush_cache,
             missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
@@ -386,6 +388,23 @@ fn reports_dir(config: &Config) -> Option<PathBuf> {
         None => config.env.home()?.join(".local/state"),
     };
     Some(state.join("xplay/reports"))
+}
+
+/// Where facts outlive the run: only `jsonfile` is a cache that does.
+fn fact_cache(config: &Config) -> Result<Option<FactCache>, CliError> {
+    let kind = config.text(&key::FACT_CACHE).unwrap_or_default();
+    if kind.rsplit('.').next() != Some("jsonfile") {
+        return Ok(None);
+    }
+    let Some(dir) = config.path(&key::FACT_CACHE_CONNECTION) else {
+        return Err(CliError::option("fact_caching = jsonfile needs fact_caching_connection, a directory"));
+    };
+    let seconds: u64 = config.number(&key::FACT_CACHE_TIMEOUT, "fact_caching_timeout")?.unwrap_or(86400);
+    Ok(Some(FactCache {
+        dir,
+        prefix: config.text(&key::FACT_CACHE_PREFIX).unwrap_or_default(),
+        lifetime: (seconds > 0).then(|| Duration::from_secs(seconds)),
+    }))
 }
 
 fn strategy(config: &Config) -> Result<Strategy, CliError> {

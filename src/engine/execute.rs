@@ -10,6 +10,7 @@ use super::login::Reach;
 use super::pool::Lease;
 use super::result::Trouble;
 use super::shared::Shared;
+use crate::diag::Style;
 use crate::modules::{
     Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
 };
@@ -78,7 +79,19 @@ impl Execution<'_> {
         if prediction.effect != Effect::Unknown {
             return prediction.into_outcome();
         }
-        let cause = format!("result of {}, not run in check mode", self.module.spec().name);
+        let name = self.module.spec().name;
+        if self.shared.options.style == Style::Ansible
+            && matches!(name, "command" | "shell" | "raw" | "script")
+        {
+            // Under Ansible's names what cannot be predicted is skipped as there.
+            let mut outcome = prediction.into_outcome();
+            let known = outcome.result.into_iter().filter(|(_, value)| value.find_unknown().is_none());
+            outcome.result = known.collect();
+            outcome.result.insert("msg", "Command would have run if not in check mode");
+            outcome.result.insert("rc", 0);
+            return Outcome { changed: false, skipped: true, ..outcome };
+        }
+        let cause = format!("result of {name}, not run in check mode");
         let mut outcome = prediction.into_outcome();
         for (name, _) in self.module.spec().returns {
             if !outcome.result.contains(name) {

@@ -119,12 +119,17 @@ impl Handlers {
         trees.filter_map(|t| t.as_text().map(str::to_string)).collect()
     }
 
-    /// Takes the first handler that some of the hosts wait for, and these hosts.
-    fn next(&mut self, may: impl Fn(&Host) -> bool) -> Option<(Arc<Task>, IndexSet<Host>)> {
-        let slot = self.slots.iter_mut().find(|s| s.pending.iter().any(&may))?;
+    /// Takes the first handler from a place on that some of the hosts wait for, and these hosts.
+    fn next(
+        &mut self,
+        from: usize,
+        may: impl Fn(&Host) -> bool,
+    ) -> Option<(usize, Arc<Task>, IndexSet<Host>)> {
+        let mut slots = self.slots.iter_mut().enumerate().skip(from);
+        let (index, slot) = slots.find(|(_, slot)| slot.pending.iter().any(&may))?;
         let (taken, left) = std::mem::take(&mut slot.pending).into_iter().partition(|host| may(host));
         slot.pending = left;
-        Some((slot.task.clone(), taken))
+        Some((index, slot.task.clone(), taken))
     }
 }
 
@@ -148,7 +153,7 @@ fn is_named(task: &Task, own: &str, name: &str) -> bool {
 }
 
 impl PlayRun<'_> {
-    /// Runs all notified handlers in definition order until none is left. Failed hosts run theirs only if forced.
+    /// Runs all notified handlers in definition order. Failed hosts run theirs only if forced.
     pub async fn flush(&mut self, place: Place) -> Vec<Failed> {
         self.flush_for(&[], place).await
     }
@@ -157,6 +162,8 @@ impl PlayRun<'_> {
     pub async fn flush_for(&mut self, asking: &[Host], place: Place) -> Vec<Failed> {
         let forced = self.forces_handlers();
         let mut failed: Vec<Failed> = Vec::new();
+        // Once through all handlers: one that a later handler notifies waits for the next time.
+        let mut from = 0;
         while self.stop.is_none() {
             let lost: HashSet<&Host> = failed.iter().map(|f| &f.host).collect();
             let may: HashSet<Host> = self
@@ -168,7 +175,9 @@ impl PlayRun<'_> {
                 })
                 .map(|(host, _)| host.clone())
                 .collect();
-            let Some((task, pending)) = self.handlers.next(|host| may.contains(host)) else { break };
+            let found = self.handlers.next(from, |host| may.contains(host));
+            let Some((index, task, pending)) = found else { break };
+            from = index + 1;
             let hosts: Vec<Host> =
                 self.hosts.keys().filter(|host| pending.contains(*host)).cloned().collect();
             let entry = [Entry::Task(task)];

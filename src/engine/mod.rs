@@ -8,6 +8,7 @@ mod actions;
 mod dispatch;
 mod event;
 mod execute;
+mod fact_cache;
 mod files;
 mod handlers;
 mod includes;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
+pub use fact_cache::FactCache;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};
 pub use strategy::Strategy;

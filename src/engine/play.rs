@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::strategy::Alone;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Style};
 use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
 use crate::transport::BoxFuture;
@@ -594,6 +594,9 @@ impl<'a> PlayRun<'a> {
                 MetaKind::ClearFacts => {
                     for host in &acting {
                         self.shared.vars.store.write(host, crate::vars::HostVars::clear_facts);
+                        if let Some(cache) = &self.shared.options.fact_cache {
+                            cache.forget(host);
+                        }
                     }
                 }
                 MetaKind::ClearHostErrors => self.clear_errors(),
@@ -674,7 +677,10 @@ impl<'a> PlayRun<'a> {
         let truth = |tree: &Option<Tree>| {
             tree.as_ref().and_then(|t| self.shared.templar.render(t, scope).ok()).map(|v| login::truth(&v))
         };
-        let place_in_file = self.shared.sources.place(task.span);
+        let mut place_in_file = self.shared.sources.place(task.span);
+        if self.shared.options.style == Style::Ansible {
+            place_in_file.path = std::path::absolute(&place_in_file.path).unwrap_or(place_in_file.path);
+        }
         TaskHeader {
             id: task.id.to_string(),
             name,

@@ -91,6 +91,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         recap: Recap::default(),
         gone: IndexSet::new(),
         gathered: IndexSet::new(),
+        recalled: IndexSet::new(),
         vars_files: HashMap::new(),
     };
     let mut error = None;
@@ -181,6 +182,8 @@ struct Whole {
     /// Hosts that failed or became unreachable: later plays go on without them.
     gone: IndexSet<Host>,
     gathered: IndexSet<Host>,
+    /// Hosts whose kept facts were looked for.
+    recalled: IndexSet<Host>,
     vars_files: HashMap<PathBuf, VarMap>,
     searching: bool,
 }
@@ -273,6 +276,7 @@ impl Whole {
             // Set anew by the first task of the batch.
             magic.remove("ansible_play_batch");
         }
+        self.recall(batch);
         self.load_vars_files(play, vars, batch, Missing::Allowed)?;
         let gather = self.wants_facts(play, vars, batch);
         let mut run = PlayRun::new(
@@ -342,6 +346,22 @@ impl Whole {
         }
         // When a whole batch is lost the rest of the run is left alone.
         Ok(if lost < batch.len() { After::NextBatch } else { After::End })
+    }
+
+    /// Takes facts that were kept for hosts which come up for the first time.
+    fn recall(&mut self, hosts: &[Host]) {
+        let Some(cache) = &self.shared.options.fact_cache else { return };
+        for host in hosts {
+            if !self.recalled.insert(host.clone()) {
+                continue;
+            }
+            if self.shared.options.flush_cache {
+                cache.forget(host);
+            } else if let Some(facts) = cache.load(host) {
+                self.shared.vars.store.write(host, |vars| vars.add_facts(&facts));
+                self.gathered.insert(host.clone());
+            }
+        }
     }
 
     /// How the hosts go through the play.

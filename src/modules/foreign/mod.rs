@@ -142,19 +142,26 @@ fn script(name: &str, kind: Kind, arguments: &str, size: usize, interpreter: Opt
 /// Finds the JSON among what was printed: other lines before and after it do not count.
 fn outcome(output: &Output) -> Result<Outcome, Failure> {
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let Some(mut result) = last_object(&stdout) else {
-        let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let Some((mut result, behind)) = first_object(&stdout) else {
         let last = stderr.trim().lines().last().unwrap_or("see stdout and stderr for the exact error");
         return Err(Failure::new(format!("MODULE FAILURE: {last}"))
             .with("rc", output.rc)
             .with("module_stdout", stdout.into_owned())
-            .with("module_stderr", stderr.clone().into_owned()));
+            .with("module_stderr", stderr.clone().into_owned())
+            .with("stderr", stderr.into_owned()));
     };
     let flag = |result: &Map, name: &str| result.get(name).is_some_and(Value::is_truthy);
-    let warnings = match result.remove("warnings") {
+    let mut warnings: Vec<String> = match result.remove("warnings") {
         Some(Value::List(items)) => items.iter().map(Value::to_text).collect(),
         _ => Vec::new(),
     };
+    if !behind.trim().is_empty() {
+        warnings.push(format!("trailing junk after module output: {}", behind.trim()));
+    }
+    if !stderr.is_empty() && !result.contains("stderr") {
+        result.insert("stderr", stderr.into_owned());
+    }
     if flag(&result, "failed") || (output.rc != 0 && !result.contains("failed")) {
         let msg = result.remove("msg").map_or_else(|| "the module failed".to_string(), |m| m.to_text());
         result.remove("failed");
@@ -165,7 +172,8 @@ fn outcome(output: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome { changed, skipped, result, diff: Vec::new(), warnings })
 }
 
-fn last_object(text: &str) -> Option<Map> {
+/// The first object among the lines, and what stands behind it.
+fn first_object(text: &str) -> Option<(Map, String)> {
     let lines: Vec<&str> = text.lines().collect();
     for start in (0..lines.len()).filter(|i| lines[*i].trim_start().starts_with('{')) {
         for end in (start + 1..=lines.len()).rev() {
@@ -174,7 +182,7 @@ fn last_object(text: &str) -> Option<Map> {
                 && let Ok(json @ serde_json::Value::Object(_)) = serde_json::from_str(&candidate)
                 && let Value::Map(map) = from_json(&json)
             {
-                return Some(Map::clone(&map));
+                return Some((Map::clone(&map), lines[end..].join("\n")));
             }
         }
     }
@@ -204,7 +212,8 @@ mod tests {
             0,
         ))
         .unwrap();
-        assert_eq!((good.changed, good.warnings.as_slice()), (true, &["w".to_string()][..]));
+        let warned = ["w".to_string(), "trailing junk after module output: more".to_string()];
+        assert_eq!((good.changed, good.warnings.as_slice()), (true, &warned[..]));
         assert_eq!(Value::map(good.result).repr(), "{'changed': True, 'msg': 'x'}");
         let bad = outcome(&output("{\"failed\": true, \"msg\": \"no\", \"a\": 1}", 1)).unwrap_err();
         assert_eq!((bad.msg.as_str(), Value::map(bad.result).repr().as_str()), ("no", "{'a': 1}"));

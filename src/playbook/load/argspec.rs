@@ -84,8 +84,8 @@ impl Load<'_> {
             for (key, value) in option.entries() {
                 let Some(word) = key.as_str() else { continue };
                 if !OPTION_KEYS.contains(&word) {
-                    self.error(
-                        Diagnostic::error("XP0626", format!("unknown key `{word}` in an option"))
+                    self.warn(
+                        Diagnostic::warning("XP0626", format!("unknown key `{word}` in an option"))
                             .at(key.span, "no such key")
                             .suggest(word, OPTION_KEYS),
                     );
