@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use super::play::{Failed, Host, Place, PlayRun};
 use crate::playbook::{Entry, Task};
@@ -14,6 +14,8 @@ use crate::value::Value;
 #[derive(Default)]
 pub struct Handlers {
     slots: Vec<Slot>,
+    /// Names and topics that wait for the next flush, with the hosts that notified them.
+    later: IndexMap<String, IndexSet<Host>>,
     /// Handlers whose names cannot be told, as they are written.
     unusable: IndexSet<String>,
     warned: IndexSet<String>,
@@ -37,6 +39,35 @@ impl Handlers {
         for task in tasks {
             if !self.slots.iter().any(|s| Arc::ptr_eq(&s.task, task)) {
                 self.slots.push(Slot { task: task.clone(), pending: IndexSet::new() });
+            }
+        }
+    }
+
+    /// Remembers a notification until the next flush. Returns whether anything answers to it by now.
+    pub fn notify_later(
+        &mut self,
+        name: &str,
+        hosts: &[Host],
+        templar: &Templar,
+        scope: &Arc<dyn Scope>,
+    ) -> bool {
+        let found = self.notify(name, &[], templar, scope);
+        if found {
+            self.later.entry(name.to_string()).or_default().extend(hosts.iter().cloned());
+        }
+        found
+    }
+
+    /// Calls what waited for a flush, for hosts that may take part.
+    fn call_waiting(&mut self, may: impl Fn(&Host) -> bool, templar: &Templar, scope: &Arc<dyn Scope>) {
+        for (name, hosts) in std::mem::take(&mut self.later) {
+            let (ready, left): (IndexSet<Host>, IndexSet<Host>) = hosts.into_iter().partition(|h| may(h));
+            let ready: Vec<Host> = ready.into_iter().collect();
+            if !ready.is_empty() {
+                self.notify(&name, &ready, templar, scope);
+            }
+            if !left.is_empty() {
+                self.later.insert(name, left);
             }
         }
     }
@@ -162,6 +193,16 @@ impl PlayRun<'_> {
     pub async fn flush_for(&mut self, asking: &[Host], place: Place) -> Vec<Failed> {
         let forced = self.forces_handlers();
         let mut failed: Vec<Failed> = Vec::new();
+        let may_be_called = |run: &Self, host: &Host| match asking.is_empty() {
+            false => asking.contains(host),
+            true => run.hosts.get(host) == Some(&true) || (forced && run.failed.contains(host)),
+        };
+        let called: HashSet<Host> = self.hosts.keys().filter(|h| may_be_called(self, h)).cloned().collect();
+        if let Some(first) = self.hosts.keys().next().cloned() {
+            let scope = self.play_scope(&first).boxed();
+            let templar = self.shared.templar.clone();
+            self.handlers.call_waiting(|host| called.contains(host), &templar, &scope);
+        }
         // Once through all handlers: one that a later handler notifies waits for the next time.
         let mut from = 0;
         while self.stop.is_none() {

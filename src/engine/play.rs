@@ -363,11 +363,13 @@ impl<'a> PlayRun<'a> {
                 self.roles_ran.insert((host.clone(), role.identity.clone()));
             }
             let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
-            for owner in owners {
+            // What a task leaves behind that runs once is there for every host of the play.
+            let keepers = if once { self.alive() } else { vec![host.clone()] };
+            for owner in &keepers {
                 dispatch::keep(&self.shared, owner, &result.effects);
                 dispatch::register(&self.shared, task, owner, result);
             }
-            self.apply_effects(task, host, result, once.then_some(&hosts[..]));
+            self.apply_effects(task, host, result, once.then_some(&hosts[..]), place);
             match result.status {
                 Status::Failed | Status::Lost => {
                     let scope = self.scope(task, host);
@@ -452,7 +454,14 @@ impl<'a> PlayRun<'a> {
     }
 
     /// `add_host`, `group_by`, `set_stats`, `notify`.
-    fn apply_effects(&mut self, task: &Arc<Task>, host: &Host, result: &TaskResult, once: Option<&[Host]>) {
+    fn apply_effects(
+        &mut self,
+        task: &Arc<Task>,
+        host: &Host,
+        result: &TaskResult,
+        once: Option<&[Host]>,
+        place: Place,
+    ) {
         let effects = &result.effects;
         for added in &effects.add_hosts {
             self.inventory.add_host(&added.name, &added.groups, &added.vars);
@@ -478,12 +487,13 @@ impl<'a> PlayRun<'a> {
         }
         let scope = self.scope(task, host).boxed();
         for name in &effects.notify {
-            let found = self.handlers.notify(
-                name,
-                once.unwrap_or(std::slice::from_ref(host)),
-                &self.shared.templar,
-                &scope,
-            );
+            let hosts = once.unwrap_or(std::slice::from_ref(host));
+            // Handlers are called at once by other handlers, else when they are flushed: until then others may come.
+            let found = if place.handlers {
+                self.handlers.notify(name, hosts, &self.shared.templar, &scope)
+            } else {
+                self.handlers.notify_later(name, hosts, &self.shared.templar, &scope)
+            };
             if !found && !self.shared.options.missing_handlers_are_errors {
                 self.handlers.miss(name);
                 continue;
