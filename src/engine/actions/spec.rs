@@ -42,7 +42,11 @@ fn variable(item: &ItemRun, name: &str) -> Result<Option<Value>, Trouble> {
 }
 
 fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
-    let within = if path.is_empty() { String::new() } else { format!(" found in {path}") };
+    let within =
+        if path.is_empty() { String::new() } else { format!(" found in {}", path.replace('.', " -> ")) };
+    if !path.is_empty() {
+        unsupported(spec, values, path, errors);
+    }
     let mut missing: Vec<&str> = spec
         .iter()
         .filter(|(_, o)| o.get("required").is_some_and(truth))
@@ -65,6 +69,36 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
         }
         check_option(name, option, value, path, errors);
     }
+}
+
+/// Reports members of an option that it does not have.
+fn unsupported(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
+    let aliases = |option: &Value| -> Vec<String> {
+        let list = option.get("aliases").and_then(Value::as_list).unwrap_or_default();
+        list.iter().map(Value::to_text).collect()
+    };
+    let known = |name: &str| {
+        spec.contains(name) || spec.values().any(|option| aliases(option).iter().any(|alias| alias == name))
+    };
+    let mut unknown: Vec<String> = values
+        .keys()
+        .map(|key| key.json_name().to_string())
+        .filter(|name| !known(name))
+        .map(|name| format!("{path}.{name}"))
+        .collect();
+    if unknown.is_empty() {
+        return;
+    }
+    unknown.sort();
+    let mut supported: Vec<String> = spec
+        .iter()
+        .map(|(name, option)| match aliases(option) {
+            aliases if aliases.is_empty() => name.json_name().to_string(),
+            aliases => format!("{} ({})", name.json_name(), aliases.join(", ")),
+        })
+        .collect();
+    supported.sort();
+    errors.push(format!("{}. Supported parameters include: {}.", unknown.join(", "), supported.join(", ")));
 }
 
 fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
@@ -133,6 +167,7 @@ mod tests {
                 "missing required arguments: image",
                 "argument 'batch' is of type <class 'str'> and we were unable to convert to int: \"'many'\" cannot be converted to an int",
                 "value of mode must be one of: cpio, tar, got: zip",
+                "nested.x. Supported parameters include: name.",
                 "missing required arguments: name found in nested",
             ]
         );
