@@ -47,6 +47,8 @@ pub enum Command {
     Facts(Box<FactsArgs>),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
+    /// Make, show and change encrypted files, as ansible-vault does.
+    Vault(Box<VaultWithArgs>),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page.
@@ -431,6 +433,114 @@ pub struct ModulesArgs {
     /// The module to document.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VaultWithArgs {
+    #[command(subcommand)]
+    pub command: VaultCommand,
+}
+
+/// What to do with encrypted files.
+#[derive(Clone, Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Write a new encrypted file in an editor.
+    Create {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Change an encrypted file in an editor.
+    Edit {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Show what is in an encrypted file.
+    View {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt files, or stdin.
+    Encrypt {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Decrypt files, or stdin.
+    Decrypt {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt files anew with another password.
+    Rekey {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        new: EncryptAs,
+        /// The new password as LABEL@FILE or LABEL@prompt.
+        #[arg(long, value_name = "ID", conflicts_with = "new_vault_password_file")]
+        new_vault_id: Option<String>,
+        /// Read the new password from this file.
+        #[arg(long, value_name = "FILE")]
+        new_vault_password_file: Option<PathBuf>,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt texts for use in a YAML file.
+    #[command(name = "encrypt_string", visible_alias = "encrypt-string")]
+    EncryptString {
+        /// The texts; - stands for stdin.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
+        /// The variable's name; may be given again.
+        #[arg(short, long, value_name = "NAME")]
+        name: Vec<String>,
+        /// The variable's name for what comes from stdin.
+        #[arg(long, value_name = "NAME")]
+        stdin_name: Option<String>,
+        /// Ask for the text.
+        #[arg(short, long)]
+        prompt: bool,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VaultFiles {
+    /// The files; - stands for stdin.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the result to this file; - stands for stdout.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct EncryptAs {
+    /// Encrypt with the password under this label.
+    #[arg(long, value_name = "LABEL")]
+    pub encrypt_vault_id: Option<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

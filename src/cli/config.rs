@@ -138,6 +138,9 @@ settings! {
     VAULT_IDENTITY_LIST = ["ANSIBLE_VAULT_IDENTITY_LIST"] ["defaults"."vault_identity_list"];
     VAULT_PASSWORD_FILE = ["ANSIBLE_VAULT_PASSWORD_FILE"] ["defaults"."vault_password_file"];
     TREE_DIR = ["ANSIBLE_CALLBACK_TREE_DIR"] ["callback_tree"."directory"];
+    VAULT_ENCRYPT_IDENTITY = ["ANSIBLE_VAULT_ENCRYPT_IDENTITY"] ["defaults"."vault_encrypt_identity"];
+    VAULT_ENCRYPT_SALT = ["ANSIBLE_VAULT_ENCRYPT_SALT"] ["defaults"."vault_encrypt_salt"];
+    VAULT_ID_MATCH = ["ANSIBLE_VAULT_ID_MATCH"] ["defaults"."vault_id_match"];
     VERBOSITY = ["ANSIBLE_VERBOSITY"] ["defaults"."verbosity"];
 }
 

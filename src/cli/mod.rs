@@ -25,6 +25,7 @@ mod setting_table;
 mod settings;
 mod static_scope;
 mod system;
+mod vault;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -78,17 +79,19 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Config(asked) => config_command::config(asked, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
+        Command::Vault(asked) => vault::vault(asked, config, out),
         Command::Completions(completions) => completions::completions(completions, out),
         Command::Man => completions::man(out),
     }
 }
 
 /// Ansible's programs and the commands that take their arguments.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("ansible", "adhoc"),
     ("ansible-config", "config"),
     ("ansible-inventory", "inventory"),
     ("ansible-playbook", "run"),
+    ("ansible-vault", "vault"),
 ];
 
 /// Called by the name of one of Ansible's programs, everything typed belongs to the command that stands for it.

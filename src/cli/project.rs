@@ -233,6 +233,9 @@ fn inline(text: &str, options: &playbook::LoadOptions) -> Result<Vec<(Arc<str>, 
 /// Reads or asks for vault passwords. As with Ansible a source that fails only matters when no other works.
 pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecrets, CliError> {
     let mut secrets = VaultSecrets::new();
+    if settings.match_labels {
+        secrets.match_labels();
+    }
     let mut failed = None;
     if settings.ask {
         let password = prompt::password("Vault password: ")?;
@@ -247,7 +250,12 @@ pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecr
             vault::Source::File { label, path } => {
                 if let Err(error) = secrets.load(label, path) {
                     let text = super::chain(&error);
-                    out.warning(&format!("vault id {label}: {text}"));
+                    let what = if path.exists() {
+                        "Error in vault password file loading"
+                    } else {
+                        "Error getting vault password file"
+                    };
+                    out.warning(&format!("{what} ({label}): {text}"));
                     failed.get_or_insert(text);
                 }
             }

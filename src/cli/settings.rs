@@ -59,6 +59,8 @@ pub struct VaultSettings {
     pub sources: Vec<vault::Source>,
     /// `--ask-vault-pass`, with its own prompt.
     pub ask: bool,
+    /// Only passwords under a vault's own label are tried.
+    pub match_labels: bool,
 }
 
 /// Which passwords to ask for or to read before connecting.
@@ -227,7 +229,7 @@ pub fn vault_settings(args: &VaultArgs, config: &Config) -> VaultSettings {
     sources.extend(args.vault_password_file.iter().map(|path| place(file(path.clone()), None)));
     sources.extend(config.path(&key::VAULT_PASSWORD_FILE).map(file));
     let ask = args.ask_vault_pass || config.bool(&key::ASK_VAULT_PASS).unwrap_or(false);
-    VaultSettings { sources, ask }
+    VaultSettings { sources, ask, match_labels: config.bool(&key::VAULT_ID_MATCH).unwrap_or(false) }
 }
 
 /// Returns which passwords are needed before connecting.

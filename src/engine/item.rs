@@ -291,7 +291,10 @@ impl ItemRun {
                     return self.with_notify(result);
                 }
                 let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
-                self.module(name, given, attempt).await?
+                match modules::short_name(name) {
+                    Some("gather_facts") => self.gather(given, attempt).await?,
+                    _ => self.module(name, given, attempt).await?,
+                }
             }
             Action::IncludeTasks(include) => actions::include_tasks(self, include)?,
             Action::IncludeRole(include) => actions::include_role(self, include)?,
@@ -329,6 +332,35 @@ impl ItemRun {
             }
         }
         Ok(result)
+    }
+
+    /// Runs the modules that gather facts, `setup` unless `ansible_facts_modules` says otherwise.
+    async fn gather(&self, mut given: Map, attempt: u32) -> Result<TaskResult, Trouble> {
+        given.remove("parallel");
+        let wanted = match self.vars.get("ansible_facts_modules") {
+            Some(Var::Value(value)) => value,
+            Some(Var::Tree(tree)) => self.render(&tree)?,
+            Some(Var::Lazy(_)) | None => Value::Null,
+        };
+        let names: Vec<String> = match &wanted {
+            Value::List(items) => items.iter().map(Value::to_text).collect(),
+            Value::Null => vec!["smart".into()],
+            one => vec![one.to_text()],
+        };
+        let mut facts = Map::new();
+        let mut all: Option<TaskResult> = None;
+        for name in names {
+            let name = if name == "smart" { "setup" } else { name.as_str() };
+            let own = if modules::short_name(name) == Some("setup") { given.clone() } else { Map::new() };
+            let result = self.module(name, own, attempt).await?;
+            if let Some(found) = result.result.get("ansible_facts").and_then(Value::as_map) {
+                facts.extend(found.clone());
+            }
+            all.get_or_insert(result);
+        }
+        let mut all = all.ok_or_else(|| Trouble::msg("ansible_facts_modules names no module"))?;
+        all.result.insert("ansible_facts", Value::map(facts));
+        Ok(all)
     }
 
     /// Runs a module that is a file of the project.

@@ -25,7 +25,10 @@ pub fn include_role(item: &ItemRun, include: &IncludeRole) -> Result<TaskResult,
     ];
     for (option, tree) in given {
         if let Some(tree) = tree {
-            options.insert(option, item.render(tree)?);
+            match item.render(tree)? {
+                Value::Omit => {}
+                value => _ = options.insert(option, value),
+            }
         }
     }
     Ok(included(item, target, options))

@@ -158,7 +158,7 @@ impl Load<'_> {
         let Some(arg) = statement.args.get(name) else { return Some(None) };
         let known = match arg.value.as_value() {
             Some(value) => value.clone(),
-            None => self.static_text(&arg.value, "an argument of an import", place)?.into(),
+            None => self.static_value(&arg.value, "an argument of an import", place)?,
         };
         let value = Some(&known).and_then(|v| match v {
             Value::Bool(b) => Some(*b),
