@@ -127,7 +127,8 @@ pub fn load(
         if count > 1 {
             out.error(&format!("{count} mistakes found, nothing was run"));
         }
-        return Err(CliError::Project);
+        let locked = found.errors.iter().any(|mistake| mistake.code == "XP0511");
+        return Err(if locked { CliError::Locked } else { CliError::Project });
     }
     Ok(Project { sources, templar, loader, inventory, extra_vars, playbooks: books })
 }

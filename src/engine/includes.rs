@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 
 use super::event::{Event, TaskHeader};
 use super::login;
-use super::play::{Flow, Host, Place, PlayRun};
+use super::play::{Flow, Host, Place, PlayRun, Stop};
 use super::result::{Include, TaskResult, Trouble, explain};
 use super::worker::host_result;
-use crate::diag::classic;
+use crate::diag::{Diagnostic, classic};
 use crate::playbook::{Action, Directives, Entry, IncludeContext, LoadedTasks, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value, to_json_text};
@@ -38,6 +38,9 @@ impl PlayRun<'_> {
                 Ok((loaded, shown)) => {
                     self.announce(header, &include, shown, &hosts).await;
                     ready.push((loaded, hosts));
+                }
+                Err(Trouble::Failed { explanation: Some(mistake), .. }) if ends_the_run(&mistake) => {
+                    self.stop = Some(Stop::Error(mistake));
                 }
                 Err(trouble) => {
                     let step = self.fail_all(task, header, &hosts, trouble, place).await;
@@ -174,6 +177,12 @@ impl Flow {
         self.ok.retain(|h| !hosts.contains(h) || step.ok.contains(h));
         self.failed.extend(step.failed);
     }
+}
+
+/// Whether an included file is wrong in a way that no rescue can be prepared for, as Ansible sees it: not a file or
+/// role that is missing, and not what is found only when a task runs.
+fn ends_the_run(mistake: &Diagnostic) -> bool {
+    !mistake.is_of_the_run() && !matches!(mistake.code, "XP0503" | "XP0620" | "XP0621" | "XP0624")
 }
 
 /// What an include brought; tasks may be shared with other includes of the same file.
