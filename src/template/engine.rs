@@ -96,6 +96,15 @@ impl Templar {
         Ok(Value::map(map))
     }
 
+    /// Returns what is in a text that is encrypted with a vault; nothing for any other text.
+    pub fn unlocked(&self, text: &str) -> Option<Result<String, String>> {
+        if !text.starts_with("$ANSIBLE_VAULT;") {
+            return None;
+        }
+        let open = self.settings().vault.as_ref();
+        Some(open.map_or_else(|| Err("no vault password was given".to_string()), |open| open(text)))
+    }
+
     /// Returns the value of a bare expression.
     pub fn eval(&self, expr: &Expr, scope: &Arc<dyn Scope>) -> Result<Value, RenderError> {
         self.with(scope, |interp| {
