@@ -42,7 +42,13 @@ pub fn adhoc(
     }
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
+    let ending = runtime.block_on(drive::run(
+        project,
+        settings.options,
+        drive::Conduct::free(connector),
+        &settings.output,
+        out,
+    ));
     runtime.shutdown_background();
     ending
 }

@@ -15,6 +15,7 @@ use super::prompt::{self, TerminalGuard};
 use super::settings::{Format, OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
 use crate::engine::{self, RunOptions, RunRequest};
+use crate::plan::Guide;
 use crate::report::{self, HtmlReport, JsonLines, Lines, Minimal, Reporter, ResultFiles, Terminal};
 use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
 use crate::transport::Connector;
@@ -36,12 +37,37 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|e| CliError::cannot(format!("cannot start worker threads: {e}")))
 }
 
+/// How hosts are reached, and what the run follows.
+pub struct Conduct {
+    pub connector: Arc<dyn Connector>,
+    pub guide: Option<Arc<Guide>>,
+}
+
+impl Conduct {
+    /// A run of its own.
+    pub fn free(connector: Arc<dyn Connector>) -> Self {
+        Conduct { connector, guide: None }
+    }
+}
+
 /// Runs a project with the reporters that the settings ask for, and says where the report is.
 pub async fn run(
     project: Project,
     options: RunOptions,
-    connector: Arc<dyn Connector>,
+    conduct: Conduct,
     settings: &OutputSettings,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    run_with(project, options, conduct, settings, Vec::new(), out).await
+}
+
+/// Like [`run`], with more reporters.
+pub async fn run_with(
+    project: Project,
+    options: RunOptions,
+    conduct: Conduct,
+    settings: &OutputSettings,
+    more: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
     let stdout = io::BufWriter::new(io::stdout());
@@ -52,6 +78,7 @@ pub async fn run(
         Format::Minimal => Box::new(Minimal::new(stdout, secrets, terminal, Lines::Many)),
         Format::OneLine => Box::new(Minimal::new(stdout, secrets, terminal, Lines::One)),
     }];
+    reporters.extend(more);
     if let Some(dir) = &settings.tree {
         reporters.push(Box::new(ResultFiles::new(dir.clone(), out.secrets.clone())));
     }
@@ -59,7 +86,7 @@ pub async fn run(
     if let Some(path) = &report {
         reporters.push(Box::new(HtmlReport::new(path.clone(), out.secrets.clone())));
     }
-    let ending = with_reporters(project, options, connector, reporters, out).await;
+    let ending = with_reporters(project, options, conduct, reporters, out).await;
     if let Some(path) = report.filter(|p| p.exists()) {
         out.note(&format!("report: {}", path.display()));
     }
@@ -70,11 +97,11 @@ pub async fn run(
 pub async fn with_reporters(
     project: Project,
     options: RunOptions,
-    connector: Arc<dyn Connector>,
+    conduct: Conduct,
     reporters: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    let answers = ask(&project, out)?;
+    let prompted = ask(&project, out)?;
     let guard = TerminalGuard::new();
     let (events, queue) = mpsc::channel(QUEUE);
     let masking = out.secrets.clone();
@@ -87,12 +114,14 @@ pub async fn with_reporters(
         templar: project.templar,
         sources: project.sources,
         extra_vars: project.extra_vars,
-        connector,
+        connector: conduct.connector,
         secrets: Arc::new(move |text: &str| {
             masking.add(text);
         }),
         events,
-        answers,
+        prompted,
+        answers: Arc::new(prompt::Input),
+        guide: conduct.guide,
     };
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
     let mut running = tokio::spawn(engine::run(request));
@@ -118,6 +147,9 @@ pub async fn with_reporters(
     if let Some(diagnostic) = &end.error {
         out.diagnostics(&sources, [diagnostic]);
         return Err(CliError::Project);
+    }
+    if let Some(unanswered) = end.unanswered {
+        return Err(CliError::Unanswered { question: unanswered.question, reason: unanswered.reason });
     }
     Ok(Ending::Ran(Box::new(engine::Recap::clone(&end.recap))))
 }
@@ -161,7 +193,8 @@ fn report_path(to: &ReportTo, project: &Project, rehearsal: bool, out: &Output) 
     Some(dir.join(file))
 }
 
-fn make_private_dir(dir: &Path) -> io::Result<()> {
+/// Makes a folder for this user only.
+pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }

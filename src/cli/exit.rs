@@ -4,11 +4,11 @@
 //! |---|---|
 //! | 0 | everything succeeded, or the reader of the output went away |
 //! | 1 | an error: nothing to run, unreadable password file, no hosts left by `--limit`, rehearsal impossible |
-//! | 2 | a task failed on some host; also a mistake in the command line (argparse's code) |
+//! | 2 | a task failed on some host; compared plans differ; also a mistake in the command line (argparse's code) |
 //! | 4 | some host was unreachable (whether or not others failed); also mistakes in playbooks, roles, inventories |
 //! | 5 | an option whose value makes no sense |
 //! | 99 | interrupted from the keyboard |
-//! | 250 | a failure of xplay itself |
+//! | 250 | a failure of xplay itself, or no answer to a question of `--step` |
 
 use std::io;
 use std::path::PathBuf;
@@ -37,6 +37,9 @@ pub enum CliError {
     Output(io::Error),
     #[error("interrupted")]
     Interrupted,
+    /// Nobody answered what was asked in the middle of a run.
+    #[error("no answer to \"{}\": {reason}", question.trim_end())]
+    Unanswered { question: String, reason: String },
     /// A state that should not be possible.
     #[error("{0}")]
     Internal(String),
@@ -63,6 +66,9 @@ impl CliError {
     pub fn help(&self) -> Option<&str> {
         match self {
             CliError::Cannot { help, .. } | CliError::Option { help, .. } => help.as_deref(),
+            CliError::Unanswered { .. } => {
+                Some("the run ended there; give one line for each task, c for all the rest")
+            }
             CliError::Internal(_) => Some(super::system::BUG_HELP),
             _ => None,
         }
@@ -81,6 +87,8 @@ pub enum Ending {
     Done,
     /// Hosts were worked on.
     Ran(Box<Recap>),
+    /// Two plans were compared, and they differ.
+    Differs,
     /// An interactive program's own code.
     Code(u8),
 }
@@ -89,6 +97,7 @@ pub enum Ending {
 pub fn code(result: &Result<Ending, CliError>) -> u8 {
     match result {
         Ok(Ending::Done) => 0,
+        Ok(Ending::Differs) => 2,
         Ok(Ending::Code(code)) => *code,
         Ok(Ending::Ran(recap)) if recap.any_unreachable() => 4,
         Ok(Ending::Ran(recap)) if recap.any_failed() => 2,
@@ -98,7 +107,7 @@ pub fn code(result: &Result<Ending, CliError>) -> u8 {
         Err(CliError::Project) => 4,
         Err(CliError::Option { .. }) => 5,
         Err(CliError::Interrupted) => 99,
-        Err(CliError::Internal(_)) => 250,
+        Err(CliError::Unanswered { .. } | CliError::Internal(_)) => 250,
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::ask::Shown;
 use crate::modules::Diff;
+use crate::plan::{Followed, Observed};
 use crate::value::{Map, Value};
 
 /// One thing that happened, in the order in which the dispatcher learned of it.
@@ -25,6 +27,8 @@ pub enum Event {
     PlayStarted {
         name: String,
         hosts: Vec<Arc<str>>,
+        /// Counts the play's batches from 0.
+        batch: usize,
         /// Whether tasks run on all hosts before the next one begins.
         lockstep: bool,
         check: bool,
@@ -45,6 +49,18 @@ pub enum Event {
     Item(HostResult),
     /// The task ended on one host.
     Host(HostResult),
+    /// What planning learned of a step on one host.
+    Foreseen {
+        task: Arc<TaskHeader>,
+        host: Arc<str>,
+        units: Vec<Observed>,
+    },
+    /// What became of a plan's step on one host.
+    Followed {
+        task: Arc<TaskHeader>,
+        host: Arc<str>,
+        units: Vec<Followed>,
+    },
     /// `until` was not yet true.
     Retry {
         host: Arc<str>,
@@ -60,6 +76,16 @@ pub enum Event {
     /// What was on the way and is now known to be lost or late.
     Warning(String),
     Deprecation(String),
+    /// Something is asked, and the answer is waited for. What shows events shows it at once and lets go of it.
+    Question {
+        text: String,
+        shown: Shown,
+    },
+    /// The question was answered; the work goes on.
+    Answered {
+        text: String,
+        answer: String,
+    },
     /// `pause` with a prompt and the like: text that must be seen.
     Notice(String),
     PlayEnded,

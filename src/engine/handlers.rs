@@ -1,6 +1,6 @@
 //! Handlers: who was notified, and the order in which they run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
@@ -8,14 +8,14 @@ use indexmap::{IndexMap, IndexSet};
 use super::play::{Failed, Host, Place, PlayRun};
 use crate::playbook::{Entry, Task};
 use crate::template::{Scope, Templar};
-use crate::value::Value;
+use crate::value::{Unknown, Value};
 
 /// All handlers of a play in definition order, with the hosts that wait for each.
 #[derive(Default)]
 pub struct Handlers {
     slots: Vec<Slot>,
     /// Names and topics that wait for the next flush, with the hosts that notified them.
-    later: IndexMap<String, IndexSet<Host>>,
+    later: IndexMap<String, IndexMap<Host, Option<Unknown>>>,
     /// Handlers whose names cannot be told, as they are written.
     unusable: IndexSet<String>,
     warned: IndexSet<String>,
@@ -25,6 +25,21 @@ pub struct Handlers {
 struct Slot {
     task: Arc<Task>,
     pending: IndexSet<Host>,
+    /// In a plan: hosts for which it is not known whether they were notified.
+    doubts: HashMap<Host, Unknown>,
+}
+
+impl Slot {
+    fn call(&mut self, hosts: &[Host], doubt: Option<&Unknown>) {
+        for host in hosts {
+            let new = self.pending.insert(host.clone());
+            match doubt {
+                Some(doubt) if new => drop(self.doubts.insert(host.clone(), doubt.clone())),
+                Some(_) => {}
+                None => drop(self.doubts.remove(host)),
+            }
+        }
+    }
 }
 
 impl Handlers {
@@ -38,7 +53,11 @@ impl Handlers {
     pub fn add(&mut self, tasks: &[Arc<Task>]) {
         for task in tasks {
             if !self.slots.iter().any(|s| Arc::ptr_eq(&s.task, task)) {
-                self.slots.push(Slot { task: task.clone(), pending: IndexSet::new() });
+                self.slots.push(Slot {
+                    task: task.clone(),
+                    pending: IndexSet::new(),
+                    doubts: HashMap::new(),
+                });
             }
         }
     }
@@ -50,10 +69,18 @@ impl Handlers {
         hosts: &[Host],
         templar: &Templar,
         scope: &Arc<dyn Scope>,
+        doubt: Option<&Unknown>,
     ) -> bool {
-        let found = self.notify(name, &[], templar, scope);
+        let found = self.notify(name, &[], templar, scope, None);
         if found {
-            self.later.entry(name.to_string()).or_default().extend(hosts.iter().cloned());
+            let waiting = self.later.entry(name.to_string()).or_default();
+            for host in hosts {
+                // One that is certain to notify takes the doubt away.
+                let known = waiting.entry(host.clone()).or_insert_with(|| doubt.cloned());
+                if doubt.is_none() {
+                    *known = None;
+                }
+            }
         }
         found
     }
@@ -61,10 +88,10 @@ impl Handlers {
     /// Calls what waited for a flush, for hosts that may take part.
     fn call_waiting(&mut self, may: impl Fn(&Host) -> bool, templar: &Templar, scope: &Arc<dyn Scope>) {
         for (name, hosts) in std::mem::take(&mut self.later) {
-            let (ready, left): (IndexSet<Host>, IndexSet<Host>) = hosts.into_iter().partition(|h| may(h));
-            let ready: Vec<Host> = ready.into_iter().collect();
-            if !ready.is_empty() {
-                self.notify(&name, &ready, templar, scope);
+            let (ready, left): (IndexMap<_, _>, IndexMap<_, _>) =
+                hosts.into_iter().partition(|(h, _)| may(h));
+            for (host, doubt) in ready {
+                self.notify(&name, &[host], templar, scope, doubt.as_ref());
             }
             if !left.is_empty() {
                 self.later.insert(name, left);
@@ -74,7 +101,14 @@ impl Handlers {
 
     /// Notifies by name or topic. Of handlers with the same name one counts; all that listen to a topic do, unless
     /// they have the same name too.
-    pub fn notify(&mut self, name: &str, hosts: &[Host], templar: &Templar, scope: &Arc<dyn Scope>) -> bool {
+    pub fn notify(
+        &mut self,
+        name: &str,
+        hosts: &[Host],
+        templar: &Templar,
+        scope: &Arc<dyn Scope>,
+        doubt: Option<&Unknown>,
+    ) -> bool {
         let mut found = false;
         let order = self.searched();
         for &index in &order {
@@ -87,7 +121,7 @@ impl Handlers {
                 continue;
             }
             if is_called(&slot.task, name, templar, scope) {
-                slot.pending.extend(hosts.iter().cloned());
+                slot.call(hosts, doubt);
                 found = true;
                 break;
             }
@@ -107,7 +141,7 @@ impl Handlers {
                 (None, text) => text.is_some_and(|text| is_named(&slot.task, text, name)),
             });
             if listens {
-                slot.pending.extend(hosts.iter().cloned());
+                slot.call(hosts, doubt);
                 found = true;
                 seen.extend(own);
             }
@@ -151,17 +185,30 @@ impl Handlers {
     }
 
     /// Takes the first handler from a place on that some of the hosts wait for, and these hosts.
-    fn next(
-        &mut self,
-        from: usize,
-        may: impl Fn(&Host) -> bool,
-    ) -> Option<(usize, Arc<Task>, IndexSet<Host>)> {
+    fn next(&mut self, from: usize, may: impl Fn(&Host) -> bool) -> Option<Called> {
         let mut slots = self.slots.iter_mut().enumerate().skip(from);
         let (index, slot) = slots.find(|(_, slot)| slot.pending.iter().any(&may))?;
-        let (taken, left) = std::mem::take(&mut slot.pending).into_iter().partition(|host| may(host));
+        let (hosts, left) = std::mem::take(&mut slot.pending).into_iter().partition(|host| may(host));
         slot.pending = left;
-        Some((index, slot.task.clone(), taken))
+        let (doubts, left) = std::mem::take(&mut slot.doubts).into_iter().partition(|(host, _)| may(host));
+        slot.doubts = left;
+        Some(Called { index, task: slot.task.clone(), hosts, doubts })
     }
+
+    /// Lets hosts wait for a handler again.
+    fn put_back(&mut self, task: &Arc<Task>, hosts: IndexSet<Host>) {
+        if let Some(slot) = self.slots.iter_mut().find(|s| Arc::ptr_eq(&s.task, task)) {
+            slot.pending.extend(hosts);
+        }
+    }
+}
+
+/// A handler that runs now, and for whom.
+struct Called {
+    index: usize,
+    task: Arc<Task>,
+    hosts: IndexSet<Host>,
+    doubts: HashMap<Host, Unknown>,
 }
 
 fn is_called(task: &Task, name: &str, templar: &Templar, scope: &Arc<dyn Scope>) -> bool {
@@ -193,6 +240,7 @@ impl PlayRun<'_> {
     pub async fn flush_for(&mut self, asking: &[Host], place: Place) -> Vec<Failed> {
         let forced = self.forces_handlers();
         let mut failed: Vec<Failed> = Vec::new();
+        let mut refused = Vec::new();
         let may_be_called = |run: &Self, host: &Host| match asking.is_empty() {
             false => asking.contains(host),
             true => run.hosts.get(host) == Some(&true) || (forced && run.failed.contains(host)),
@@ -217,13 +265,26 @@ impl PlayRun<'_> {
                 .map(|(host, _)| host.clone())
                 .collect();
             let found = self.handlers.next(from, |host| may.contains(host));
-            let Some((index, task, pending)) = found else { break };
+            let Some(Called { index, task, hosts: pending, doubts }) = found else { break };
             from = index + 1;
             let hosts: Vec<Host> =
                 self.hosts.keys().filter(|host| pending.contains(*host)).cloned().collect();
-            let entry = [Entry::Task(task)];
+            self.gate.refused = None;
+            let entry = [Entry::Task(task.clone())];
+            let before = self.doubts.clone();
+            for (host, doubt) in doubts {
+                self.doubts.entry(host).or_insert(doubt);
+            }
             let flow = self.entries(&entry, hosts, Place { handlers: true, ..place }).await;
+            self.doubts = before;
             failed.extend(flow.failed);
+            if self.gate.refused.as_deref() == Some(&*task.id.to_string()) {
+                refused.push((task, pending));
+            }
+        }
+        // Refused now is not done: the next round asks again, as in Ansible.
+        for (task, pending) in refused {
+            self.handlers.put_back(&task, pending);
         }
         failed
     }

@@ -37,7 +37,7 @@ impl PlayRun<'_> {
             match self.load(task, &include, &hosts[0], place) {
                 Ok((loaded, shown)) => {
                     self.announce(header, &include, shown, &hosts).await;
-                    ready.push((loaded, hosts));
+                    ready.push((loaded, hosts, include.maybe.clone()));
                 }
                 Err(Trouble::Failed { explanation: Some(mistake), .. }) if ends_the_run(&mistake) => {
                     self.stop = Some(Stop::Error(mistake));
@@ -57,12 +57,18 @@ impl PlayRun<'_> {
                 }
             }
         }
-        for (loaded, hosts) in ready {
+        for (loaded, hosts, doubt) in ready {
             let hosts: Vec<Host> = hosts.into_iter().filter(|h| flow.ok.contains(h)).collect();
             if hosts.is_empty() || self.stop.is_some() {
                 continue;
             }
+            let before = self.doubts.clone();
+            for host in doubt.iter().flat_map(|_| &hosts) {
+                let doubt = doubt.clone().into_iter();
+                self.doubts.extend(doubt.map(|doubt| (host.clone(), doubt)));
+            }
             let step = self.entries(loaded.entries(), hosts.clone(), place).await;
+            self.doubts = before;
             flow.lose(&hosts, step);
         }
         flow
@@ -207,7 +213,8 @@ fn group(results: &[(Host, TaskResult)], order: &[Host]) -> Vec<(Include, Vec<Ho
         let Some((_, result)) = results.iter().find(|(h, _)| h == host) else { continue };
         for include in &result.effects.includes {
             let key = format!(
-                "{}\0{}\0{}",
+                "{}\0{}\0{}\0{}",
+                include.maybe.as_ref().map_or("", |unknown| &unknown.cause),
                 include.target,
                 to_json_text(&Value::map(include.options.clone())),
                 to_json_text(&Value::map(include.locals.clone()))

@@ -127,7 +127,7 @@ fn start(
     ended: Arc<Mutex<Option<TaskResult>>>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let ran = tokio::time::timeout(limit, Box::pin(item.execute_now(attempt))).await;
+        let ran = tokio::time::timeout(limit, Box::pin(item.execute_now(attempt, None))).await;
         let mut result = match ran {
             Ok(Ok(result)) => result,
             Ok(Err(trouble)) => TaskResult::from_trouble(trouble),

@@ -5,11 +5,15 @@
 //! module's prediction into actions. Nothing here prints.
 
 mod actions;
+mod ask;
 mod dispatch;
 mod event;
 mod execute;
 mod fact_cache;
 mod files;
+mod follow;
+mod foresee;
+mod gate;
 mod handlers;
 mod includes;
 mod inventory;
@@ -30,9 +34,11 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use ask::{Answers, Shown};
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
 pub use fact_cache::FactCache;
+pub use gate::Unanswered;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};
 pub use strategy::Strategy;

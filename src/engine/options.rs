@@ -36,6 +36,8 @@ pub struct RunOptions {
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
     pub rehearsal: bool,
+    /// Nothing is changed anywhere; every step says what it would do ([`super::Event::Foreseen`]).
+    pub planning: bool,
     pub login: Login,
     pub step: bool,
 }
@@ -105,6 +107,7 @@ impl Default for RunOptions {
             strategy: Strategy::Linear,
             gather: Gather::Implicit,
             rehearsal: false,
+            planning: false,
             login: Login::default(),
             step: false,
         }

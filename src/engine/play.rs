@@ -8,18 +8,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
+use super::gate::{Gate, Unanswered};
 use super::handlers::Handlers;
 use super::inventory::LiveInventory;
+use super::item::Condition;
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use super::strategy::Alone;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
 use crate::diag::{Diagnostic, Style};
+use crate::plan::Actual;
 use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
 use crate::transport::BoxFuture;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 use crate::vars::{PlayVars, TaskLayers, TaskScope};
 
 pub type Host = Arc<str>;
@@ -48,6 +51,8 @@ pub enum Stop {
     Batch,
     /// Too many hosts failed.
     Budget,
+    /// A question of `--step` got no answer.
+    Unanswered(Unanswered),
     /// The project itself is wrong.
     Error(Box<Diagnostic>),
 }
@@ -82,8 +87,9 @@ pub struct PlayRun<'a> {
     /// Uses of roles of which at least one task ran on a host.
     roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
-    /// Still looking for `--start-at-task`.
-    pub searching: &'a mut bool,
+    pub gate: &'a mut Gate,
+    /// In a plan: hosts for which it is not known whether they get to where the play stands.
+    pub doubts: HashMap<Host, Unknown>,
 }
 
 impl<'a> PlayRun<'a> {
@@ -94,7 +100,7 @@ impl<'a> PlayRun<'a> {
         vars: Arc<PlayVars>,
         batch: &[Host],
         recap: &'a mut Recap,
-        searching: &'a mut bool,
+        gate: &'a mut Gate,
     ) -> Self {
         let handlers = Handlers::new(&play.handlers);
         PlayRun {
@@ -113,7 +119,8 @@ impl<'a> PlayRun<'a> {
             roles_ran: HashSet::new(),
             roles_ended: Vec::new(),
             layers: HashMap::new(),
-            searching,
+            gate,
+            doubts: HashMap::new(),
         }
     }
 
@@ -259,20 +266,23 @@ impl<'a> PlayRun<'a> {
         }
         self.tell_hosts();
         let header = Arc::new(self.header(task, &first.boxed(), place));
-        if std::mem::take(self.searching) {
+        if std::mem::take(&mut self.gate.searching) {
             let wanted = self.shared.options.start_at_task.as_deref().unwrap_or_default();
             if !matches_name(wanted, &header.bare_name) && !matches_name(wanted, &header.name) {
-                *self.searching = true;
+                self.gate.searching = true;
                 return Flow { ok: hosts, failed: Vec::new() };
             }
         }
         if let Action::Meta(kind) = &task.action {
             return self.meta(*kind, task, header, hosts, place).await;
         }
+        if !self.is_let_through(&header).await {
+            return Flow { ok: hosts, failed: Vec::new() };
+        }
         self.shared.emit(Event::TaskStarted(header.clone())).await;
         let once =
             (self.flag(&task.directives.run_once, &first) && self.alone.is_none()) || bypasses_hosts(task);
-        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }).await;
+        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }, place).await;
         self.settle(task, &header, hosts, results, once, place).await
     }
 
@@ -282,6 +292,7 @@ impl<'a> PlayRun<'a> {
         task: &Arc<Task>,
         header: &Arc<TaskHeader>,
         hosts: &[Host],
+        place: Place,
     ) -> Vec<(Host, TaskResult)> {
         let forks = self.shared.options.forks.max(1);
         let throttle = hosts.first().and_then(|h| {
@@ -293,11 +304,9 @@ impl<'a> PlayRun<'a> {
         if super::actions::is_immediate(task) {
             // Nothing is waited for: in order, without a worker for each.
             for host in hosts {
-                let scope = self.scope(task, host);
-                let job =
-                    Job { shared: self.shared.clone(), task: task.clone(), header: header.clone(), scope };
-                let result = Box::pin(job.run()).await;
-                self.report(task, header, host, &result).await;
+                let job = self.job(task, header, host);
+                let mut result = Box::pin(job.run()).await;
+                self.report(task, header, host, &mut result, place).await;
                 results.push((host.clone(), result));
             }
             return results;
@@ -305,12 +314,7 @@ impl<'a> PlayRun<'a> {
         let permits = Arc::new(Semaphore::new(at_once));
         let mut workers = JoinSet::new();
         for host in hosts {
-            let job = Job {
-                shared: self.shared.clone(),
-                task: task.clone(),
-                header: header.clone(),
-                scope: self.scope(task, host),
-            };
+            let job = self.job(task, header, host);
             let (permits, host) = (permits.clone(), host.clone());
             workers.spawn(async move {
                 let _permit = permits.acquire_owned().await;
@@ -318,23 +322,51 @@ impl<'a> PlayRun<'a> {
             });
         }
         while let Some(joined) = workers.join_next().await {
-            let Ok((host, result)) = joined else { continue };
-            self.report(task, header, &host, &result).await;
+            let Ok((host, mut result)) = joined else { continue };
+            self.report(task, header, &host, &mut result, place).await;
             results.push((host, result));
         }
         // A worker that panicked brought nothing back: its host's outcome is not known.
         for host in hosts {
             if !results.iter().any(|(h, _)| h == host) {
-                let result =
+                let mut result =
                     TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
-                self.report(task, header, host, &result).await;
+                self.report(task, header, host, &mut result, place).await;
                 results.push((host.clone(), result));
             }
         }
         results
     }
 
-    async fn report(&mut self, task: &Task, header: &Arc<TaskHeader>, host: &Host, result: &TaskResult) {
+    fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host) -> Job {
+        Job {
+            shared: self.shared.clone(),
+            task: task.clone(),
+            header: header.clone(),
+            scope: self.scope(task, host),
+            doubt: self.doubts.get(host).cloned(),
+        }
+    }
+
+    async fn report(
+        &mut self,
+        task: &Task,
+        header: &Arc<TaskHeader>,
+        host: &Host,
+        result: &mut TaskResult,
+        place: Place,
+    ) {
+        if place.rescued && result.status == Status::Failed {
+            super::item::forgive(result, "rescued");
+        }
+        if !result.followed.is_empty() {
+            let units = result.followed.clone();
+            self.shared.emit(Event::Followed { task: header.clone(), host: host.clone(), units }).await;
+        }
+        if !result.units.is_empty() {
+            let units = std::mem::take(&mut result.units);
+            self.shared.emit(Event::Foreseen { task: header.clone(), host: host.clone(), units }).await;
+        }
         let include = matches!(task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
         if include && !result.is_failure() && result.status != Status::Skipped {
             return;
@@ -481,8 +513,16 @@ impl<'a> PlayRun<'a> {
                 self.recap.custom.insert(key.clone(), sum);
             }
         }
-        let changed = result.result.get("changed").is_some_and(|c| *c == Value::Bool(true));
-        if !changed || !matches!(result.status, Status::Ok | Status::Changed) {
+        let doubt = match result.result.get("changed") {
+            Some(Value::Bool(true)) => None,
+            // The plan that was reviewed notifies, whoever made the change.
+            _ if result.followed.iter().any(|f| f.actual == Actual::Already) => None,
+            Some(Value::Unknown(unknown)) => Some(Unknown {
+                cause: format!("whether \"{}\" changes: {}", self.step_name(task), unknown.cause).into(),
+            }),
+            _ => return,
+        };
+        if !matches!(result.status, Status::Ok | Status::Changed) {
             return;
         }
         let scope = self.scope(task, host).boxed();
@@ -490,9 +530,9 @@ impl<'a> PlayRun<'a> {
             let hosts = once.unwrap_or(std::slice::from_ref(host));
             // Handlers are called at once by other handlers, else when they are flushed: until then others may come.
             let found = if place.handlers {
-                self.handlers.notify(name, hosts, &self.shared.templar, &scope)
+                self.handlers.notify(name, hosts, &self.shared.templar, &scope, doubt.as_ref())
             } else {
-                self.handlers.notify_later(name, hosts, &self.shared.templar, &scope)
+                self.handlers.notify_later(name, hosts, &self.shared.templar, &scope, doubt.as_ref())
             };
             if !found && !self.shared.options.missing_handlers_are_errors {
                 self.handlers.miss(name);
@@ -508,6 +548,11 @@ impl<'a> PlayRun<'a> {
                 self.stop = Some(Stop::Error(Box::new(diagnostic)));
             }
         }
+    }
+
+    /// The task's name as it is written.
+    fn step_name(&self, task: &Task) -> String {
+        task.name.as_ref().and_then(Tree::as_text).unwrap_or(task.action_name()).to_string()
     }
 
     /// `max_fail_percentage` of the play: more failed hosts than that end it.
@@ -552,12 +597,23 @@ impl<'a> PlayRun<'a> {
             }
             let scope = self.scope(task, &host);
             let job = super::item::ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
-            let result = match job.conditions() {
-                Ok(None) => {
+            let mut result = match job.conditions() {
+                Ok(Condition::Holds) => {
                     acting.push(host);
                     continue;
                 }
-                Ok(Some(mut skipped)) => {
+                Ok(Condition::Unknown(_, unknown)) if self.shared.options.planning => {
+                    // Everything after it may not come.
+                    if matches!(
+                        kind,
+                        MetaKind::EndPlay | MetaKind::EndBatch | MetaKind::EndHost | MetaKind::EndRole
+                    ) {
+                        self.doubts.entry(host.clone()).or_insert(unknown);
+                    }
+                    idle.push(host);
+                    continue;
+                }
+                Ok(Condition::Fails(mut skipped) | Condition::Unknown(mut skipped, _)) => {
                     let reason = super::meta::not_done(kind, task, &host);
                     self.log_meta(reason.clone()).await;
                     skipped.result.insert("skip_reason", reason);
@@ -565,7 +621,7 @@ impl<'a> PlayRun<'a> {
                 }
                 Err(trouble) => TaskResult::from_trouble(trouble),
             };
-            self.report(task, &header, &host, &result).await;
+            self.report(task, &header, &host, &mut result, place).await;
             if result.is_failure() {
                 self.count(task, &host, &result, place);
                 failed.push(self.fail(&host, &header, &result));

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use indexmap::{IndexMap, IndexSet};
 use tokio::sync::mpsc;
 
+use super::ask::Answers;
 use super::event::{Event, Recap};
+use super::gate::{Gate, Unanswered};
 use super::inventory::LiveInventory;
 use super::jobs::Jobs;
 use super::options::{Gather, RunOptions};
@@ -19,6 +21,7 @@ use super::strategy::{Batch, Strategy};
 use super::{files, login};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::Inventory;
+use crate::plan::Guide;
 use crate::playbook::{Action, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
@@ -38,8 +41,12 @@ pub struct RunRequest {
     /// Told every text that must not be shown, before anything can show it.
     pub secrets: Arc<dyn Fn(&str) + Send + Sync>,
     pub events: mpsc::Sender<Event>,
-    /// Answers of `vars_prompt` by variable name, asked before the run.
-    pub answers: VarMap,
+    /// Values of `vars_prompt` by variable name, asked before the run.
+    pub prompted: VarMap,
+    /// Answers questions that come up while running.
+    pub answers: Arc<dyn Answers>,
+    /// The plan that the run follows: what it resolved is not resolved again.
+    pub guide: Option<Arc<Guide>>,
 }
 
 /// How a run ended.
@@ -48,6 +55,8 @@ pub struct RunEnd {
     pub recap: Arc<Recap>,
     /// A mistake in the project that only showed while running; the run ended there.
     pub error: Option<Diagnostic>,
+    /// A question that got no answer; the run ended there.
+    pub unanswered: Option<Unanswered>,
 }
 
 /// Runs the playbooks. Failed hosts are in the recap; they are no error of the run.
@@ -74,7 +83,10 @@ pub async fn run(request: RunRequest) -> RunEnd {
         vars,
         secrets: request.secrets,
         jobs: Jobs::default(),
+        answers: request.answers,
         run_id: run_id(),
+        worlds: Mutex::default(),
+        guide: request.guide,
     });
     shared
         .emit(Event::RunStarted {
@@ -84,10 +96,11 @@ pub async fn run(request: RunRequest) -> RunEnd {
         })
         .await;
     let mut whole = Whole {
-        searching: shared.options.start_at_task.is_some(),
+        gate: Gate { searching: shared.options.start_at_task.is_some(), ..Gate::default() },
+        unanswered: None,
         shared: shared.clone(),
         inventory,
-        answers: request.answers,
+        prompted: request.prompted,
         recap: Recap::default(),
         gone: IndexSet::new(),
         gathered: IndexSet::new(),
@@ -112,7 +125,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
             }
         }
     }
-    if whole.searching && error.is_none() {
+    if whole.gate.searching && error.is_none() {
         let wanted = shared.options.start_at_task.as_deref().unwrap_or_default();
         let text =
             format!("no task is named \"{wanted}\"; --start-at-task finds only tasks that are not included");
@@ -122,7 +135,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
     whole.recap.elapsed = started.elapsed();
     let recap = Arc::new(whole.recap);
     shared.emit(Event::RunEnded(recap.clone())).await;
-    RunEnd { recap, error }
+    RunEnd { recap, error, unanswered: whole.unanswered }
 }
 
 /// Letters, digits and dashes: it becomes part of file names on targets.
@@ -149,7 +162,8 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
         ("string", "2.19.0".into()),
     ]);
     let mut magic = Map::from_iter([
-        ("ansible_check_mode", Value::from(options.check)),
+        // What roles leave out in check mode is part of what a plan is about.
+        ("ansible_check_mode", Value::from(options.check && !options.planning)),
         ("ansible_diff_mode", options.diff.into()),
         ("ansible_verbosity", usize::from(options.verbosity).into()),
         ("ansible_forks", options.forks.into()),
@@ -177,7 +191,7 @@ enum After {
 struct Whole {
     shared: Arc<Shared>,
     inventory: Arc<LiveInventory>,
-    answers: VarMap,
+    prompted: VarMap,
     recap: Recap,
     /// Hosts that failed or became unreachable: later plays go on without them.
     gone: IndexSet<Host>,
@@ -185,7 +199,8 @@ struct Whole {
     /// Hosts whose kept facts were looked for.
     recalled: IndexSet<Host>,
     vars_files: HashMap<PathBuf, VarMap>,
-    searching: bool,
+    gate: Gate,
+    unanswered: Option<Unanswered>,
 }
 
 impl Whole {
@@ -232,7 +247,7 @@ impl Whole {
         self.set_play_magic(play, &vars, &name, &hosts);
         if hosts.is_empty() {
             let check = self.shared.options.check;
-            self.shared.emit(Event::PlayStarted { name, hosts, lockstep: true, check }).await;
+            self.shared.emit(Event::PlayStarted { name, hosts, batch: 0, lockstep: true, check }).await;
             self.shared.emit(Event::NoHostsMatched).await;
             return Ok(true);
         }
@@ -241,14 +256,15 @@ impl Whole {
             return Ok(false);
         }
         let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
-        for batch in batches(&hosts, &sizes)
-            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?
-        {
+        let all = batches(&hosts, &sizes)
+            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?;
+        for (number, batch) in all.into_iter().enumerate() {
             let strategy = self.strategy(play, &scope)?;
             self.shared
                 .emit(Event::PlayStarted {
                     name: name.clone(),
                     hosts: batch.clone(),
+                    batch: number,
                     lockstep: strategy.is_lockstep(),
                     check: self.checks(play, &scope),
                 })
@@ -278,6 +294,7 @@ impl Whole {
         }
         self.recall(batch);
         self.load_vars_files(play, vars, batch, Missing::Allowed)?;
+        self.gate.stepping = self.shared.options.step;
         let gather = self.wants_facts(play, vars, batch);
         let mut run = PlayRun::new(
             self.shared.clone(),
@@ -286,23 +303,27 @@ impl Whole {
             vars.clone(),
             batch,
             &mut self.recap,
-            &mut self.searching,
+            &mut self.gate,
         );
         for role in play.role_uses.iter().filter(|r| r.public) {
             run.export_role(role);
         }
         if !gather.is_empty() {
             let task = Entry::Task(Arc::new(gather_task(play)));
-            let searching = std::mem::take(run.searching);
+            let searching = std::mem::take(&mut run.gate.searching);
             run.entries(&[task], gather.clone(), Place { rescued: false, handlers: false }).await;
-            *run.searching = searching;
+            run.gate.searching = searching;
+            if let Some(Stop::Unanswered(question)) = run.stop.take() {
+                self.unanswered = Some(question);
+                return Ok(After::End);
+            }
         }
         let alive = run.alive();
         drop(run);
         self.gathered.extend(gather);
         self.load_vars_files(play, vars, &alive, Missing::Refused)?;
 
-        let (recap, searching) = (&mut self.recap, &mut self.searching);
+        let (recap, gate) = (&mut self.recap, &mut self.gate);
         let lost_already = batch.iter().filter(|h| !alive.contains(h)).cloned().collect::<Vec<_>>();
         let mut end = if strategy.is_lockstep() {
             let mut run = PlayRun::new(
@@ -312,7 +333,7 @@ impl Whole {
                 vars.clone(),
                 batch,
                 recap,
-                searching,
+                gate,
             );
             for host in &lost_already {
                 run.set_alive(host, false);
@@ -329,7 +350,7 @@ impl Whole {
                 vars: vars.clone(),
                 alive,
             };
-            batch.each_alone(recap, searching).await
+            batch.each_alone(recap, gate).await
         };
         end.failed.extend(lost_already);
         let lost = end.failed.len() + end.unreachable.len();
@@ -337,6 +358,10 @@ impl Whole {
         self.gone.extend(end.unreachable);
         match end.stop {
             Some(Stop::Error(diagnostic)) => return Err(diagnostic),
+            Some(Stop::Unanswered(question)) => {
+                self.unanswered = Some(question);
+                return Ok(After::End);
+            }
             Some(Stop::Budget) => {
                 self.shared.emit(Event::NoHostsLeft).await;
                 return Ok(After::End);
@@ -366,6 +391,10 @@ impl Whole {
 
     /// How the hosts go through the play.
     fn strategy(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Strategy, Wrong> {
+        // A plan lists steps in one order, and questions about steps want one.
+        if self.shared.options.planning || self.shared.options.step {
+            return Ok(Strategy::Linear);
+        }
         let Some(tree) = &play.strategy else { return Ok(self.shared.options.strategy) };
         let name = self.shared.templar.render(tree, scope).map_err(|e| e.diagnostic.clone())?.to_text();
         Strategy::parse(&name).ok_or_else(|| {
@@ -389,7 +418,7 @@ impl Whole {
         let wanted = play
             .vars_prompt
             .iter()
-            .filter_map(|p| Some((p.name.clone(), self.answers.get(&p.name)?.clone())));
+            .filter_map(|p| Some((p.name.clone(), self.prompted.get(&p.name)?.clone())));
         Arc::new(wanted.collect::<IndexMap<_, _>>())
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::event::Recap;
+use super::gate::Gate;
 use super::inventory::LiveInventory;
 use super::play::{Host, Place, PlayRun, Stop};
 use super::shared::Shared;
@@ -38,6 +39,16 @@ impl Strategy {
             "host_pinned" => Some(Strategy::HostPinned),
             "debug" => Some(Strategy::Debug),
             _ => None,
+        }
+    }
+
+    /// Returns the name as playbooks write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Strategy::Linear => "linear",
+            Strategy::Free => "free",
+            Strategy::HostPinned => "host_pinned",
+            Strategy::Debug => "debug",
         }
     }
 
@@ -82,7 +93,7 @@ pub struct Batch {
 
 impl Batch {
     /// Runs each host by itself, as many at once as there are forks.
-    pub async fn each_alone(&self, recap: &mut Recap, searching: &mut bool) -> BatchEnd {
+    pub async fn each_alone(&self, recap: &mut Recap, gate: &mut Gate) -> BatchEnd {
         let permits = Arc::new(Semaphore::new(self.shared.options.forks.max(1)));
         let alone = Alone::default();
         let mut hosts = JoinSet::new();
@@ -90,17 +101,16 @@ impl Batch {
             let (shared, play) = (self.shared.clone(), self.play.clone());
             let (inventory, vars) = (self.inventory.clone(), self.vars.clone());
             let (permits, alone, host) = (permits.clone(), alone.clone(), host.clone());
-            let mut still_searching = *searching;
+            let mut own = Gate { searching: gate.searching, ..Gate::default() };
             hosts.spawn(async move {
                 let _permit = permits.acquire_owned().await;
                 let mut recap = Recap::default();
                 let batch = [host];
-                let mut run =
-                    PlayRun::new(shared, play, inventory, vars, &batch, &mut recap, &mut still_searching);
+                let mut run = PlayRun::new(shared, play, inventory, vars, &batch, &mut recap, &mut own);
                 run.alone = Some(alone);
                 run.sections().await;
                 let end = run.end();
-                (end, recap, still_searching)
+                (end, recap, own.searching)
             });
         }
         let mut all = BatchEnd { failed: IndexSet::new(), unreachable: IndexSet::new(), stop: None };
@@ -112,7 +122,7 @@ impl Batch {
                 all.stop = end.stop;
             }
             recap.absorb(own);
-            *searching &= still_searching;
+            gate.searching &= still_searching;
         }
         all
     }

@@ -392,6 +392,7 @@ impl<W: Write + Send> Reporter for Terminal<W> {
                 self.announce(task)?;
                 self.say(CYAN, &format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", task.name))
             }
+            Event::Foreseen { .. } | Event::Followed { .. } => Ok(()),
             Event::Progress { host, line } => {
                 self.announce_current()?;
                 if self.progress.live() {
@@ -403,6 +404,14 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             }
             Event::Warning(text) => self.say(PURPLE, &format!("[WARNING]: {text}")),
             Event::Deprecation(text) => self.say(PURPLE, &format!("[DEPRECATION WARNING]: {text}")),
+            Event::Question { text, .. } => {
+                self.progress.stand_aside();
+                self.out.prompt(text)
+            }
+            Event::Answered { text, .. } => {
+                self.progress.come_back();
+                self.banner(text.trim_end())
+            }
             Event::Notice(text) => self.say("", text),
             Event::PlayEnded => Ok(()),
             Event::RunEnded(recap) => self.recap(recap),

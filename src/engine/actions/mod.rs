@@ -6,6 +6,8 @@ mod include;
 mod include_vars;
 mod inventory;
 mod message;
+mod package;
+mod reboot;
 mod spec;
 mod wait;
 
@@ -14,8 +16,9 @@ pub use include::{include_role, include_tasks};
 use super::item::ItemRun;
 use super::result::{TaskResult, Trouble};
 use crate::modules;
+use crate::modules::Failure;
 use crate::playbook::Action as TaskAction;
-use crate::value::Map;
+use crate::value::{Map, Unknown, Value};
 
 /// An action of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +30,9 @@ pub enum Action {
     Fail,
     GroupBy,
     IncludeVars,
+    Package,
     Pause,
+    Reboot,
     SetFact,
     SetStats,
     ValidateArgumentSpec,
@@ -45,7 +50,9 @@ pub fn find(name: &str) -> Option<Action> {
         "fail" => Action::Fail,
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
+        "package" => Action::Package,
         "pause" => Action::Pause,
+        "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
         "validate_argument_spec" => Action::ValidateArgumentSpec,
@@ -59,7 +66,13 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            let slow = [Action::AsyncStatus, Action::Pause, Action::WaitForConnection];
+            let slow = [
+                Action::AsyncStatus,
+                Action::Package,
+                Action::Pause,
+                Action::Reboot,
+                Action::WaitForConnection,
+            ];
             find(name).is_some_and(|a| !slow.contains(&a)) && !waits
         }
         TaskAction::Mistake { .. }
@@ -70,7 +83,13 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
 }
 
 impl Action {
-    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+    pub async fn run(
+        self,
+        item: &ItemRun,
+        name: &str,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -80,20 +99,38 @@ impl Action {
         let TaskAction::Module { args, free_form, template_args, .. } = &item.task.action else {
             return Err(Trouble::msg(format!("{name} is no module")));
         };
-        let given = item.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
-        match self {
+        let given = item.given(name, args, free_form.as_ref(), template_args.as_ref())?;
+        let waits = matches!(self, Action::Pause | Action::WaitForConnection);
+        if item.shared.options.planning {
+            // Facts may be unknown; what decides about files, hosts and groups must not be.
+            let needs_all = !matches!(self, Action::SetFact | Action::SetStats | Action::Fail);
+            if let Some(unknown) = given.values().find_map(Value::find_unknown).filter(|_| needs_all || waits)
+            {
+                return Err(Failure::unknown(unknown.clone()).into());
+            }
+            if self == Action::Reboot {
+                return Ok(item.will_change(&given));
+            }
+            if waits {
+                return Ok(item.on_this_side(TaskResult::ok(Map::new()), &given));
+            }
+        }
+        let result = match self {
             Action::AddHost => inventory::add_host(item, &given),
             Action::AsyncStatus => crate::engine::jobs::status(item, &given).await,
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => include_vars::include_vars(item, &given),
+            Action::Package => package::run(item, given.clone(), attempt, doubt).await,
             Action::Pause => wait::pause(item, &given).await,
-            Action::SetFact => facts::set_fact(item, given),
+            Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
+            Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),
             Action::WaitForConnection => wait::wait_for_connection(item, &given).await,
             Action::Assert | Action::Debug => Ok(TaskResult::ok(Map::new())),
-        }
+        };
+        result.map(|result| item.on_this_side(result, &given))
     }
 }
 
