@@ -12,7 +12,6 @@ const NOT_BUILT_IN: &[&str] = &[
     "apt",
     "apt_key",
     "apt_repository",
-    "async_status",
     "cron",
     "deb822_repository",
     "debconf",

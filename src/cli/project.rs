@@ -97,6 +97,8 @@ pub fn load(
         collections_path: from.collections_path.clone(),
         catalog,
         extra_vars: VarMap::default(),
+        library: from.library.clone(),
+        private_role_vars: from.private_role_vars,
     };
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
@@ -125,7 +127,8 @@ pub fn load(
         if count > 1 {
             out.error(&format!("{count} mistakes found, nothing was run"));
         }
-        return Err(CliError::Project);
+        let locked = found.errors.iter().any(|mistake| mistake.code == "XP0511");
+        return Err(if locked { CliError::Locked } else { CliError::Project });
     }
     Ok(Project { sources, templar, loader, inventory, extra_vars, playbooks: books })
 }
@@ -162,6 +165,7 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
     TemplarSettings {
         ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
         vault: Some(Arc::new(open)),
+        settings: from.all.clone(),
         ..defaults
     }
 }
@@ -262,6 +266,9 @@ fn inline(text: &str, options: &playbook::LoadOptions) -> Result<Vec<(Arc<str>, 
 /// Reads or asks for vault passwords. As with Ansible a source that fails only matters when no other works.
 pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecrets, CliError> {
     let mut secrets = VaultSecrets::new();
+    if settings.match_labels {
+        secrets.match_labels();
+    }
     let mut failed = None;
     if settings.ask {
         let password = prompt::password("Vault password: ")?;
@@ -276,7 +283,12 @@ pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecr
             vault::Source::File { label, path } => {
                 if let Err(error) = secrets.load(label, path) {
                     let text = super::chain(&error);
-                    out.warning(&format!("vault id {label}: {text}"));
+                    let what = if path.exists() {
+                        "Error in vault password file loading"
+                    } else {
+                        "Error getting vault password file"
+                    };
+                    out.warning(&format!("{what} ({label}): {text}"));
                     failed.get_or_insert(text);
                 }
             }

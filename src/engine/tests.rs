@@ -120,6 +120,8 @@ fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
         collections_path: Vec::new(),
         catalog: Arc::new(Catalog),
         extra_vars: VarMap::default(),
+        private_role_vars: None,
+        library: Vec::new(),
     })
 }
 
