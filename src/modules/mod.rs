@@ -30,7 +30,10 @@ mod world;
 #[cfg(test)]
 mod testing;
 
+mod alternatives;
 mod assemble;
+mod iptables;
+mod service_facts;
 mod authorized_key;
 mod cron;
 mod get_url;

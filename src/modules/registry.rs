@@ -4,6 +4,7 @@ use super::{Module, ModuleSpec, controller, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
+    &super::alternatives::Alternatives,
     &super::assemble::Assemble,
     &super::authorized_key::AuthorizedKey,
     &super::blockinfile::Blockinfile,
@@ -19,6 +20,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::group::Group,
     &super::hostname::Hostname,
     &super::ini_file::IniFile,
+    &super::iptables::Iptables,
     &super::known_hosts::KnownHosts,
     &super::lineinfile::Lineinfile,
     &super::modprobe::Modprobe,
@@ -28,6 +30,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::replace::Replace,
     &super::script::Script,
     &super::service::Service,
+    &super::service_facts::ServiceFacts,
     &super::setup::Setup,
     &super::command::Shell,
     &super::slurp::Slurp,
