@@ -17,11 +17,20 @@ const WIDTH: usize = 120;
 pub enum Style {
     Plain,
     Color,
+    /// As Ansible words it, for scripts that look for that.
+    Ansible,
 }
 
 /// Returns the diagnostic as people read it; ends with a newline. No control character of a message or of a file
 /// reaches the text, only line breaks and the styles of [`Style::Color`].
 pub fn render(sources: &SourceMap, diagnostic: &Diagnostic, style: Style) -> String {
+    if style == Style::Ansible {
+        let word = match diagnostic.severity {
+            Severity::Error => "ERROR! ",
+            Severity::Warning => "[WARNING]: ",
+        };
+        return format!("{word}{}", classic(sources, diagnostic));
+    }
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -38,11 +47,43 @@ pub fn render(sources: &SourceMap, diagnostic: &Diagnostic, style: Style) -> Str
         group = group.element(Level::HELP.message(sanitize(help)));
     }
     let renderer = match style {
-        Style::Plain => Renderer::plain(),
+        Style::Plain | Style::Ansible => Renderer::plain(),
         Style::Color => Renderer::styled(),
     };
     let mut text = renderer.term_width(WIDTH).render(&[group]);
     text.push('\n');
+    text
+}
+
+/// Returns the message with its place in the words that Ansible had for it until version 2.18.
+pub fn classic(sources: &SourceMap, diagnostic: &Diagnostic) -> String {
+    let mut text = sanitize(&diagnostic.message).into_owned();
+    text.push('\n');
+    for note in &diagnostic.notes {
+        let _ = writeln!(text, "{}", sanitize(note));
+    }
+    if let Some(help) = &diagnostic.help {
+        let _ = writeln!(text, "{}", sanitize(help));
+    }
+    let Some(label) = diagnostic.labels.first() else { return text };
+    let place = sources.place(label.span);
+    let path = std::path::absolute(&place.path).unwrap_or(place.path);
+    let _ = write!(
+        text,
+        "\nThe error appears to be in '{}': line {}, column {}, but may\nbe elsewhere in the file depending on the \
+         exact syntax problem.\n\nThe offending line appears to be:\n\n",
+        path.display(),
+        place.line,
+        place.column
+    );
+    let source = sources.text(label.span.file);
+    let mut before = "";
+    if let Some(line) = place.line.checked_sub(2).and_then(|line| source.lines().nth(line)) {
+        before = line;
+    }
+    let line = source.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+    let arrow = " ".repeat(place.column.saturating_sub(1));
+    let _ = writeln!(text, "{}\n{}\n{arrow}^ here", sanitize(before), sanitize(line));
     text
 }
 

@@ -10,7 +10,7 @@ use super::inventory::LiveInventory;
 use super::login::Reach;
 use super::pool::Pool;
 use super::shared::Shared;
-use super::{Event, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
+use super::{Answers, Event, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::{self, Inventory};
 use crate::modules::{
@@ -19,7 +19,7 @@ use crate::modules::{
 use crate::playbook::{LiteralArgs, LoadOptions, Loader, ModuleCatalog, ModuleKnown};
 use crate::template::{Templar, TemplarSettings, VarMap};
 use crate::transport::fake::{Call, FakeHosts, prints};
-use crate::transport::{ConnectionSpec, Output, TransportError};
+use crate::transport::{BoxFuture, ConnectionSpec, Output, TransportError};
 use crate::value::Map;
 use crate::vars::{RunVars, Store, TaskScope};
 
@@ -44,6 +44,19 @@ impl ModuleCatalog for Catalog {
 
     fn check(&self, _: &str, _: &LiteralArgs, _: bool) -> Vec<Diagnostic> {
         Vec::new()
+    }
+}
+
+/// Answers nothing.
+struct Nobody;
+
+impl Answers for Nobody {
+    fn is_person(&self) -> bool {
+        false
+    }
+
+    fn line(&self) -> BoxFuture<'_, std::io::Result<Option<String>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 
@@ -90,7 +103,9 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
         connector: Arc::new(fake.clone()),
         secrets: Arc::new(|_| {}),
         events,
-        answers: VarMap::default(),
+        prompted: VarMap::default(),
+        answers: Arc::new(Nobody),
+        guide: None,
     })
     .await;
     let results = listening.await.unwrap();
@@ -214,6 +229,7 @@ async fn a_long_command_is_found_again() {
         diff: false,
         timeout: None,
         job: "run-1".into(),
+        unit: None,
     };
     assert!(execution.run().await.unwrap().changed);
     let ids: Vec<_> = fake.calls().into_iter().filter_map(|c| c.durable).collect();
@@ -243,7 +259,10 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         events,
         vars: Arc::new(vars),
         secrets: Arc::new(|_| {}),
+        answers: Arc::new(Nobody),
         run_id: "run".into(),
+        worlds: Default::default(),
+        guide: None,
     };
     (Arc::new(shared), queue)
 }

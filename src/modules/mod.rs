@@ -81,6 +81,7 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use local::{hex, sha256};
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
 pub use world::{Body, Certainty, FileAfter, Known, Touch, World};
 

@@ -1,1 +1,24 @@
-//! Steps, effects, risks and their renderings.
+//! Reviewed plans: what a run would do, as data that is saved, shown, signed and applied.
+//!
+//! [`model`] is what a plan says, [`file`] is the archive that holds it. [`observe`] is what planning learned before it is
+//! masked, [`build`] makes a plan of it; [`seal`] keeps secrets and this machine's paths out. [`guide`] leads a run along a
+//! plan. [`nodeset`] folds equal hosts, [`risk`] tells how much a step can break. Nothing here touches a host or prints.
+
+pub mod build;
+pub mod file;
+pub mod guide;
+pub mod model;
+pub mod nodeset;
+pub mod observe;
+pub mod risk;
+pub mod seal;
+
+pub use build::{Builder, StepHead};
+pub use guide::{Actual, Followed, Guide, Recorded, Score};
+pub use file::{Bundle, Created, PlanFile, PlanFileError};
+pub use model::{
+    Counts, DiffSide, Group, HostEntry, Invocation, Plan, PlanDiff, PlayEntry, Reach, Risk, State, Step,
+    StepKind, Unit, Verdict,
+};
+pub use observe::{Observed, fingerprint};
+pub use seal::{Opened, Seal, Sealer};

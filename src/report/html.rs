@@ -219,10 +219,15 @@ impl Reporter for HtmlReport {
             Event::NoHostsMatched
             | Event::NoHostsLeft
             | Event::TaskStarted(_)
+            | Event::PlaybookStarted { .. }
             | Event::Included { .. }
             | Event::Retry { .. }
+            | Event::Foreseen { .. }
+            | Event::Followed { .. }
             | Event::Progress { .. }
             | Event::Deprecation(_)
+            | Event::Question { .. }
+            | Event::Answered { .. }
             | Event::Notice(_)
             | Event::PlayEnded => {}
         }

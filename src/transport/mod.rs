@@ -15,6 +15,7 @@ mod frame;
 mod framed;
 mod launch;
 mod local;
+mod read_only;
 mod session;
 mod shell;
 mod spec;
@@ -22,7 +23,8 @@ mod ssh;
 
 pub use connector::{HostConnector, Identity};
 pub use error::{ChangedKey, TransportError};
-pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, NullSink, Output, OutputSink, Stream};
+pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, Intent, NullSink, Output, OutputSink, Stream};
+pub use read_only::ReadOnly;
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;
 pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
