@@ -47,7 +47,28 @@ impl Execution<'_> {
         let mut lease = Some(self.lease().await?);
         let target = self.target(&mut lease);
         let mut call = self.call(&target, World::none());
-        let seen = self.look(&mut lease, &call).await?;
+        let mut seen = self.look(&mut lease, &call).await?;
+        if let Some(unit) = self.unit.clone()
+            && unit.expects.is_some()
+        {
+            // Compared with what was foreseen, in the way in which it was foreseen.
+            let foreseen = self.simulated(&mut lease, &call, &seen).await?;
+            let now = self.module.plan(&call, &foreseen)?;
+            if let Agreement::Already = self.agrees(&unit, &now)? {
+                if let Some(lease) = lease {
+                    lease.done();
+                }
+                let mut outcome = now.into_outcome();
+                outcome.result.insert(ALREADY, true);
+                return Ok(outcome);
+            }
+        }
+        if self.check {
+            seen = self.simulated(&mut lease, &call, &seen).await?;
+        } else if let Some(run) = self.module.prepare(&call, &seen)? {
+            let output = self.run_action(&mut lease, &run, "before").await?;
+            seen.more = Some(Box::new(Seen::from(output)));
+        }
         // A preview builds on what it predicted before; what only reads tells what is there, as in Ansible.
         let world = if self.check { self.shared.world(&self.reach.spec.host) } else { World::default() };
         let mut prediction = self.module.plan(&call, &seen);
@@ -62,19 +83,6 @@ impl Execution<'_> {
         if self.check {
             let touches = std::mem::take(&mut prediction.touches);
             self.shared.foresee(&self.reach.spec.host, self.module.spec().name, touches, Certainty::Certain);
-        }
-        if let Some(unit) = self.unit.clone() {
-            match self.agrees(&unit, &prediction)? {
-                Agreement::Planned => {}
-                Agreement::Already => {
-                    if let Some(lease) = lease {
-                        lease.done();
-                    }
-                    let mut outcome = prediction.into_outcome();
-                    outcome.result.insert(ALREADY, true);
-                    return Ok(outcome);
-                }
-            }
         }
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
@@ -105,11 +113,22 @@ impl Execution<'_> {
     pub(super) async fn look(&self, lease: &mut Option<Lease>, call: &Call<'_>) -> Result<Seen, Trouble> {
         Ok(match self.module.probe(call)? {
             None => Seen::default(),
-            Some(script) => {
-                let output = self.read(lease, script).await?;
-                Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr }
-            }
+            Some(script) => Seen::from(self.read(lease, script).await?),
         })
+    }
+
+    /// Adds what the target's own tools simulate, for modules that ask for it.
+    pub(super) async fn simulated(
+        &self,
+        lease: &mut Option<Lease>,
+        call: &Call<'_>,
+        seen: &Seen,
+    ) -> Result<Seen, Trouble> {
+        let mut seen = seen.clone();
+        if let Some(script) = self.module.simulate(call, &seen)? {
+            seen.more = Some(Box::new(Seen::from(self.read(lease, script).await?)));
+        }
+        Ok(seen)
     }
 
     /// The outcome as far as it can be told without doing it.
@@ -188,6 +207,10 @@ impl Execution<'_> {
             text.push_str(name);
             text.push('=');
             text.push_str(&crate::transport::quote(value));
+            // A module's own tools must be found whatever the task says; a command gets exactly what was written.
+            if name == "PATH" && !self.module.spec().runs_commands() {
+                text.push_str("\":$PATH\"");
+            }
             text.push('\n');
         }
         text.push_str(script);
@@ -199,7 +222,7 @@ impl Execution<'_> {
         for (index, action) in change.actions.iter().enumerate() {
             match action {
                 Action::Run(run) => {
-                    let output = self.run_action(lease, run, index).await?;
+                    let output = self.run_action(lease, run, &index.to_string()).await?;
                     let failed = output.rc != 0;
                     ran.push(output);
                     if failed {
@@ -224,12 +247,7 @@ impl Execution<'_> {
         Ok(ran)
     }
 
-    async fn run_action(
-        &self,
-        lease: &mut Option<Lease>,
-        run: &Run,
-        index: usize,
-    ) -> Result<Output, Trouble> {
+    async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, part: &str) -> Result<Output, Trouble> {
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {
@@ -238,7 +256,7 @@ impl Execution<'_> {
         if !run.long {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let id = DurableId::new(&format!("{}-{index}", self.job))?;
+        let id = DurableId::new(&format!("{}-{part}", self.job))?;
         exec = exec.durable(id.clone());
         let mut tries = 0;
         loop {

@@ -27,7 +27,10 @@ impl Execution<'_> {
         let place = self.reach.spec.host.clone();
         let world = self.shared.world(&place);
         let call = self.call(&target, &world);
-        let seen = self.look(&mut lease, &call).await;
+        let seen = match self.look(&mut lease, &call).await {
+            Ok(seen) => self.simulated(&mut lease, &call, &seen).await,
+            Err(trouble) => Err(trouble),
+        };
         if let Some(lease) = lease {
             lease.done();
         }

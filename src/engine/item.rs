@@ -302,7 +302,7 @@ impl ItemRun {
             Action::Module { name, args, free_form, template_args, dynamic } => {
                 let name = &self.module_name(name, dynamic.as_ref())?;
                 if let Some(action) = actions::find(name) {
-                    let result = Box::pin(action.run(self, name)).await?;
+                    let result = Box::pin(action.run(self, name, attempt, doubt)).await?;
                     return self.with_notify(result);
                 }
                 let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
@@ -478,18 +478,7 @@ impl ItemRun {
         free_form: Option<&Tree>,
         template_args: Option<&Tree>,
     ) -> Result<Map, Trouble> {
-        let mut all = Map::new();
-        for defaults in &self.task.directives.module_defaults {
-            if let Value::Map(map) = self.render(defaults)? {
-                for (key, value) in map.iter() {
-                    let fits =
-                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
-                    if let (true, Some(value)) = (fits, value.as_map()) {
-                        all.extend(value.clone());
-                    }
-                }
-            }
-        }
+        let mut all = self.defaults(module)?;
         if let Some(tree) = template_args {
             match self.render(tree)? {
                 Value::Map(map) => all.extend(Map::clone(&map)),
@@ -513,6 +502,23 @@ impl ItemRun {
         }
         let given: Map = all.into_iter().filter(|(_, v)| !matches!(v, Value::Omit)).collect();
         Ok(given)
+    }
+
+    /// Returns what `module_defaults` say of a module.
+    pub fn defaults(&self, module: &str) -> Result<Map, Trouble> {
+        let mut all = Map::new();
+        for defaults in &self.task.directives.module_defaults {
+            if let Value::Map(map) = self.render(defaults)? {
+                for (key, value) in map.iter() {
+                    let fits =
+                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
+                    if let (true, Some(value)) = (fits, value.as_map()) {
+                        all.extend(value.clone());
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
@@ -569,7 +575,7 @@ impl ItemRun {
     }
 
     /// Returns the host that `delegate_to` names.
-    fn delegate(&self) -> Result<Option<String>, Trouble> {
+    pub fn delegate(&self) -> Result<Option<String>, Trouble> {
         let Some(tree) = &self.task.directives.delegate_to else { return Ok(None) };
         Ok(match self.render(tree)? {
             Value::Null | Value::Omit => None,

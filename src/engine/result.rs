@@ -122,6 +122,17 @@ impl Trouble {
     }
 }
 
+/// Adds `stdout_lines` and `stderr_lines` to what a module returned.
+fn add_lines(result: &mut Map) {
+    for key in ["stdout", "stderr"] {
+        let name = format!("{key}_lines");
+        if let (Some(Value::Str(text)), false) = (result.get(key), result.contains(&*name)) {
+            let lines: Vec<Value> = text.lines().map(Value::from).collect();
+            result.insert(name, Value::list(lines));
+        }
+    }
+}
+
 /// Makes a failure of mistakes found while loading something.
 pub fn explain(diagnostics: Vec<Diagnostic>) -> Trouble {
     let msg = diagnostics.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; ");
@@ -218,6 +229,7 @@ impl TaskResult {
             _ => Status::Ok,
         };
         let mut result = outcome.result;
+        add_lines(&mut result);
         result.insert("changed", outcome.changed);
         if outcome.skipped {
             result.insert("skipped", true);
@@ -229,6 +241,7 @@ impl TaskResult {
         match trouble {
             Trouble::Failed { failure, explanation } => {
                 let mut result = failure.result;
+                add_lines(&mut result);
                 result.insert("msg", failure.msg);
                 TaskResult { diff: failure.diff, explanation, ..Self::new(Status::Failed, result) }
             }

@@ -150,6 +150,17 @@ pub static SPECS: &[ModuleSpec] = &[
         ..ModuleSpec::BASE
     },
     ModuleSpec {
+        name: "package",
+        about: "Installs and removes packages with the target's own package manager.",
+        args: &[
+            arg("name", RAW, "Names of packages.").aliases(&["pkg"]),
+            arg("state", STR, "present, absent, or what else the manager's module knows."),
+            arg("use", STR, "The manager's module; found out by default.").default("auto"),
+        ],
+        also: super::packaging::SPECS,
+        ..ModuleSpec::BASE
+    },
+    ModuleSpec {
         name: "pause",
         about: "Waits for some time or for the user.",
         args: &[

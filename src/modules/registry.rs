@@ -1,6 +1,6 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
-use super::{Module, ModuleSpec, controller, xcat};
+use super::{Module, ModuleSpec, controller, packaging, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
@@ -38,9 +38,10 @@ static GENERAL: &[&dyn Module] = &[
     &super::command::Shell,
     &super::slurp::Slurp,
     &super::stat::Stat,
-    &super::service::Systemd,
     &super::sysctl::Sysctl,
-    &super::service::SystemdService,
+    &super::systemd::Systemd,
+    &super::systemd::SystemdService,
+    &super::service::Sysvinit,
     &super::tempfile::Tempfile,
     &super::template::Template,
     &super::unarchive::Unarchive,
@@ -71,7 +72,7 @@ pub fn short_name(name: &str) -> Option<&'static str> {
 
 /// Returns every module that works on targets.
 pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
-    GENERAL.iter().chain(xcat::MODULES).copied()
+    GENERAL.iter().chain(packaging::MODULES).chain(xcat::MODULES).copied()
 }
 
 /// Returns the short names of everything that a task can call.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Action, Call, Failure, LocalFiles, Module, Prediction, Seen, Target};
+use super::{Action, Call, Failure, LocalFiles, Module, Prediction, Run, Seen, Target};
 use crate::transport::Content;
 use crate::value::{Map, Value};
 
@@ -68,6 +68,25 @@ impl Case {
             self.module.probe(call)?;
             self.module.plan(call, &seen)
         })
+    }
+
+    /// Asks what is to be done before planning.
+    pub fn prepare(&self, stdout: impl Into<Vec<u8>>) -> Result<Option<Run>, Failure> {
+        let seen = Seen { stdout: stdout.into(), ..Seen::default() };
+        self.with(|call| self.module.prepare(call, &seen))
+    }
+
+    /// Asks for the simulation in check mode.
+    pub fn simulate(&self, stdout: impl Into<Vec<u8>>) -> Result<Option<String>, Failure> {
+        let seen = Seen { stdout: stdout.into(), ..Seen::default() };
+        self.with(|call| self.module.simulate(call, &seen))
+    }
+
+    /// Plans with what the probe and a second look printed.
+    pub fn plan_more(&self, stdout: &str, rc: i32, more: &str) -> Result<Prediction, Failure> {
+        let more = Seen { rc, stdout: more.into(), ..Seen::default() };
+        let seen = Seen { stdout: stdout.into(), more: Some(Box::new(more)), ..Seen::default() };
+        self.with(|call| self.module.plan(call, &seen))
     }
 
     /// Plans for a file that does not exist.

@@ -6,6 +6,7 @@ mod include;
 mod include_vars;
 mod inventory;
 mod message;
+mod package;
 mod reboot;
 mod spec;
 mod wait;
@@ -17,7 +18,7 @@ use super::result::{TaskResult, Trouble};
 use crate::modules;
 use crate::modules::Failure;
 use crate::playbook::Action as TaskAction;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// An action of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub enum Action {
     Fail,
     GroupBy,
     IncludeVars,
+    Package,
     Pause,
     Reboot,
     SetFact,
@@ -46,6 +48,7 @@ pub fn find(name: &str) -> Option<Action> {
         "fail" => Action::Fail,
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
+        "package" => Action::Package,
         "pause" => Action::Pause,
         "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
@@ -61,9 +64,9 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name)
-                .is_some_and(|a| !matches!(a, Action::Pause | Action::Reboot | Action::WaitForConnection))
-                && !waits
+            find(name).is_some_and(|a| {
+                !matches!(a, Action::Package | Action::Pause | Action::Reboot | Action::WaitForConnection)
+            }) && !waits
         }
         TaskAction::Mistake { .. }
         | TaskAction::IncludeTasks(_)
@@ -73,7 +76,13 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
 }
 
 impl Action {
-    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+    pub async fn run(
+        self,
+        item: &ItemRun,
+        name: &str,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -104,6 +113,7 @@ impl Action {
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => include_vars::include_vars(item, &given),
+            Action::Package => package::run(item, given.clone(), attempt, doubt).await,
             Action::Pause => wait::pause(item, &given).await,
             Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
             Action::SetFact => facts::set_fact(item, given.clone()),

@@ -81,6 +81,8 @@ pub struct Bench<'a> {
     target: Target,
     /// Folders of this machine that are replaced by copies while scripts run.
     private: &'static [&'static str],
+    /// More variables that scripts see; `$D` is the folder.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
 /// What of /etc the tools that manage accounts and services need.
@@ -106,7 +108,8 @@ impl<'a> Bench<'a> {
         let mut builder = tar::Builder::new(packed);
         builder.append_dir_all("tree", files.join("tree")).unwrap();
         builder.into_inner().unwrap().finish().unwrap();
-        let mut bench = Bench { shell, root, target: Target::default(), private: &[] };
+        let mut bench =
+            Bench { shell, root, target: Target::default(), private: &[], environment: Vec::new() };
         let uid: u32 = bench.out("id -u").trim().parse().unwrap();
         let user = bench.out("id -un").trim().to_string();
         bench.target = Target { host: "here".into(), user, uid, home: bench.dir() };
@@ -164,7 +167,12 @@ impl<'a> Bench<'a> {
         self.root.path().join("work").to_string_lossy().into_owned()
     }
 
+    pub fn is_root(&self) -> bool {
+        self.target.uid == 0
+    }
+
     fn run(&self, script: &str, stdin: Option<&[u8]>) -> Output {
+        let given = self.environment.iter().map(|(name, value)| (name, value.replace("$D", &self.dir())));
         let mut child = self
             .command(&self.shell.program[0])
             .arg("-c")
@@ -175,6 +183,7 @@ impl<'a> Bench<'a> {
             .env("HOME", self.dir())
             .env("TMPDIR", self.root.path().join("tmp"))
             .env("LANG", "C.UTF-8")
+            .envs(given)
             .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -252,13 +261,16 @@ impl<'a> Bench<'a> {
     pub fn plan(&self, module: &str, args: &str, check: bool) -> Result<Prediction, Failure> {
         self.with(module, args, check, |call| {
             let module = modules::find(module).unwrap();
-            let seen = match module.probe(call)? {
+            let mut seen = match module.probe(call)? {
                 None => Seen::default(),
-                Some(script) => {
-                    let out = self.run(&format!("{PRELUDE}\n{script}"), None);
-                    Seen { rc: out.rc, stdout: out.stdout, stderr: out.stderr }
-                }
+                Some(script) => Seen::from(self.run(&format!("{PRELUDE}\n{script}"), None)),
             };
+            let more = if check {
+                module.simulate(call, &seen)?.map(|script| self.run(&format!("{PRELUDE}\n{script}"), None))
+            } else {
+                module.prepare(call, &seen)?.map(|run| self.execute(&run))
+            };
+            seen.more = more.map(|output| Box::new(Seen::from(output)));
             module.plan(call, &seen)
         })
     }

@@ -2,6 +2,8 @@
 //!
 //! The laws: a preview writes nothing; what was predicted is what comes out; after a change there is nothing to do.
 
+mod apt;
+mod dnf;
 mod git;
 mod harness;
 mod net;
