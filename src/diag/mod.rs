@@ -7,7 +7,7 @@ mod render;
 mod source;
 mod suggest;
 
-pub use render::{Style, classic, render};
+pub use render::{Style, classic, render, visible};
 pub use source::{FileId, Place, SourceMap, Span};
 pub use suggest::did_you_mean;
 

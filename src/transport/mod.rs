@@ -29,3 +29,4 @@ pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Ses
 pub use shell::quote;
 pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
 pub use ssh::known_hosts;
+pub use ssh::signature;

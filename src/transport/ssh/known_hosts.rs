@@ -233,19 +233,7 @@ fn parse_names(text: &str) -> Option<Names> {
 impl Names {
     fn match_name(&self, name: &str) -> bool {
         match self {
-            Names::Patterns(patterns) => {
-                let mut found = false;
-                for pattern in patterns {
-                    if let Some(negated) = pattern.strip_prefix('!') {
-                        if matches(negated.as_bytes(), name.as_bytes()) {
-                            return false;
-                        }
-                    } else {
-                        found |= matches(pattern.as_bytes(), name.as_bytes());
-                    }
-                }
-                found
-            }
+            Names::Patterns(patterns) => matches_list(patterns, name),
             Names::Hashed { salt, hash } => {
                 let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(salt) else { return false };
                 mac.update(name.as_bytes());
@@ -253,6 +241,21 @@ impl Names {
             }
         }
     }
+}
+
+/// Whether a list of patterns takes a name: one matches, and none with `!` in front does.
+pub fn matches_list(patterns: &[String], name: &str) -> bool {
+    let mut found = false;
+    for pattern in patterns {
+        if let Some(negated) = pattern.strip_prefix('!') {
+            if matches(negated.as_bytes(), name.as_bytes()) {
+                return false;
+            }
+        } else {
+            found |= matches(pattern.as_bytes(), name.as_bytes());
+        }
+    }
+    found
 }
 
 /// Matches `*` and `?`; brackets are plain characters here. Linear memory, and no blow-up on many stars.
