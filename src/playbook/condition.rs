@@ -4,7 +4,7 @@
 //! again, which would make data into code. Here the brackets become part of the expression, once, at load.
 
 /// Returns the expression without brackets, nothing when there are none. `Err` when it cannot be expressed.
-pub(super) fn without_brackets(text: &str) -> Result<Option<String>, ()> {
+pub fn without_brackets(text: &str) -> Result<Option<String>, ()> {
     if text.contains("{%") {
         return Err(());
     }
