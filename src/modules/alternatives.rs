@@ -4,7 +4,8 @@ use super::sh::{Report, expand_path, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Thing,
+    Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -157,7 +158,7 @@ impl Module for Alternatives {
             before.insert("current", current.as_str());
         }
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing { kind: "alternatives", name: name.to_string() })
+            .touch(Touch::Thing(Thing { kind: "alternatives", name: name.to_string() }))
             .diff(named_diff(&format!("alternatives {name}"), Some(before), Some(after))))
     }
 

@@ -4,7 +4,8 @@ use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Touch,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
+    Thing, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -264,7 +265,7 @@ impl Module for Firewalld {
         }
         let what = format!("zone {zone} {}", wanted.shown);
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing { kind: "firewalld", name: what.clone() })
+            .touch(Touch::Thing(Thing { kind: "firewalld", name: what.clone() }))
             .diff(named_diff(what.trim_end(), Some(before), Some(after))))
     }
 

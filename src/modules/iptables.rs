@@ -4,7 +4,8 @@ use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Touch,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
+    Thing, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -142,7 +143,9 @@ impl Module for Iptables {
             result.insert(key, args.get(key).cloned().unwrap_or(Value::Null));
         }
         result.insert("rule", task.rule.join(" "));
-        if call.world.thing("iptables", "").is_some() && task.kind != Kind::Flush {
+        if call.world.thing(&Thing { kind: "iptables", name: String::new() }).is_some()
+            && task.kind != Kind::Flush
+        {
             // Earlier steps change rules: what is there then cannot be told from what is there now.
             let cause = "an earlier step changes rules of the packet filter";
             return Err(Failure::unknown(crate::value::Unknown { cause: cause.into() }));
@@ -202,7 +205,7 @@ impl Module for Iptables {
             task.rule.join(" ")
         );
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing { kind: "iptables", name: String::new() })
+            .touch(Touch::Thing(Thing { kind: "iptables", name: String::new() }))
             .diff(named_diff(what.trim_end(), Some(before), Some(after))))
     }
 
@@ -302,12 +305,12 @@ fn rule(args: &Args) -> Vec<String> {
         other => other,
     };
     let mut push = |words: &[&str]| rule.extend(words.iter().map(|w| (*w).to_string()));
-    let option = |push: &mut dyn FnMut(&[&str]), value: Option<&str>, flag: &str| match value {
-        Some(value) => match value.strip_prefix('!') {
+    let option = |push: &mut dyn FnMut(&[&str]), value: Option<&str>, flag: &str| {
+        let Some(value) = value else { return };
+        match value.strip_prefix('!') {
             Some(rest) => push(&["!", flag, rest]),
             None => push(&[flag, value]),
-        },
-        None => {}
+        }
     };
     for (name, flag) in [("protocol", "-p"), ("source", "-s"), ("destination", "-d")] {
         option(&mut push, args.str(name), flag);

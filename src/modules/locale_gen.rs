@@ -5,7 +5,8 @@ use super::sh::{Report, q};
 use super::text::lines;
 use super::write::{self, attr_diff, then};
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Touch, edit,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
+    edit,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -98,7 +99,7 @@ impl Module for LocaleGen {
             Prediction::change(result, vec![Action::run(script)])
         };
         prediction.diff.push(diff);
-        Ok(prediction.touch(Touch::Thing { kind: "locale", name: names.join(",") }))
+        Ok(prediction.touch(Touch::Thing(Thing { kind: "locale", name: names.join(",") })))
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

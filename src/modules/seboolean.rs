@@ -3,7 +3,9 @@
 use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::attr_diff;
-use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Touch};
+use super::{
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
+};
 use crate::transport::Output;
 use crate::value::Map;
 
@@ -66,7 +68,8 @@ impl Module for Seboolean {
         // Without a record of its own the persistent value is the one that runs.
         let kept = report.get("kept").or(now);
         let differs = now.is_some_and(|n| n != word);
-        if !differs && !(persistent && kept != Some(word)) {
+        let keeps = !persistent || kept == Some(word);
+        if !differs && keeps {
             return Ok(Prediction::same(result));
         }
         let option = if persistent { "-P " } else { "" };
@@ -79,7 +82,7 @@ impl Module for Seboolean {
             map
         };
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing { kind: "seboolean", name: name.to_string() })
+            .touch(Touch::Thing(Thing { kind: "seboolean", name: name.to_string() }))
             .diff(attr_diff(name, side(now, kept), side(Some(word), Some(word)))))
     }
 

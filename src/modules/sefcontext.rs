@@ -5,7 +5,8 @@ use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Thing,
+    Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -166,7 +167,7 @@ impl Module for Sefcontext {
             return Ok(Prediction::same(result));
         }
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing { kind: "sefcontext", name: target.to_string() })
+            .touch(Touch::Thing(Thing { kind: "sefcontext", name: target.to_string() }))
             .diff(named_diff(&what, before, after)))
     }
 

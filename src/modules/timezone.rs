@@ -3,7 +3,8 @@
 use super::sh::{Report, q};
 use super::write::attr_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Thing,
+    Touch,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -93,15 +94,11 @@ impl Module for Timezone {
             before.insert("hwclock", now);
             after.insert("hwclock", clock);
             if now != clock {
-                let local = clock == "local";
-                script += &match way {
-                    "systemd" => {
-                        format!("xp_tool timedatectl set-local-rtc {}\n", if local { "yes" } else { "no" })
-                    }
-                    _ => {
-                        format!("xp_tool hwclock --systohc {}\n", if local { "--localtime" } else { "--utc" })
-                    }
-                };
+                let (rtc, option) = if clock == "local" { ("yes", "--localtime") } else { ("no", "--utc") };
+                match way {
+                    "systemd" => add!(script, "xp_tool timedatectl set-local-rtc {rtc}\n"),
+                    _ => add!(script, "xp_tool hwclock --systohc {option}\n"),
+                }
             }
         }
         let done: Vec<String> = script
@@ -119,7 +116,7 @@ impl Module for Timezone {
         let zone = q(args.str("name").unwrap_or_default());
         let script = format!("{script}{LOOK}xp_z={zone}\nxp_look_zone\n");
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing { kind: "timezone", name: String::new() })
+            .touch(Touch::Thing(Thing { kind: "timezone", name: String::new() }))
             .diff(attr_diff("timezone", before, after)))
     }
 

@@ -14,7 +14,7 @@ mod role;
 mod step_id;
 mod tags;
 
-pub use condition::without_brackets;
+pub use condition::plain_condition;
 pub use directives::Directives;
 pub use kv::pairs;
 pub use load::{Loader, load_playbook};

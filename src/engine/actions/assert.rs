@@ -5,7 +5,7 @@ use crate::engine::item::ItemRun;
 use crate::engine::login::truth;
 use crate::engine::result::{TaskResult, Trouble, explain};
 use crate::modules::Failure;
-use crate::playbook::without_brackets;
+use crate::playbook::plain_condition;
 use crate::template::{Tree, TreeKind, Truth};
 use crate::value::{Map, Value};
 
@@ -77,7 +77,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
     // A template inside of a string that the project compares with is part of the expression.
     let written = match &tree.kind {
         TreeKind::Template(template) if !template.text.trim_start().starts_with("{{") => {
-            without_brackets(&template.text).ok().flatten().map(|plain| (template.text.clone(), plain))
+            plain_condition(&template.text).map(|plain| (template.text.clone(), plain))
         }
         _ => None,
     };
