@@ -550,3 +550,12 @@ async fn a_host_that_does_not_come_back_is_a_failure() {
         "Timed out waiting for last boot time check (timeout=0)"
     );
 }
+
+#[tokio::test]
+async fn templates_inside_of_strings_belong_to_an_assertion() {
+    let fake = FakeHosts::answering(|_| Ok(prints("")));
+    let text = "- hosts: all\n  gather_facts: false\n  vars: {dir: /tmp, known: {/tmp/x: denied}}\n  tasks:\n    \
+                - assert: {that: [\"'{{ dir }}/x' in known\", \"'den' in known['{{ dir }}/x']\"]}\n    \
+                - assert: {that: [\"'{{ dir }}/y' in known\"]}\n      ignore_errors: true\n";
+    assert_eq!(statuses(text, &fake).await, [Status::Ok, Status::Ignored]);
+}

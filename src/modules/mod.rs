@@ -30,7 +30,13 @@ mod world;
 #[cfg(test)]
 mod testing;
 
+mod alternatives;
 mod assemble;
+mod iptables;
+mod seboolean;
+mod sefcontext;
+mod selinux;
+mod service_facts;
 mod authorized_key;
 mod cron;
 mod get_url;
@@ -39,7 +45,10 @@ mod git_script;
 mod hostname;
 mod ini_file;
 mod mount;
+mod firewalld;
+mod locale_gen;
 mod modprobe;
+mod timezone;
 mod sysctl;
 mod known_hosts;
 mod group;

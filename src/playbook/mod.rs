@@ -14,6 +14,7 @@ mod role;
 mod step_id;
 mod tags;
 
+pub use condition::plain_condition;
 pub use directives::Directives;
 pub use kv::pairs;
 pub use load::{Loader, load_playbook};
