@@ -58,8 +58,13 @@ fn interface(name: &str, lines: &[String], addresses: &[Address]) -> Map {
     if let Some(mtu) = field(lines, "mtu").and_then(|m| m.parse::<i64>().ok()) {
         map.insert("mtu", mtu);
     }
-    if let Some(speed) = field(lines, "speed").and_then(|s| s.parse::<i64>().ok()).filter(|s| *s > 0) {
+    if let Some(speed) = field(lines, "speed").and_then(|s| s.parse::<i64>().ok()) {
         map.insert("speed", speed);
+    }
+    if let Some(flags) =
+        field(lines, "flags").and_then(|f| i64::from_str_radix(f.trim_start_matches("0x"), 16).ok())
+    {
+        map.insert("promisc", flags & 0x100 != 0);
     }
     let kind = if field(lines, "bonding/mode").is_some() {
         "bonding"
@@ -80,6 +85,16 @@ fn interface(name: &str, lines: &[String], addresses: &[Address]) -> Map {
         map.insert("slaves", slaves.split_whitespace().map(str::to_string).collect::<Vec<_>>());
         let mode = field(lines, "bonding/mode").and_then(|m| m.split(' ').next()).unwrap_or_default();
         map.insert("mode", mode);
+        for (key, file) in
+            [("miimon", "bonding/miimon"), ("lacp_rate", "bonding/lacp_rate"), ("primary", "bonding/primary")]
+        {
+            if let Some(value) = field(lines, file) {
+                map.insert(key, value.split(' ').next().unwrap_or_default());
+            }
+        }
+        if let Some(all) = field(lines, "bonding/all_slaves_active") {
+            map.insert("all_slaves_active", all == "1");
+        }
     }
     if let Some(device) = field(lines, "device") {
         map.insert("pciid", device.rsplit('/').next().unwrap_or_default());
