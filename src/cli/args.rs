@@ -35,6 +35,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Run playbooks, with the flags and exit codes of ansible-playbook.
     Run(Box<RunArgs>),
+    /// Run one module on hosts, with the flags of the command `ansible`.
+    Adhoc(Box<AdhocArgs>),
     /// Run playbooks against a small emulated xCAT cluster inside this machine.
     Rehearse(Box<RehearseArgs>),
     /// Show hosts, groups and variables as a run would see them.
@@ -87,6 +89,61 @@ pub struct RunArgs {
     pub module_path: Vec<String>,
 }
 
+#[derive(Clone, Debug, ClapArgs)]
+#[command(infer_long_args = true)]
+pub struct AdhocArgs {
+    /// Which hosts.
+    #[arg(required = true, value_name = "PATTERN", allow_hyphen_values = false)]
+    pub pattern: String,
+    /// The module.
+    #[arg(short, long, value_name = "NAME", default_value = "command")]
+    pub module_name: String,
+    /// Its arguments: key=value, a free text where it takes one, or JSON.
+    #[arg(short, long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    pub args: String,
+    /// Run it in the background, at most for this many seconds.
+    #[arg(short = 'B', long, value_name = "SECONDS")]
+    pub background: Option<u64>,
+    /// With --background: look for the end every so many seconds; 0 does not wait.
+    #[arg(short = 'P', long, value_name = "SECONDS", default_value = "15")]
+    pub poll: u64,
+    /// One line for each host.
+    #[arg(short, long)]
+    pub one_line: bool,
+    /// Keep each host's result in a file of this directory.
+    #[arg(short, long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub task_timeout: Option<u64>,
+    /// Look for group_vars, roles and files here.
+    #[arg(long, value_name = "DIR")]
+    pub playbook_dir: Option<PathBuf>,
+    /// Only list the hosts.
+    #[arg(long)]
+    pub list_hosts: bool,
+    #[command(flatten)]
+    pub hosts: HostArgs,
+    #[command(flatten)]
+    pub vars: VarArgs,
+    #[command(flatten)]
+    pub mode: ModeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub login: LoginArgs,
+    #[command(flatten)]
+    pub r#become: BecomeArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N", help_heading = "Hosts")]
+    pub forks: Option<String>,
+    /// Accepted; the modules are built in.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    pub module_path: Vec<String>,
+}
+
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Hosts")]
 pub struct HostArgs {
@@ -110,7 +167,7 @@ pub struct TaskArgs {
     /// Begin at the first task whose name matches.
     #[arg(long, value_name = "NAME")]
     pub start_at_task: Option<String>,
-    /// Ask before every task (not supported yet).
+    /// Ask before each task whether to perform it: no, yes, or continue without asking.
     #[arg(long)]
     pub step: bool,
 }
@@ -251,6 +308,9 @@ pub struct RehearseArgs {
     /// Make this go wrong; may be given again.
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
+    /// Let the management node be of another system than the images, and a host of the group image_builders build them.
+    #[arg(long)]
+    pub builder: bool,
     /// Open a shell on this rehearsal host, after the playbooks if some are given.
     #[arg(long, value_name = "HOST")]
     pub shell: Option<String>,
@@ -294,6 +354,21 @@ pub struct InventoryArgs {
     /// With --graph: variables too.
     #[arg(long)]
     pub vars: bool,
+    /// With --list: as YAML.
+    #[arg(short, long)]
+    pub yaml: bool,
+    /// With --list: variables stay where they were set.
+    #[arg(long)]
+    pub export: bool,
+    /// Write it to this file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Look for group_vars and host_vars here too.
+    #[arg(long, value_name = "DIR")]
+    pub playbook_dir: Option<PathBuf>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
     #[command(flatten)]
     pub hosts: HostArgs,
     #[command(flatten)]

@@ -8,7 +8,7 @@
 //! | 4 | some host was unreachable (whether or not others failed); also mistakes in playbooks, roles, inventories |
 //! | 5 | an option whose value makes no sense |
 //! | 99 | interrupted from the keyboard |
-//! | 250 | a failure of xplay itself |
+//! | 250 | a failure of xplay itself, or no answer to a question of `--step` |
 
 use std::io;
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ pub enum CliError {
     Output(io::Error),
     #[error("interrupted")]
     Interrupted,
+    /// Nobody answered what was asked in the middle of a run.
+    #[error("no answer to \"{}\": {reason}", question.trim_end())]
+    Unanswered { question: String, reason: String },
     /// A state that should not be possible.
     #[error("{0}")]
     Internal(String),
@@ -60,6 +63,9 @@ impl CliError {
     pub fn help(&self) -> Option<&str> {
         match self {
             CliError::Cannot { help, .. } | CliError::Option { help, .. } => help.as_deref(),
+            CliError::Unanswered { .. } => {
+                Some("the run ended there; give one line for each task, c for all the rest")
+            }
             CliError::Internal(_) => Some(super::system::BUG_HELP),
             _ => None,
         }
@@ -95,7 +101,7 @@ pub fn code(result: &Result<Ending, CliError>) -> u8 {
         Err(CliError::Project) => 4,
         Err(CliError::Option { .. }) => 5,
         Err(CliError::Interrupted) => 99,
-        Err(CliError::Internal(_)) => 250,
+        Err(CliError::Unanswered { .. } | CliError::Internal(_)) => 250,
     }
 }
 

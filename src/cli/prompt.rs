@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::exit::CliError;
+use crate::engine::Answers;
+use crate::transport::BoxFuture;
 use crate::value::Secret;
 
 /// Asks for a password; what is typed is not shown. Without a terminal a line of stdin is taken.
@@ -33,6 +35,25 @@ fn read_line(mut from: impl BufRead) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the input ended"));
     }
     Ok(line.trim_end_matches(['\n', '\r']).to_string())
+}
+
+/// Answers from stdin, whether it is a terminal or not, as Ansible takes them.
+pub struct Input;
+
+impl Answers for Input {
+    fn is_person(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
+    fn line(&self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        let read = tokio::task::spawn_blocking(|| {
+            let mut line = Vec::new();
+            let more = io::stdin().lock().read_until(b'\n', &mut line)? > 0;
+            let text = String::from_utf8_lossy(&line);
+            Ok(more.then(|| text.trim_end_matches(['\n', '\r']).to_string()))
+        });
+        Box::pin(async move { read.await.unwrap_or_else(|e| Err(io::Error::other(e))) })
+    }
 }
 
 /// Keeps a terminal from showing what is typed, until dropped.

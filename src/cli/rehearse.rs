@@ -10,7 +10,7 @@ use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::settings::{self, OutputSettings, Sources};
-use super::{drive, lookup, project, run};
+use super::{drive, lookup, project};
 use crate::diag::did_you_mean;
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
@@ -24,7 +24,6 @@ pub fn rehearse(
     config: &Config,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    run::refuse_step(&args.tasks)?;
     let (options, output) = settings::rehearsal(args, color, config)?;
     let playbooks = lookup::find_playbooks(&args.playbooks, &config.env.cwd)?;
     let cluster_options = cluster_options(args, config)?;
@@ -80,7 +79,8 @@ impl Job<'_> {
         // The rehearsal's own key is in its inventory; this user's keys and agent stay out of it.
         let identity = Identity { user: "root".into(), home: None, agent: None };
         let connector = Arc::new(HostConnector::new(PRELUDE, identity));
-        drive::run(project, self.options.clone(), connector, self.output, self.out).await
+        drive::run(project, self.options.clone(), drive::Conduct::free(connector), self.output, self.out)
+            .await
     }
 
     /// Opens a shell on a host, on this terminal.
@@ -112,6 +112,7 @@ fn cluster_options(args: &RehearseArgs, config: &Config) -> Result<ClusterOption
             RootModeArg::Namespaces => RootMode::Namespaces,
             RootModeArg::Chroot => RootMode::Chroot,
         }),
+        builder: args.builder,
         faults: args.fault.iter().flat_map(|f| f.split(',')).map(fault).collect::<Result<_, _>>()?,
         ..ClusterOptions::default()
     })

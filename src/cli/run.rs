@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::args::{ColorWhen, RunArgs, TaskArgs};
+use super::args::{ColorWhen, RunArgs};
 use super::config::Config;
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::settings::RunSettings;
 use super::{drive, listing, lookup, project};
+use crate::diag::Style;
 use crate::modules::sh::PRELUDE;
 use crate::transport::{HostConnector, Identity};
 
@@ -17,13 +18,23 @@ pub fn run(
     config: &Config,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    refuse_step(&args.tasks)?;
     let mut settings = RunSettings::new(args, color, config)?;
     let playbooks = lookup::find_playbooks(&args.playbooks, &config.env.cwd)?;
     let list = &args.list;
     let only_shows = list.syntax_check || list.list_hosts || list.list_tasks || list.list_tags;
     if !only_shows {
         project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
+    }
+    if out.voice == Voice::Ansible {
+        settings.options.style = Style::Ansible;
+        settings.output.terminal.explain_on_stderr = true;
+    }
+    if settings.options.verbosity > 0 && out.voice == Voice::Ansible {
+        let said = match &config.file {
+            Some(path) => format!("Using {} as config file\n", path.display()),
+            None => "No config file found; using defaults\n".to_string(),
+        };
+        out.text(&said)?;
     }
     let secrets = project::vault_secrets(&settings.vault, out)?;
     let project = project::load(&settings.sources, &playbooks, secrets, out)?;
@@ -35,7 +46,13 @@ pub fn run(
     let starts_later = settings.options.start_at_task.is_some();
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
+    let ending = runtime.block_on(drive::run(
+        project,
+        settings.options,
+        drive::Conduct::free(connector),
+        &settings.output,
+        out,
+    ));
     runtime.shutdown_background();
     if let Ok(Ending::Ran(recap)) = &ending
         && recap.hosts.is_empty()
@@ -45,15 +62,6 @@ pub fn run(
         out.help("nothing was run: name an inventory with -i, such as -i inventory/mysite");
     }
     ending
-}
-
-/// Running everything without the questions that were asked for would be worse than not running.
-pub fn refuse_step(tasks: &TaskArgs) -> Result<(), CliError> {
-    if tasks.step {
-        return Err(CliError::option("--step is not supported yet, nothing was run")
-            .with_help("--check --diff shows what would happen; --start-at-task and --tags choose tasks"));
-    }
-    Ok(())
 }
 
 /// Refuses a limit that leaves nothing, and says so when only localhost is known.

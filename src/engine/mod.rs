@@ -5,28 +5,37 @@
 //! module's prediction into actions. Nothing here prints.
 
 mod actions;
+mod ask;
 mod dispatch;
 mod event;
 mod execute;
 mod files;
+mod follow;
+mod foresee;
+mod gate;
 mod handlers;
 mod includes;
 mod inventory;
 mod item;
 mod layers;
 mod login;
+mod meta;
 mod options;
 mod play;
 mod pool;
 mod result;
 mod run;
 mod shared;
+mod strategy;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
+pub use ask::{Answers, Shown};
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
+pub use gate::Unanswered;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};
+pub use strategy::Strategy;

@@ -80,7 +80,7 @@ impl ModuleSpec {
 }
 
 /// One argument.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ArgSpec {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
@@ -114,6 +114,17 @@ impl ArgSpec {
     /// An optional argument without default; change fields with struct update syntax.
     pub const fn new(name: &'static str, kind: ArgKind, about: &'static str) -> Self {
         ArgSpec { name, aliases: &[], kind, required: false, default: None, choices: &[], about }
+    }
+
+    /// Returns two tables as one; `N` is the sum of their lengths.
+    pub const fn joined<const N: usize>(first: &[ArgSpec], second: &[ArgSpec]) -> [ArgSpec; N] {
+        let mut all = [first[0]; N];
+        let mut at = 0;
+        while at < N {
+            all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+            at += 1;
+        }
+        all
     }
 
     pub const fn required(mut self) -> Self {

@@ -103,15 +103,9 @@ impl Case {
             ))
             .unwrap();
         let msg = prediction.result.get("msg").map(Value::to_text).unwrap_or_default();
-        match prediction.change {
+        match &prediction.change {
             None => (before.to_string(), msg),
-            Some(change) => match &change.actions[..] {
-                [Action::Run(run)] => match &run.stdin {
-                    Some(Content::Bytes(bytes)) => (String::from_utf8(bytes.to_vec()).unwrap(), msg),
-                    _ => panic!("no content"),
-                },
-                _ => panic!("one action expected"),
-            },
+            Some(_) => (stdin(&prediction).expect("a content"), msg),
         }
     }
 }
@@ -127,4 +121,15 @@ pub fn scripts(prediction: &Prediction) -> Vec<&str> {
             Action::SaveLocal { .. } => "save",
         })
         .collect()
+}
+
+/// Returns the content that a prediction sends, when it has one action that sends any.
+pub fn stdin(prediction: &Prediction) -> Option<String> {
+    match &prediction.change.as_ref()?.actions[..] {
+        [Action::Run(run)] => match run.stdin.as_ref()? {
+            Content::Bytes(bytes) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
+            Content::File { .. } => None,
+        },
+        _ => panic!("one action expected"),
+    }
 }

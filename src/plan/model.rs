@@ -166,7 +166,8 @@ pub struct Unit {
     /// Whom it becomes there.
     #[serde(default, rename = "become", skip_serializing_if = "Option::is_none")]
     pub r#become: Option<String>,
-    /// The module's arguments as resolved. An unknown value is `{"__unknown__": CAUSE}`, a secret `{"__secret__": DIGEST}`.
+    /// The module's arguments as resolved. An unknown value is `{"__unknown__": CAUSE}`, a secret `{"__secret__": DIGEST}`,
+    /// a path of the project on this side `{"__project__": PATH}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<serde_json::Value>,
     /// The loop's variables for this item.

@@ -1,6 +1,6 @@
 //! How much a step can break, by what its module does.
 
-use super::model::Risk;
+use super::model::{Plan, Risk};
 
 /// Returns the risk of a change by this module. `name` is the module's own name without a namespace.
 pub fn of_module(name: &str) -> Risk {
@@ -16,6 +16,11 @@ pub fn of_module(name: &str) -> Risk {
         | "unarchive" | "synchronize" | "git" => Risk::Medium,
         _ => Risk::Low,
     }
+}
+
+/// Returns the highest risk of what applying a plan may change.
+pub fn of_plan(plan: &Plan) -> Risk {
+    plan.steps.iter().filter(|s| s.acts()).map(|s| s.risk).max().unwrap_or(Risk::None)
 }
 
 #[cfg(test)]

@@ -20,9 +20,9 @@ use super::link::RootMode;
 use super::lock::HeldLock;
 use super::machine::Output;
 use super::probe::{Way, find_way};
-use super::site::{MANAGEMENT_NODE, Site};
+use super::site::{BUILDER, HostPlan, MANAGEMENT_NODE, Role, Site};
 use super::sshd::{self, Credentials, Door};
-use super::tree::{link_file, make_dir, make_management_root, remove_tree, write_file};
+use super::tree::{DiskPlan, link_file, make_dir, make_disk, remove_tree, write_file};
 use super::{control, terminal, userland};
 
 /// What cluster to start, and how.
@@ -42,6 +42,8 @@ pub struct ClusterOptions {
     pub exe: Option<PathBuf>,
     /// A password that the SSH servers accept beside the key.
     pub password: Option<String>,
+    /// The management node cannot build the site's images, and another host can.
+    pub builder: bool,
 }
 
 impl Default for ClusterOptions {
@@ -54,6 +56,7 @@ impl Default for ClusterOptions {
             pace: Duration::from_millis(300),
             exe: None,
             password: None,
+            builder: false,
         }
     }
 }
@@ -65,6 +68,8 @@ struct Label {
     site: String,
     mode: RootMode,
     user_namespace: bool,
+    #[serde(default)]
+    builder: bool,
 }
 
 const FORMAT: u32 = 1;
@@ -95,21 +100,21 @@ pub async fn start(options: ClusterOptions) -> Result<Cluster, RehearsalError> {
 }
 
 fn start_blocking(options: ClusterOptions) -> Result<Cluster, RehearsalError> {
-    let exe = match options.exe {
-        Some(exe) => exe,
+    let exe = match &options.exe {
+        Some(exe) => exe.clone(),
         None => std::env::current_exe().map_err(RehearsalError::file("find", Path::new("this program")))?,
     };
     let keep = options.dir.is_some();
-    let dir = match options.dir {
+    let dir = match &options.dir {
         Some(dir) => {
-            fs::create_dir_all(&dir).map_err(RehearsalError::file("make", &dir))?;
-            let dir = dir.canonicalize().map_err(RehearsalError::file("find", &dir))?;
+            fs::create_dir_all(dir).map_err(RehearsalError::file("make", dir))?;
+            let dir = dir.canonicalize().map_err(RehearsalError::file("find", dir))?;
             check_kept_dir(&dir)?;
             dir
         }
         None => temporary_dir("xplay-rehearsal-")?,
     };
-    let started = start_in(&dir, keep, exe, options.site, options.mode, options.pace, options.password);
+    let started = start_in(&dir, keep, &exe, &options);
     match started {
         Ok(cluster) => {
             cluster.inject(&options.faults)?;
@@ -126,47 +131,43 @@ fn start_blocking(options: ClusterOptions) -> Result<Cluster, RehearsalError> {
     }
 }
 
-fn start_in(
-    dir: &Path,
-    keep: bool,
-    exe: PathBuf,
-    site: Site,
-    mode: Option<RootMode>,
-    pace: Duration,
-    password: Option<String>,
-) -> Result<Cluster, RehearsalError> {
+fn start_in(dir: &Path, keep: bool, exe: &Path, options: &ClusterOptions) -> Result<Cluster, RehearsalError> {
+    let ClusterOptions { site, mode, pace, .. } = *options;
     let lock = take_lock(dir)?;
-    let exe = pin_program(dir, &exe)?;
+    let exe = pin_program(dir, exe)?;
     let kept = read_label(dir)?;
+    // A kept cluster goes on as it is.
+    let builder = options.builder || kept.as_ref().is_some_and(|label| label.builder);
     let way = match &kept {
         Some(label) => {
-            check_label(dir, label, site, mode)?;
+            check_label(dir, label, options)?;
             find_way(&exe, dir, Some(label.mode))?
         }
         None => find_way(&exe, dir, mode)?,
     };
+    if builder && way.mode == RootMode::Chroot {
+        return Err(RehearsalError::BuilderNeedsMounts);
+    }
     // Before anything else is made, so that a start that was interrupted goes on with the same site.
     if kept.is_none() {
-        write_label(dir, site, way)?;
+        write_label(dir, options, way)?;
     }
     let shared_userland = dir.join("userland");
     once(&shared_userland, |fresh| userland::build(fresh, &exe))?;
     let hosts_dir = dir.join("hosts");
-    let management_dir = hosts_dir.join(MANAGEMENT_NODE);
-    make_dir(&management_dir, 0o755).map_err(RehearsalError::file("make", &management_dir))?;
-    let management_root = management_dir.join("root");
-    once(&management_root, |fresh| {
-        make_management_root(fresh, &shared_userland, site, &site.hosts()[0])?;
-        emulation::seed(fresh, site).map_err(|error| RehearsalError::Emulation {
-            host: MANAGEMENT_NODE.into(),
-            reason: format!("cannot set up its tables: {error}"),
-        })
-    })?;
+    let management_root = hosts_dir.join(MANAGEMENT_NODE).join("root");
+    let plans: Vec<HostPlan> = site.hosts().iter().copied().chain(builder.then_some(BUILDER)).collect();
+    for host in plans.iter().filter(|host| host.role.has_disk()) {
+        let is_other = builder && host.role == Role::Management;
+        let system = if is_other { site.other_system() } else { site.system() };
+        let plan = DiskPlan { host, system, image_system: site.system(), hosts: &plans };
+        make_host_disk(&hosts_dir.join(host.name), &shared_userland, site, &plan)?;
+    }
     let key_file = dir.join("id_ed25519");
     let client_key = keys::load_or_make(&key_file, "xplay rehearsal")?;
     let mut list = Vec::new();
     let mut access = Vec::new();
-    for plan in site.hosts() {
+    for plan in &plans {
         let host_dir = hosts_dir.join(plan.name);
         make_dir(&host_dir, 0o755).map_err(RehearsalError::file("make", &host_dir))?;
         let host_key = keys::load_or_make(&host_dir.join("host_key"), plan.name)?;
@@ -202,13 +203,34 @@ fn start_in(
         credentials: Arc::new(Credentials {
             user: Some("root"),
             key: client_key.public_key().clone(),
-            password,
+            password: options.password.clone(),
         }),
         list,
     });
     hosts.start()?;
     let control = tokio::spawn(control::serve(listener, Arc::clone(&hosts)));
     Ok(Cluster { hosts, access, dir: dir.into(), keep, control, over: false, _lock: lock })
+}
+
+/// Makes the disk of a host that has one, with what it needs of the emulated xCAT.
+fn make_host_disk(
+    host_dir: &Path,
+    userland: &Path,
+    site: Site,
+    plan: &DiskPlan<'_>,
+) -> Result<(), RehearsalError> {
+    make_dir(host_dir, 0o755).map_err(RehearsalError::file("make", host_dir))?;
+    once(&host_dir.join("root"), |fresh| {
+        make_disk(fresh, userland, plan)?;
+        let seeded = match plan.host.role {
+            Role::Builder => emulation::seed_builder(fresh, site, plan.system),
+            _ => emulation::seed(fresh, site, plan.system),
+        };
+        seeded.map_err(|error| RehearsalError::Emulation {
+            host: plan.host.name.into(),
+            reason: format!("cannot set up its tables: {error}"),
+        })
+    })
 }
 
 impl Cluster {
@@ -254,9 +276,11 @@ impl Cluster {
 
     /// Makes exactly these faults happen from now on.
     pub fn inject(&self, faults: &[Fault]) -> Result<(), RehearsalError> {
-        let file = self.hosts.management_root.join(FAULTS_FILE);
-        write_file(&file, 0o644, faults::render(faults).as_bytes())
-            .map_err(RehearsalError::file("write", &file))?;
+        for root in self.disks() {
+            let file = root.join(FAULTS_FILE);
+            write_file(&file, 0o644, faults::render(faults).as_bytes())
+                .map_err(RehearsalError::file("write", &file))?;
+        }
         if faults.contains(&Fault::ConnectionCutDuringGenimage) {
             self.hosts.cut.arm();
         }
@@ -265,16 +289,25 @@ impl Cluster {
 
     /// Emulated commands take their time only when boots do.
     fn set_command_delays(&self, pace: Duration) -> Result<(), RehearsalError> {
-        let file = self.hosts.management_root.join(NO_DELAYS);
-        if pace < SHORTEST_REAL_PACE {
-            return write_file(&file, 0o644, b"").map_err(RehearsalError::file("write", &file));
-        }
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(RehearsalError::file("remove", &file)(error))
+        for root in self.disks() {
+            let file = root.join(NO_DELAYS);
+            if pace < SHORTEST_REAL_PACE {
+                write_file(&file, 0o644, b"").map_err(RehearsalError::file("write", &file))?;
+                continue;
             }
-            _ => Ok(()),
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(RehearsalError::file("remove", &file)(error));
+                }
+                _ => {}
+            }
         }
+        Ok(())
+    }
+
+    /// The roots of the hosts with disks.
+    fn disks(&self) -> impl Iterator<Item = PathBuf> {
+        self.hosts.list.iter().filter(|host| host.plan.role.has_disk()).map(|host| host.dir.join("root"))
     }
 
     /// Runs a script on a running host, past SSH.
@@ -395,23 +428,32 @@ fn read_label(dir: &Path) -> Result<Option<Label>, RehearsalError> {
         .map_err(|error| RehearsalError::file("read", &file)(std::io::Error::other(error)))
 }
 
-fn write_label(dir: &Path, site: Site, way: Way) -> Result<(), RehearsalError> {
+fn write_label(dir: &Path, options: &ClusterOptions, way: Way) -> Result<(), RehearsalError> {
     let file = dir.join(LABEL);
-    let label =
-        Label { format: FORMAT, site: site.to_string(), mode: way.mode, user_namespace: way.user_namespace };
+    let label = Label {
+        format: FORMAT,
+        site: options.site.to_string(),
+        mode: way.mode,
+        user_namespace: way.user_namespace,
+        builder: options.builder,
+    };
     serde_json::to_vec(&label)
         .map_err(std::io::Error::other)
         .and_then(|text| write_file(&file, 0o644, &text))
         .map_err(RehearsalError::file("write", &file))
 }
 
-fn check_label(dir: &Path, label: &Label, site: Site, mode: Option<RootMode>) -> Result<(), RehearsalError> {
+fn check_label(dir: &Path, label: &Label, options: &ClusterOptions) -> Result<(), RehearsalError> {
+    let ClusterOptions { site, mode, builder, .. } = *options;
     let refuse = |reason: String| Err(RehearsalError::Kept { dir: dir.into(), reason });
     if label.format != FORMAT {
         return refuse("it was made by another version of xplay; use a new directory".into());
     }
     if label.site != site.to_string() {
         return refuse(format!("it is of site {}, not {site}", label.site));
+    }
+    if builder && !label.builder {
+        return refuse("it has no build host; use a new directory".into());
     }
     if mode.is_some_and(|mode| mode != label.mode) {
         return refuse(format!("its hosts were entered by {:?}; use a new directory", label.mode));

@@ -1,7 +1,7 @@
 //! Hidden subcommands that run inside the management node: the emulated xCAT commands and its `ssh`.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -95,11 +95,13 @@ pub(super) fn ssh_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(text) => return complain(&text),
     };
-    let mut input = Vec::new();
-    if wants_input && !rustix::termios::isatty(io::stdin()) && io::stdin().read_to_end(&mut input).is_err() {
-        return complain("ssh: cannot read the input");
-    }
-    match Control::in_root(Path::new("/")).run(&host, &command, &input) {
+    let control = Control::in_root(Path::new("/"));
+    let ran = if wants_input && !rustix::termios::isatty(io::stdin()) {
+        control.run_reading(&host, &command, io::stdin())
+    } else {
+        control.run(&host, &command, b"")
+    };
+    match ran {
         Ok(output) => {
             // A reader that has closed its end wants no more.
             let _ = io::stdout().write_all(&output.stdout);

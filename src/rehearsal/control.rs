@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::error::RehearsalError;
@@ -42,8 +42,16 @@ pub enum Power {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Question {
-    Run { node: String, script: String, stdin: String },
-    Power { node: String, action: Power },
+    /// `stdin` is given here, or follows the question until the asker closes its side.
+    Run {
+        node: String,
+        script: String,
+        stdin: Option<String>,
+    },
+    Power {
+        node: String,
+        action: Power,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,16 +101,29 @@ impl Control {
 
     /// Runs a script on a node with that node's `sh`.
     pub fn run(&self, node: &str, script: &str, stdin: &[u8]) -> Result<Output, ControlError> {
-        let question =
-            Question::Run { node: node.into(), script: script.into(), stdin: BASE64_STANDARD.encode(stdin) };
-        match self.ask(&question)? {
-            Answer::Ran { code, stdout, stderr } => Ok(Output {
-                exit: super::link::Exit::Code(code),
-                stdout: decode(&stdout)?,
-                stderr: decode(&stderr)?,
-            }),
-            other => Err(unexpected(other)),
-        }
+        let question = Question::Run {
+            node: node.into(),
+            script: script.into(),
+            stdin: Some(BASE64_STANDARD.encode(stdin)),
+        };
+        ran(self.ask(&question)?)
+    }
+
+    /// The same with any amount of stdin, which is read while the script runs.
+    pub fn run_reading(
+        &self,
+        node: &str,
+        script: &str,
+        mut stdin: impl io::Read + Send + 'static,
+    ) -> Result<Output, ControlError> {
+        let stream = self.send(&Question::Run { node: node.into(), script: script.into(), stdin: None })?;
+        let mut input = stream.try_clone()?;
+        // Not waited for: the script may end before its input does.
+        std::thread::spawn(move || {
+            let _ = io::copy(&mut stdin, &mut input);
+            let _ = input.shutdown(std::net::Shutdown::Write);
+        });
+        ran(receive(stream)?)
     }
 
     /// Gives an order to a node's hardware; true when the node is on afterwards.
@@ -114,6 +135,10 @@ impl Control {
     }
 
     fn ask(&self, question: &Question) -> Result<Answer, ControlError> {
+        receive(self.send(question)?)
+    }
+
+    fn send(&self, question: &Question) -> Result<UnixStream, ControlError> {
         // The plain path inside a host without /proc, the short one for a deep state directory.
         let mut stream = match UnixStream::connect(&self.socket) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -126,9 +151,24 @@ impl Control {
         let mut line = serde_json::to_vec(question).map_err(io::Error::from)?;
         line.push(b'\n');
         stream.write_all(&line)?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer)?;
-        Ok(serde_json::from_str(&answer).map_err(io::Error::from)?)
+        Ok(stream)
+    }
+}
+
+fn receive(stream: UnixStream) -> Result<Answer, ControlError> {
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer).map_err(io::Error::from)?)
+}
+
+fn ran(answer: Answer) -> Result<Output, ControlError> {
+    match answer {
+        Answer::Ran { code, stdout, stderr } => Ok(Output {
+            exit: super::link::Exit::Code(code),
+            stdout: decode(&stdout)?,
+            stderr: decode(&stderr)?,
+        }),
+        other => Err(unexpected(other)),
     }
 }
 
@@ -186,9 +226,10 @@ pub(super) async fn serve(listener: UnixListener, hosts: Arc<Hosts>) {
 async fn converse(stream: tokio::net::UnixStream, hosts: Arc<Hosts>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
-    tokio::io::BufReader::new(read.take(QUESTION_MAX)).read_until(b'\n', &mut line).await?;
+    let mut read = tokio::io::BufReader::new(read);
+    (&mut read).take(QUESTION_MAX).read_until(b'\n', &mut line).await?;
     let answer = match serde_json::from_slice(&line) {
-        Ok(question) => answer(question, hosts).await,
+        Ok(question) => answer(question, read, hosts).await,
         Err(error) => Answer::Failed { reason: format!("not a question: {error}") },
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -196,11 +237,12 @@ async fn converse(stream: tokio::net::UnixStream, hosts: Arc<Hosts>) -> io::Resu
     write.write_all(&line).await
 }
 
-async fn answer(question: Question, hosts: Arc<Hosts>) -> Answer {
+async fn answer(question: Question, more: impl AsyncRead + Unpin, hosts: Arc<Hosts>) -> Answer {
     match question {
         Question::Run { node, script, stdin } => {
-            let Ok(stdin) = BASE64_STANDARD.decode(stdin) else {
-                return Answer::Failed { reason: "stdin is not base64".into() };
+            let stdin = match stdin.map(|text| BASE64_STANDARD.decode(text)).transpose() {
+                Ok(stdin) => stdin,
+                Err(error) => return Answer::Failed { reason: format!("stdin is not base64: {error}") },
             };
             let machine = match hosts.machine(&node) {
                 Ok(machine) => machine,
@@ -211,7 +253,11 @@ async fn answer(question: Question, hosts: Arc<Hosts>) -> Answer {
                 }
                 Err(_) => return Answer::Unreachable { reason: "No route to host".into() },
             };
-            match machine.run(script.as_bytes(), &stdin).await {
+            let ran = match stdin {
+                Some(stdin) => machine.run(script.as_bytes(), &stdin[..]).await,
+                None => machine.run(script.as_bytes(), more).await,
+            };
+            match ran {
                 Ok(output) => Answer::Ran {
                     code: output.exit.code(),
                     stdout: BASE64_STANDARD.encode(output.stdout),

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::faults::{self, Fault};
 
-/// What genimage prints first; from then on its minutes have begun.
-const SIGN: &[u8] = b"Generating image";
+/// What genimage prints first when it really builds, wherever that is; from then on its minutes have begun.
+const SIGN: &[u8] = b" -c /tmp/genimage.";
 
-/// Decides, once per cluster, when the management node's connections are cut.
+/// Decides, once per cluster, when the connections of the host that builds are cut.
 #[derive(Debug)]
 pub(super) struct CutFault {
     faults_file: PathBuf,
@@ -63,12 +63,13 @@ mod tests {
         let file = dir.path().join("faults");
         let fault = CutFault::new(file.clone());
         let mut watch = Watch::default();
-        assert!(!fault.is_due(&mut watch, b"Generating image: x\n"));
+        let output = b" dnf -y -c /tmp/genimage.1.yum.conf";
+        assert!(!fault.is_due(&mut watch, output));
         fault.arm();
-        assert!(!fault.is_due(&mut watch, b"Generating image: x\n"));
+        assert!(!fault.is_due(&mut watch, output));
         fs::write(&file, "connection-cut-during-genimage\n").unwrap();
-        assert!(!fault.is_due(&mut watch, b"Gener"));
-        assert!(fault.is_due(&mut watch, b"ating image: x\n"));
-        assert!(!fault.is_due(&mut watch, b"Generating image: x\n"));
+        assert!(!fault.is_due(&mut watch, b" dnf -y -c /tm"));
+        assert!(fault.is_due(&mut watch, b"p/genimage.1.yum.conf"));
+        assert!(!fault.is_due(&mut watch, output));
     }
 }

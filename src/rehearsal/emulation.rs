@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::SSH_COMMAND;
 use super::host::PROGRAM;
-use super::site::Site;
+use super::site::{Site, System};
 use super::tree::write_file;
 use super::xcat::{self, NodeFile};
 
@@ -17,12 +17,16 @@ pub const COMMAND: &str = "rehearsal-xcat";
 /// Where installation media and xCAT's tarballs lie on the management node.
 pub const MEDIA: &str = "root/media";
 
+/// Where xCAT keeps what builds diskless images; a build host mounts it.
+pub(super) const NETBOOT_SHARE: &str = "opt/xcat/share/xcat/netboot";
+
 /// Says, inside the management node, that commands take no time; for tests.
 pub(super) const NO_DELAYS: &str = "etc/xcat/rehearsal/no-delays";
 
 /// Puts the emulated xCAT with its tables, commands and media on the management node's disk.
-pub(super) fn seed(root: &Path, site: Site) -> io::Result<()> {
+pub(super) fn seed(root: &Path, site: Site, system: &System) -> io::Result<()> {
     let emulated = emulated(site);
+    machine(root, emulated, system)?;
     xcat::seed(root, emulated)?;
     for (name, dir) in xcat::COMMANDS {
         let script = format!("#!/bin/sh\nexec /{PROGRAM} {COMMAND} {name} \"$@\"\n");
@@ -30,15 +34,8 @@ pub(super) fn seed(root: &Path, site: Site) -> io::Result<()> {
     }
     let ssh = format!("#!/bin/sh\nexec /{PROGRAM} {SSH_COMMAND} \"$@\"\n");
     write_file(&root.join("usr/bin/ssh"), 0o755, ssh.as_bytes())?;
-    let shims: &[(&str, &str)] = match site {
-        Site::El9 => &[("usr/bin/systemctl", xcat::SYSTEMCTL_SHIM), ("usr/sbin/service", xcat::SERVICE_SHIM)],
-        Site::Seed => {
-            &[("usr/sbin/chkconfig", xcat::CHKCONFIG_SHIM), ("usr/sbin/service", xcat::SERVICE_SHIM)]
-        }
-    };
-    for (path, text) in shims.iter().chain(&[("usr/bin/rpm", xcat::RPM_SHIM)]) {
-        write_file(&root.join(path), 0o755, text.as_bytes())?;
-    }
+    let inner = format!("#!/bin/sh\nexec /{PROGRAM} {COMMAND} {} \"$@\"\n", xcat::INNER_GENIMAGE);
+    write_file(&root.join(NETBOOT_SHARE).join("rh/genimage"), 0o755, inner.as_bytes())?;
     let media = root.join(MEDIA);
     let (os, arch) = emulated.os_arch();
     xcat::write_iso(&media.join(format!("{os}-{arch}.iso")), os, arch, None)?;
@@ -46,6 +43,25 @@ pub(super) fn seed(root: &Path, site: Site) -> io::Result<()> {
     xcat::write_xcat_tarballs(&media, version)?;
     // A later release, for the update of service nodes.
     xcat::write_xcat_tarballs(&media.join("update"), &next_version(version))?;
+    Ok(())
+}
+
+/// Puts what a build host needs of its own on its disk; the rest it mounts from the management node.
+pub(super) fn seed_builder(root: &Path, site: Site, system: &System) -> io::Result<()> {
+    machine(root, emulated(site), system)
+}
+
+/// Tells the emulated commands what they run on, and places the programs whose answers depend on it.
+fn machine(root: &Path, site: xcat::Site, system: &System) -> io::Result<()> {
+    xcat::seed_machine(root, site, system.arch)?;
+    let services = match site {
+        xcat::Site::El9 => ("usr/bin/systemctl", xcat::SYSTEMCTL_SHIM),
+        xcat::Site::Seed => ("usr/sbin/chkconfig", xcat::CHKCONFIG_SHIM),
+    };
+    for (path, text) in [services, ("usr/sbin/service", xcat::SERVICE_SHIM), ("usr/bin/rpm", xcat::RPM_SHIM)]
+    {
+        write_file(&root.join(path), 0o755, text.as_bytes())?;
+    }
     Ok(())
 }
 

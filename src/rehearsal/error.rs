@@ -25,6 +25,11 @@ pub enum RehearsalError {
         /// What was tried and what is missing, one sentence each.
         missing: Vec<String>,
     },
+    /// A build host works in the management node's install directory, which takes a mount.
+    #[error(
+        "cannot start the build host: it mounts /install of the management node, which hosts entered by plain chroot cannot do"
+    )]
+    BuilderNeedsMounts,
     /// A root could not be entered.
     #[error("cannot start rehearsal host {host}: {step}: {reason}")]
     Enter {

@@ -180,7 +180,7 @@ impl Hosts {
     }
 
     fn spec(&self, host: &Host, fill: Fill, boot_id: String) -> EnterSpec {
-        let diskless = host.plan.role != Role::Management;
+        let diskless = !host.plan.role.has_disk();
         let mut binds = vec![Bind {
             source: self.exe.clone(),
             target: PROGRAM.into(),
@@ -195,6 +195,17 @@ impl Hosts {
                 when: BindWhen::Fstab,
             }));
             binds.retain(|bind| bind.source.exists());
+        }
+        if host.plan.role == Role::Builder {
+            // As xCAT's manual says it for a build host: the lists and genimage's own programs come from there too.
+            binds.extend([("install", false), (emulation::NETBOOT_SHARE, true)].map(|(name, read_only)| {
+                Bind {
+                    source: self.management_root.join(name),
+                    target: name.into(),
+                    read_only,
+                    when: BindWhen::Always,
+                }
+            }));
         }
         EnterSpec {
             root: host.root(),
@@ -224,12 +235,11 @@ impl Hosts {
 
     fn open_door(&self, host: &Host, machine: &Arc<Machine>) -> Result<(), RehearsalError> {
         *lock(&host.machine) = Some(Arc::clone(machine));
-        let is_management = host.plan.role == Role::Management;
         let server = Server::new(
             Backend::Machine(Arc::clone(machine)),
             Arc::clone(&self.credentials),
             Arc::clone(&host.config),
-            is_management.then(|| Arc::clone(&self.cut)),
+            host.plan.role.has_disk().then(|| Arc::clone(&self.cut)),
         );
         host.door.open(server).map_err(|source| RehearsalError::File {
             action: "listen for the ssh server of",
@@ -238,11 +248,11 @@ impl Hosts {
         })
     }
 
-    /// Starts the management node, and the nodes that ran when a kept cluster was shut down. Blocks.
+    /// Starts the hosts with disks, and the nodes that ran when a kept cluster was shut down. Blocks.
     pub(super) fn start(&self) -> Result<(), RehearsalError> {
         for host in &self.list {
             let saved = lock(&host.saved).clone();
-            if host.plan.role == Role::Management {
+            if host.plan.role.has_disk() {
                 let boot_id = match saved.boot_id {
                     Some(boot_id) => boot_id,
                     None => new_boot_id()?,
@@ -289,10 +299,10 @@ impl Hosts {
 
     fn diskless(&self, name: &str) -> Result<&Host, RehearsalError> {
         let host = self.find(name)?;
-        if host.plan.role == Role::Management {
+        if host.plan.role.has_disk() {
             return Err(RehearsalError::Emulation {
                 host: name.into(),
-                reason: "the management node's power is not under its own control".into(),
+                reason: "its power is not under the management node's control".into(),
             });
         }
         Ok(host)
@@ -362,7 +372,7 @@ impl Hosts {
         if self.is_victim(host) && self.faults().contains(&Fault::NodeBootsOldImage) {
             let script = b"sed -i \"s/^IMAGEUUID=.*/IMAGEUUID='00000000-0000-4000-8000-000000000000'/\" /opt/xcat/xcatinfo";
             // An image without the file has no id at all, which is as wrong.
-            let _ = machine.run(script, b"").await;
+            let _ = machine.run(script, tokio::io::empty()).await;
         }
         host.step(turn, || self.report(host, "postbooting"))?;
         tokio::time::sleep(self.pace).await;
@@ -415,7 +425,7 @@ impl Hosts {
         let mut outcome = Ok(());
         for host in &self.list {
             host.door.close();
-            let is_memory = self.mode == RootMode::Namespaces && host.plan.role != Role::Management;
+            let is_memory = self.mode == RootMode::Namespaces && !host.plan.role.has_disk();
             if let (true, true, Some(machine)) = (keep, is_memory, host.machine()) {
                 outcome = outcome.and(suspend(host, &machine).await);
             }
@@ -445,7 +455,7 @@ async fn suspend(host: &Host, machine: &Machine) -> Result<(), RehearsalError> {
     // Whatever is mounted there comes back by itself; tar's own --one-file-system does not see mounted files.
     let script = b"cd / && awk '$2 != \"/\" { print \".\" $2 }' /proc/mounts >/dev/shm/mounted &&
         exec tar -X /dev/shm/mounted -cf - .";
-    let output = match machine.run(script, b"").await {
+    let output = match machine.run(script, tokio::io::empty()).await {
         Ok(output) => output,
         Err(error) => return Err(failed(error)),
     };

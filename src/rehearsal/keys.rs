@@ -91,7 +91,8 @@ pub(super) fn write_client_files(
 
 fn inventory(dir: &Path, title: &str, hosts: &[HostAccess]) -> String {
     let mut lines = vec![format!("# {title}: hosts inside this machine, not a real cluster.")];
-    for group in [Some(Role::Management), Some(Role::Service), Some(Role::Compute), None] {
+    for group in [Some(Role::Management), Some(Role::Builder), Some(Role::Service), Some(Role::Compute), None]
+    {
         let mut members = hosts.iter().filter(|host| host.role == group).peekable();
         if members.peek().is_none() {
             continue;

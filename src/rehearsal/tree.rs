@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use super::error::RehearsalError;
-use super::site::{HostPlan, Site};
+use super::site::{HostPlan, System};
 use super::userland::{self, shims};
 
 /// Where the template tree for images lies inside the management node.
@@ -66,20 +66,26 @@ fn open_directories(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the disk of the management node: the operating system's part, before xCAT is put on it.
-pub(super) fn make_management_root(
-    root: &Path,
-    userland: &Path,
-    site: Site,
-    host: &HostPlan,
-) -> Result<(), RehearsalError> {
+/// What a host with a disk of its own runs, and whom it knows.
+pub(super) struct DiskPlan<'a> {
+    pub(super) host: &'a HostPlan,
+    pub(super) system: &'a System,
+    /// What the images run whose template lies on the disk.
+    pub(super) image_system: &'a System,
+    /// All hosts of the cluster.
+    pub(super) hosts: &'a [HostPlan],
+}
+
+/// Makes a disk: the operating system's part, before xCAT is put on it.
+pub(super) fn make_disk(root: &Path, userland: &Path, plan: &DiskPlan<'_>) -> Result<(), RehearsalError> {
     let failed = |source| RehearsalError::File { action: "make the root tree", path: root.into(), source };
     link_tree(userland, root).map_err(failed)?;
     link_tree(userland, &root.join(TEMPLATE)).map_err(failed)?;
-    for shim in shims::for_site(site) {
-        // In-place edits on one host must not reach another, so texts are copied, not linked.
-        userland::write_shim(root, &shim).map_err(failed)?;
-        userland::write_shim(&root.join(TEMPLATE), &shim).map_err(failed)?;
+    for (place, system) in [(root.to_path_buf(), plan.system), (root.join(TEMPLATE), plan.image_system)] {
+        for shim in shims::for_system(system) {
+            // In-place edits on one host must not reach another, so texts are copied, not linked.
+            userland::write_shim(&place, &shim).map_err(failed)?;
+        }
     }
     for (path, mode) in [
         ("etc/profile.d", 0o755),
@@ -112,17 +118,17 @@ pub(super) fn make_management_root(
     {
         symlink(target, root.join(link)).map_err(failed)?;
     }
-    for (path, mode, text) in system_files(site, host) {
+    for (path, mode, text) in system_files(plan) {
         write_file(&root.join(path), mode, text.as_bytes()).map_err(failed)?;
     }
     Ok(())
 }
 
-fn system_files(site: Site, host: &HostPlan) -> Vec<(&'static str, u32, String)> {
-    let release = format!("{}\n", site.release_line());
+fn system_files(plan: &DiskPlan<'_>) -> Vec<(&'static str, u32, String)> {
+    let release = format!("{}\n", plan.system.release_line);
     let mut files = vec![
-        ("etc/hostname", 0o644, format!("{}\n", host.name)),
-        ("etc/hosts", 0o644, hosts_file(site)),
+        ("etc/hostname", 0o644, format!("{}\n", plan.host.name)),
+        ("etc/hosts", 0o644, hosts_file(plan.hosts)),
         (
             "etc/passwd",
             0o644,
@@ -159,16 +165,16 @@ fn system_files(site: Site, host: &HostPlan) -> Vec<(&'static str, u32, String)>
             "This is a rehearsal host of xplay, not a real machine.\n".into(),
         ),
     ];
-    if let Some(text) = site.os_release() {
+    if let Some(text) = plan.system.os_release {
         files.push(("etc/os-release", 0o644, text.into()));
     }
     files
 }
 
-/// `/etc/hosts` of the management node, which stands in for the site's name server.
-pub(super) fn hosts_file(site: Site) -> String {
+/// `/etc/hosts` of a host with a disk; the management node's stands in for the site's name server.
+fn hosts_file(hosts: &[HostPlan]) -> String {
     let mut text = String::from("127.0.0.1   localhost localhost.localdomain\n");
-    for host in site.hosts() {
+    for host in hosts {
         text.push_str(&[host.address, "   ", host.name, " ", host.name, ".cluster.test\n"].concat());
     }
     text

@@ -122,6 +122,13 @@ impl<W: Write> MaskedWriter<W> {
         writeln!(self.out)
     }
 
+    /// Writes text that is to be answered on its own line, at once.
+    pub fn prompt(&mut self, text: &str) -> io::Result<()> {
+        let shown = self.shown(text);
+        write!(self.out, "{shown}")?;
+        self.out.flush()
+    }
+
     /// Returns text as this writer would show it.
     pub fn shown(&self, text: &str) -> String {
         visible(&self.secrets.mask(text)).into_owned()

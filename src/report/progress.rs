@@ -45,6 +45,22 @@ impl Progress {
         }
     }
 
+    /// Draws nothing until it may come back: somebody types.
+    pub fn stand_aside(&self) {
+        if let Some(live) = &self.live {
+            // A terminal that is gone has nothing to clear.
+            let _ = live.all.clear();
+            live.all.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    /// Draws again.
+    pub fn come_back(&self) {
+        if let Some(live) = &self.live {
+            live.all.set_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS));
+        }
+    }
+
     /// A new task runs now.
     pub fn task(&mut self, name: &str) {
         if let Some(live) = &mut self.live {

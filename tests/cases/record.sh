@@ -19,7 +19,9 @@ for case; do
         [ -e inventory ] && set -- -i inventory "$@"
         [ -e args ] && set -- "$@" $(cat args)
         rc=0
-        "$bin/ansible-playbook" "$@" >out 2>/dev/null || rc=$?
+        in=/dev/null
+        [ ! -e stdin ] || in=stdin
+        "$bin/ansible-playbook" "$@" <$in >out 2>/dev/null || rc=$?
         { cat out; echo "exit $rc"; } | sed "s|$CASE_TMP|CASE_TMP|g; s|$PWD|CASE|g" >expected.txt
         rm -rf out "$CASE_TMP"
     )

@@ -5,6 +5,7 @@
     reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod builder;
 mod cli;
 mod emulator;
 mod errors;
@@ -15,6 +16,8 @@ mod playbooks;
 mod real_sshd;
 mod rehearsal;
 mod service_node;
+mod software;
 mod support;
+mod sync_install;
 mod transcripts;
 mod transport;

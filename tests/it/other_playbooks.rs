@@ -1,7 +1,5 @@
 //! The playbooks beside the main job, after it: update, verification alone, and a compute image by the same roles.
 
-use serde_json::Value;
-
 use crate::support::rehearse::{Mode, PLAYBOOK, Ran, Rehearsal, can};
 
 const UPDATE: &str = "playbooks/update-service-node.yml";
@@ -30,12 +28,6 @@ fn seed_after_the_job() {
     after_the_job("seed", "2.8.2", "2.8.3");
 }
 
-#[track_caller]
-fn assert_nothing_changed(ran: &Ran) {
-    ran.assert_success();
-    assert_eq!(ran.recap()["mn1"]["changed"], 0, "{:?}", ran.changed());
-}
-
 /// What a task said while it ran.
 fn progress(ran: &Ran) -> Vec<&str> {
     ran.events.iter().filter(|e| e["event"] == "progress").filter_map(|e| e["line"].as_str()).collect()
@@ -54,12 +46,6 @@ fn most_down(lines: &[&str]) -> usize {
         most = most.max(down.len());
     }
     most
-}
-
-/// The result of the task whose name ends so.
-fn result<'a>(ran: &'a Ran, task: &str) -> &'a Value {
-    let found = ran.results().find(|r| r["name"].as_str().is_some_and(|n| n.ends_with(task)));
-    &found.unwrap_or_else(|| panic!("no task {task}: {}", ran.stderr))["result"]
 }
 
 /// A newer xCAT. The compute node that loads its image from a service node is set again, because that node loses its
@@ -88,13 +74,13 @@ fn update(rehearsal: &Rehearsal, version: &str, next: &str) {
     }
     assert_ne!(boot_id("sn1"), service_before, "sn1 was not booted");
     assert_eq!(boot_id("cn1"), compute_before, "cn1 was booted");
-    let served = result(&first, "Compute nodes find their boot files on their service nodes");
+    let served = first.result("Compute nodes find their boot files on their service nodes");
     assert_eq!(served["changed"], true, "{served}");
     let boot_file = rehearsal.shell("sn1", "find /tftpboot -name cn1 -exec grep -o imgurl.*rootimg {} +");
     assert!(boot_file.contains("compute-site/rootimg"), "{boot_file}");
 
     let second = rehearsal.run(&args);
-    assert_nothing_changed(&second);
+    second.assert_nothing_changed();
     assert_eq!(progress(&second), [""; 0]);
 }
 
@@ -103,14 +89,14 @@ fn broken(rehearsal: &Rehearsal, node: &str, break_it: &str, failed: &str, repai
     rehearsal.shell(node, break_it);
     let ran = rehearsal.run(&[VERIFY, "-e", "xcat_verify_retries=1"]);
     assert_eq!(ran.code, 2, "{node} {failed} went unnoticed");
-    let words = result(&ran, "Every check holds")["msg"].as_str().unwrap_or_default();
+    let words = ran.result("Every check holds")["msg"].as_str().unwrap_or_default();
     assert_eq!(words, format!("{node} {failed}"));
     rehearsal.shell(node, repair);
-    assert_nothing_changed(&rehearsal.run(&[VERIFY]));
+    rehearsal.run(&[VERIFY]).assert_nothing_changed();
 }
 
 fn verification(rehearsal: &Rehearsal, site: &str) {
-    assert_nothing_changed(&rehearsal.run(&[VERIFY]));
+    rehearsal.run(&[VERIFY]).assert_nothing_changed();
     let (enable, disable) = match site {
         "seed" => ("ln -s ../init.d/dhcpd /etc/rc.d/rc3.d/S65dhcpd", "rm /etc/rc.d/rc3.d/S65dhcpd"),
         _ => (
@@ -133,7 +119,7 @@ fn verification_without_a_node(rehearsal: &Rehearsal) {
     rehearsal.shell("mn1", "/opt/xcat/bin/rpower sn2 off");
     let ran = rehearsal.run(&[VERIFY, "-e", "xcat_verify_retries=1"]);
     assert_eq!(ran.code, 2);
-    let words = result(&ran, "Every check holds")["msg"].as_str().unwrap_or_default();
+    let words = ran.result("Every check holds")["msg"].as_str().unwrap_or_default();
     assert!(words.starts_with("sn2 ssh: ") && !words.contains("sn1 "), "{words}");
 }
 
@@ -147,7 +133,7 @@ fn compute_image(rehearsal: &Rehearsal) {
         "{seen}"
     );
     assert!(!seen.contains("/install") && !seen.contains("xCATsn-2"), "that is for service nodes: {seen}");
-    assert_nothing_changed(&rehearsal.run(&args));
+    rehearsal.run(&args).assert_nothing_changed();
     // One image does not disturb the other; but the service nodes' copies of /install are older now.
     let service = rehearsal.run(&[PLAYBOOK]);
     service.assert_success();

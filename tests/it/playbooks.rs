@@ -1,6 +1,6 @@
 //! Playbooks against the text that ansible-core printed for them (`tests/cases/record.sh`).
 //!
-//! A case is a folder: `playbook.yml`, perhaps `inventory` and `args`, and `expected.txt` with stdout and exit code.
+//! A case is a folder: `playbook.yml`, perhaps `inventory`, `args` and `stdin`, and `expected.txt` with stdout and exit code.
 //! A case with a file `ours` differs from Ansible on purpose, for the reason that stands in it; its text is ours and
 //! is written anew with `UPDATE_CASES=1`.
 
@@ -17,6 +17,9 @@ fn run(case: &Path) -> String {
     }
     if let Ok(args) = std::fs::read_to_string(case.join("args")) {
         command.args(args.split_whitespace());
+    }
+    if let Ok(answers) = std::fs::File::open(case.join("stdin")) {
+        command.stdin(answers);
     }
     let output = command
         .env_clear()
@@ -81,7 +84,8 @@ fn steady(text: &str) -> String {
 
 /// Splits a paragraph into its first line and the results below it, each with a line break at its end.
 fn results(paragraph: &str) -> (String, Vec<String>) {
-    const BEGINNINGS: [&str; 6] = ["ok: ", "changed: ", "skipping: ", "fatal: ", "failed: ", "FAILED - "];
+    const BEGINNINGS: [&str; 7] =
+        ["Perform task: ", "ok: ", "changed: ", "skipping: ", "fatal: ", "failed: ", "FAILED - "];
     let mut lines = paragraph.lines();
     let banner = lines.next().unwrap_or_default().to_string();
     let mut results: Vec<String> = Vec::new();

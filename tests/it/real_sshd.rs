@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use xplay::rehearsal::{Cluster, ClusterOptions, Exit, PROGRAM, RehearsalError, RootMode, Site, start};
 
-use crate::support::rehearse::{PLAYBOOK, Ran};
+use crate::support::rehearse::{Mode, PLAYBOOK, Ran, can};
 use crate::support::sshd::Sshd;
 use crate::support::{find_program, skip};
 
 /// Starts a cluster whose commands take no time, or says why this machine cannot.
-async fn cluster(test: &str, site: Site) -> Option<Cluster> {
+async fn cluster(test: &str, site: Site, mode: Option<RootMode>) -> Option<Cluster> {
     let options = ClusterOptions {
         site,
+        mode,
         exe: Some(env!("CARGO_BIN_EXE_xplay").into()),
         pace: Duration::from_millis(20),
         ..ClusterOptions::default()
@@ -136,14 +137,8 @@ fn sshd_into(test: &str, cluster: &Cluster, dir: &Path) -> Option<Sshd> {
     Some(sshd)
 }
 
-#[track_caller]
-fn assert_nothing_changed(ran: &Ran) {
-    ran.assert_success();
-    assert_eq!(ran.recap()["mn1"]["changed"], 0, "{:?}", ran.changed());
-}
-
-async fn over_sshd(test: &str, site: Site) {
-    let Some(cluster) = cluster(test, site).await else { return };
+async fn over_sshd(test: &str, site: Site, mode: Option<RootMode>) {
+    let Some(cluster) = cluster(test, site, mode).await else { return };
     let dir = tempfile::tempdir().unwrap();
     let Some(sshd) = sshd_into(test, &cluster, dir.path()) else { return };
     let files = SiteFiles::write(&cluster, &sshd);
@@ -151,7 +146,7 @@ async fn over_sshd(test: &str, site: Site) {
     let first = Ran::read(files.run(&[PLAYBOOK, "--json"]).await);
     first.assert_success();
     assert!(first.changed().iter().any(|m| m == "xcat_boot"), "{:?}", first.changed());
-    assert_nothing_changed(&Ran::read(files.run(&[PLAYBOOK, "--json"]).await));
+    Ran::read(files.run(&[PLAYBOOK, "--json"]).await).assert_nothing_changed();
 
     let log = fs::read_to_string(sshd.path("log")).unwrap();
     let logins = log.matches("Accepted publickey for").count();
@@ -210,12 +205,75 @@ fn refused_by_openssh_or_by_us() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn el9_over_openssh() {
-    over_sshd("el9_over_openssh", Site::El9).await;
+    over_sshd("el9_over_openssh", Site::El9, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seed_over_openssh() {
-    over_sshd("seed_over_openssh", Site::Seed).await;
+    over_sshd("seed_over_openssh", Site::Seed, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn el9_in_chroot_over_openssh() {
+    if can("el9_in_chroot_over_openssh", Mode::Chroot) {
+        over_sshd("el9_in_chroot_over_openssh", Site::El9, Some(RootMode::Chroot)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seed_in_chroot_over_openssh() {
+    if can("seed_in_chroot_over_openssh", Mode::Chroot) {
+        over_sshd("seed_in_chroot_over_openssh", Site::Seed, Some(RootMode::Chroot)).await;
+    }
+}
+
+/// Runs one of these tests again as a user whom sshd lets in: he has a shell, as far as that process can see.
+fn as_ordinary_user(test: &str, other: &str) {
+    const UID: &str = "65534";
+    if !can(test, Mode::Unprivileged) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let everybody = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir.path(), everybody).unwrap();
+    assert!(Command::new("chown").arg(format!("{UID}:{UID}")).arg(&home).status().unwrap().success());
+    let others = fs::read_to_string("/etc/passwd").unwrap();
+    let others = others.lines().filter(|l| l.split(':').nth(2) != Some(UID)).map(|l| format!("{l}\n"));
+    let passwd = dir.path().join("passwd");
+    let own = format!("rehearser:x:{UID}:{UID}::{}:/bin/sh\n", home.display());
+    fs::write(&passwd, others.chain([own]).collect::<String>()).unwrap();
+    fs::set_permissions(&passwd, fs::Permissions::from_mode(0o644)).unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/passwd && exec \"$@\""])
+        .arg(&passwd)
+        .args(["setpriv", "--reuid", UID, "--regid", UID, "--clear-groups"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", other, "--nocapture"])
+        .env("HOME", &home)
+        .env("TMPDIR", &home)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if let Some(line) = said.lines().find(|l| l.contains("skipped")) {
+        skip(test, line);
+    }
+}
+
+#[test]
+fn el9_as_ordinary_user_over_openssh() {
+    as_ordinary_user("el9_as_ordinary_user_over_openssh", "real_sshd::el9_over_openssh");
+}
+
+#[test]
+fn seed_as_ordinary_user_over_openssh() {
+    as_ordinary_user("seed_as_ordinary_user_over_openssh", "real_sshd::seed_over_openssh");
 }
 
 /// Copies files and folders.
@@ -234,7 +292,7 @@ fn copy_tree(from: &Path, to: &Path) {
 /// xplay itself runs on the management node, with the shipped inventory for that.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_the_management_node_itself() {
-    let Some(cluster) = cluster("on_the_management_node_itself", Site::El9).await else { return };
+    let Some(cluster) = cluster("on_the_management_node_itself", Site::El9, None).await else { return };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let project = cluster.management_root().join("root/project");
     for part in ["playbooks", "roles", "inventory/mysite-local"] {
@@ -251,6 +309,6 @@ async fn on_the_management_node_itself() {
     }
     runs[0].assert_success();
     assert!(runs[0].changed().iter().any(|m| m == "xcat_boot"), "{:?}", runs[0].changed());
-    assert_nothing_changed(&runs[1]);
+    runs[1].assert_nothing_changed();
     cluster.shutdown().await.unwrap();
 }

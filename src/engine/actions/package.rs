@@ -6,13 +6,18 @@ use crate::engine::item::ItemRun;
 use crate::engine::result::{TaskResult, Trouble};
 use crate::modules;
 use crate::template::Var;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// The variable that names the manager for hosts or groups.
 const VARIABLE: &str = "ansible_package_use";
 
 /// Runs the module that `use`, the variable, the facts or the target itself name, in this order.
-pub async fn run(item: &ItemRun, mut given: Map, attempt: u32) -> Result<TaskResult, Trouble> {
+pub async fn run(
+    item: &ItemRun,
+    mut given: Map,
+    attempt: u32,
+    doubt: Option<&Unknown>,
+) -> Result<TaskResult, Trouble> {
     let asked = given.remove("use").map(|v| v.to_text()).filter(|name| name != "auto");
     let named = match asked {
         Some(name) => Some(name),
@@ -23,7 +28,7 @@ pub async fn run(item: &ItemRun, mut given: Map, attempt: u32) -> Result<TaskRes
         None => {
             let found = match fact(item)? {
                 Some(found) => found,
-                None => gathered(item, attempt).await?,
+                None => gathered(item, attempt, doubt).await?,
             };
             // A host chooses among package managers only.
             if modules::PACKAGE_MANAGERS.contains(&found.as_str()) { Ok(found) } else { Err(found) }
@@ -34,7 +39,7 @@ pub async fn run(item: &ItemRun, mut given: Map, attempt: u32) -> Result<TaskRes
     })?;
     let mut arguments = item.defaults(&module)?;
     arguments.extend(given);
-    Box::pin(item.module(&module, arguments, attempt)).await
+    Box::pin(item.module(&module, arguments, attempt, doubt)).await
 }
 
 fn variable(item: &ItemRun) -> Result<Option<String>, Trouble> {
@@ -58,9 +63,9 @@ fn fact(item: &ItemRun) -> Result<Option<String>, Trouble> {
 }
 
 /// Asks the target.
-async fn gathered(item: &ItemRun, attempt: u32) -> Result<String, Trouble> {
+async fn gathered(item: &ItemRun, attempt: u32, doubt: Option<&Unknown>) -> Result<String, Trouble> {
     let asked = Map::from_iter([("gather_subset", "!all"), ("filter", "ansible_pkg_mgr")]);
-    let told = Box::pin(item.module("setup", asked, attempt)).await?;
+    let told = Box::pin(item.module("setup", asked, attempt, doubt)).await?;
     let found = told.result.get("ansible_facts").and_then(|facts| facts.get("ansible_pkg_mgr"));
     found
         .map(Value::to_text)

@@ -39,7 +39,7 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
             tokio::time::sleep(crate::engine::login::seconds(seconds)).await;
         }
         None if item.check()? => {}
-        None => user_input = read_line().await?,
+        None => user_input = line(item).await?,
     }
     let elapsed = started.elapsed().as_secs();
     let mut done = TaskResult::ok(Map::from_iter([
@@ -53,20 +53,15 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     Ok(done)
 }
 
-async fn read_line() -> Result<String, Trouble> {
-    let read = tokio::task::spawn_blocking(|| {
-        use std::io::{BufRead, IsTerminal};
-        let stdin = std::io::stdin();
-        if !stdin.is_terminal() {
-            return Ok(String::new());
-        }
-        let mut line = String::new();
-        stdin.lock().read_line(&mut line).map(|_| line.trim_end_matches(['\r', '\n']).to_string())
-    });
-    match read.await {
-        Ok(Ok(line)) => Ok(line),
-        Ok(Err(e)) => Err(Trouble::msg(format!("cannot read the answer: {e}"))),
-        Err(_) => Err(Trouble::msg("reading the answer was interrupted")),
+/// Waits for a line, if there is somebody who could type one.
+async fn line(item: &ItemRun) -> Result<String, Trouble> {
+    let answers = &item.shared.answers;
+    if !answers.is_person() {
+        return Ok(String::new());
+    }
+    match answers.line().await {
+        Ok(line) => Ok(line.unwrap_or_default()),
+        Err(e) => Err(Trouble::msg(format!("cannot read the answer: {e}"))),
     }
 }
 

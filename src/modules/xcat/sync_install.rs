@@ -11,14 +11,14 @@ use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
 };
 use crate::transport::Output;
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 pub struct SyncInstall;
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "xcat_sync_install",
     namespaces: NAMESPACES,
-    about: "Brings the install directory to service nodes that do not mount it, and checks the copy by digests",
+    about: "Makes the install directory of service nodes that do not mount it equal to the management node's, by digests",
     args: &[
         ArgSpec::new("nodes", ArgKind::StrList, "The service nodes").required().aliases(&["noderange"]),
         ArgSpec::new("installdir", ArgKind::Path, "The directory").default("/install"),
@@ -31,15 +31,16 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new(
             "full_digest",
             ArgKind::Bool,
-            "Compare the content of big files too, not only name and size",
+            "Compare the content of files over 1 MiB too; false takes equal names and sizes for equal files",
         )
-        .default("false"),
+        .default("true"),
         ArgSpec::new("timeout", ArgKind::Int, "Seconds that it may take").default("7200"),
     ],
     returns: &[
         ("mounted", "nodes that mount the directory"),
         ("synced", "nodes that hold a copy of their own, each with the number of files that are alike"),
         ("files", "how many files there are"),
+        ("removed", "files of each node that the management node does not have, the first ten by name"),
     ],
     ..ModuleSpec::BASE
 };
@@ -77,6 +78,7 @@ impl Module for SyncInstall {
             return Ok(Prediction::same(result));
         }
         result.insert("to_sync", todo.clone());
+        result.insert("removed", state.extra(&todo));
         let run = Run {
             script: script(&wanted.change(&todo)),
             long: true,
@@ -96,7 +98,7 @@ impl Module for SyncInstall {
         Ok(prediction)
     }
 
-    fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
+    fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
         if ran.is_empty() {
             return Ok(prediction.into_outcome());
         }
@@ -120,10 +122,8 @@ impl Module for SyncInstall {
             ));
         }
         if !wrong.is_empty() {
-            return Err(Failure::new(format!(
-                "after copying, the directory still differs on {}",
-                wrong.join("; ")
-            )));
+            let dir = Wanted::of(call)?.dir;
+            return Err(Failure::new(format!("after copying, {dir} still differs on {}", wrong.join("; "))));
         }
         outcome.result.extend(state.result());
         Ok(outcome)
@@ -135,6 +135,7 @@ struct Wanted {
     dir: String,
     exclude: Vec<String>,
     full: bool,
+    timeout_secs: i128,
 }
 
 impl Wanted {
@@ -154,24 +155,32 @@ impl Wanted {
             dir,
             exclude,
             full: call.args.flag("full_digest"),
+            timeout_secs: call.args.int("timeout").unwrap_or(7200).max(1),
         })
     }
 
-    /// One line of sh that prints the directory's files with digests, big ones with their size, in sorted lines.
+    /// The beginning of find's conditions: what is excluded is not looked into.
+    fn prune(&self) -> String {
+        let names: Vec<String> = self.exclude.iter().map(|e| format!("-path ./{}", quote(e))).collect();
+        if names.is_empty() { String::new() } else { format!("\\( {} \\) -prune -o ", names.join(" -o ")) }
+    }
+
+    /// One line of sh that prints the directory's links with their targets and its files with digests, or big files
+    /// with their size only.
     fn manifest(&self) -> String {
-        let prune: Vec<String> = self.exclude.iter().map(|e| format!("-path ./{}", quote(e))).collect();
-        let prune = if prune.is_empty() {
-            String::new()
+        let prune = self.prune();
+        let links = format!(
+            "find . {prune}-type l -exec ls -ld {{}} + | awk '{{ print \"link \" substr($0, index($0, \" ./\") + 1) }}'"
+        );
+        let files = if self.full {
+            format!("find . {prune}-type f -exec cksum {{}} +")
         } else {
-            format!("\\( {} \\) -prune -o ", prune.join(" -o "))
+            format!(
+                "{{ find . {prune}-type f -size +2047 -exec wc -c {{}} + | sed '/ total$/d'; \
+                 find . {prune}-type f ! -size +2047 -exec cksum {{}} +; }}"
+            )
         };
-        let big = if self.full {
-            String::new()
-        } else {
-            format!("find . {prune}-type f -size +2047 -exec wc -c {{}} + | sed \"/ total\\$/d\"; ")
-        };
-        let small = if self.full { "" } else { "! -size +2047 " };
-        format!("{{ {big}find . {prune}-type f {small}-exec cksum {{}} +; }} | sed \"s/^ */file /\"")
+        format!("{{ {links}; {files} | sed 's/^ */file /'; }}")
     }
 
     /// Prints how many files there are, and of each node how many of them it has alike, or what it mounts. The lists
@@ -184,34 +193,54 @@ impl Wanted {
         );
         format!(
             "x_here() {{ cd {dir} || return; {manifest}; }}\n\
-             x_compare() {{\n  {{ ( x_here ) | sed 's/^/= /'; xcat xdsh {range} -t 900 -z {remote}; }} | awk '\n\
-             /^= file / {{ l = substr($0, 3); if (!(l in want)) {{ want[l] = 1; list[++n] = l }} next }}\n\
+             x_compare() {{\n  {{ ( x_here ) | sed 's/^/= /'; xcat xdsh {range} -t {timeout} -z {remote}; }} | awk '\n\
+             function path(l) {{ if (l ~ /^link /) sub(/ -> .*/, \"\", l); return substr(l, index(l, \" ./\") + 1) }}\n\
+             /^= (file|link) / {{ l = substr($0, 3); if (!(l in want)) {{ want[l] = 1; list[++n] = l; known[path(l)] = 1 }} next }}\n\
              {{ i = index($0, \": \"); node = substr($0, 1, i - 1); l = substr($0, i + 2)\n\
-             if (l ~ /^file /) {{ if (l in want) {{ have[node, l] = 1; count[node]++ }} }} else print }}\n\
+             if (l !~ /^(file|link) /) print\n\
+             else if (l in want) {{ have[node, l] = 1; count[node]++ }}\n\
+             else if (!(path(l) in known)) {{ if (extra[node]++ < 10) print node \": more \" path(l) }} }}\n\
              /: Remote_command_rc = / {{ nodes[node] = 1 }}\n\
-             END {{ print \"= \" n + 0; for (node in nodes) {{ print node \": alike \" count[node] + 0\n\
+             END {{ print \"= \" n + 0; for (node in nodes) {{ print node \": alike \" count[node] + 0; print node \": extra \" extra[node] + 0\n\
              for (k = 1; k <= n; k++) if (!((node, list[k]) in have)) {{ print node \": first \" list[k]; break }} }} }}'\n}}\n\
              xc_run here test -d {dir}\nxc_run there x_compare",
             dir = quote(&self.dir),
             manifest = self.manifest(),
             range = quote(&self.range),
+            timeout = self.timeout_secs,
             remote = quote(&remote),
         )
     }
 
+    /// Copies to each node that does not mount the directory meanwhile: by rsync, else by tar, which knows nothing of
+    /// what a node has besides. A list of what it should have then goes there, and the rest is removed.
     fn change(&self, nodes: &[String]) -> String {
-        let excludes: Vec<String> =
-            self.exclude.iter().map(|e| format!("--exclude={}", quote(&format!("/{e}")))).collect();
-        let keep: Vec<String> = self.exclude.iter().map(|e| quote(e)).collect();
+        let excludes = |below: &str| -> String {
+            self.exclude.iter().map(|e| format!(" --exclude={}", quote(&format!("{below}/{e}")))).collect()
+        };
+        let dir = quote(&self.dir);
+        let all = format!("find . {}-print", self.prune());
+        // Backwards, so that a directory comes after what is in it.
+        let remove = format!(
+            "( cd {dir} && {{ cat; echo //; {all}; }} | awk '$0 == \"//\" {{ here = 1; next }} !here {{ want[$0]; next }} !($0 in want)' \
+             | LC_ALL=C sort -r | while IFS= read -r f; do \
+             if [ -d \"$f\" ] && [ ! -h \"$f\" ]; then rmdir \"$f\"; else rm -f \"$f\"; fi; done )"
+        );
+        let mounts =
+            format!("( while read a m o; do [ \"$m\" = {dir} ] && echo mounted; done </proc/mounts; true )");
         let mut body = format!(
-            "d={dir}\nx_rsync() {{ rsync -a --delete {excludes} -e 'ssh -o BatchMode=yes' \"$d/\" \"$1:$d/\"; }}\n\
-             x_xdcp() {{\n  xcat xdsh \"$1\" -z \"( mkdir -p '$d' )\" || return\n  for e in \"$d\"/*; do\n    case ${{e##*/}} in {keep}) continue ;; esac\n    \
-             [ -e \"$e\" ] || continue\n    if [ -d \"$e\" ]; then xcat xdcp \"$1\" -R \"$e\" \"$d/\"; else xcat xdcp \"$1\" \"$e\" \"$d/\"; fi || return\n  done\n}}\n\
-             x_mounted() {{ xcat xdsh \"$1\" -t 60 -z \"( while read a m o; do [ \\\"\\$m\\\" = '$d' ] && echo mounted; done </proc/mounts; true )\" 2>/dev/null </dev/null | grep -q ': mounted$'; }}\n\
-             x_copy() {{\n  if x_mounted \"$1\"; then echo 'mounted now'; return; fi\n  if command -v rsync >/dev/null 2>&1 && command -v ssh >/dev/null 2>&1; then x_rsync \"$1\" || x_xdcp \"$1\"\n  else x_xdcp \"$1\"; fi\n}}\n",
-            dir = quote(&self.dir),
-            excludes = excludes.join(" "),
-            keep = if keep.is_empty() { "''".to_string() } else { keep.join("|") },
+            "d={dir}\nx_ssh() {{ ssh -o BatchMode=yes \"$@\"; }}\n\
+             x_rsync() {{ rsync -a{checksum} --delete{not_below_root} -e 'ssh -o BatchMode=yes' \"$d/\" \"$1:$d/\"; }}\n\
+             x_tar() {{\n  ( cd \"$d\" && tar -cf -{not_below_dot} . ) | x_ssh \"$1\" {unpack} || return\n  ( cd \"$d\" && {all} ) | x_ssh \"$1\" {remove}\n}}\n\
+             x_mounted() {{ xcat xdsh \"$1\" -t 60 -z {mounts} 2>/dev/null </dev/null | grep -q ': mounted$'; }}\n\
+             x_copy() {{\n  if x_mounted \"$1\"; then echo 'mounted now'; return; fi\n  command -v rsync >/dev/null 2>&1 && x_rsync \"$1\" || x_tar \"$1\"\n}}\n",
+            // Without it a file of the same size and time is taken for equal, whatever is in it.
+            checksum = if self.full { "c" } else { "" },
+            not_below_root = excludes(""),
+            not_below_dot = excludes("."),
+            unpack = quote(&format!("mkdir -p {dir} && cd {dir} && tar -xpf -")),
+            remove = quote(&remove),
+            mounts = quote(&mounts),
         );
         for node in nodes {
             add(
@@ -243,6 +272,9 @@ struct Node {
     alike: u64,
     /// The first file that is not.
     first: Option<String>,
+    /// How many files it has that the management node does not have, and the first of them.
+    extra: u64,
+    more: Vec<String>,
 }
 
 impl State {
@@ -259,26 +291,48 @@ impl State {
                 continue;
             }
             let after = |key: &str| lines.iter().find_map(|l| l.strip_prefix(key)).map(str::to_string);
-            let first = after("first file ").and_then(|l| l.find("./").map(|at| l[at + 2..].to_string()));
-            let alike = after("alike ").and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-            nodes.insert(node, Node { mounted: after("mounted "), alike, first });
+            let first = after("first ").and_then(|l| l.find(" ./").map(|at| l[at + 3..].to_string()));
+            let number = |key: &str| after(key).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+            let more = lines.iter().filter_map(|l| l.strip_prefix("more ./")).map(str::to_string).collect();
+            let (mounted, alike, extra) = (after("mounted "), number("alike "), number("extra "));
+            nodes.insert(node, Node { mounted, alike, first, extra, more });
         }
         Ok(State { files, nodes })
     }
 
     fn differs(&self, node: &str) -> bool {
-        self.nodes.get(node).is_some_and(|n| n.mounted.is_none() && n.alike < self.files)
+        self.nodes.get(node).is_some_and(|n| n.mounted.is_none() && (n.alike < self.files || n.extra > 0))
     }
 
     fn describe(&self, node: &str) -> String {
         match self.nodes.get(node) {
             None => "does not answer".into(),
             Some(Node { mounted: Some(from), .. }) => format!("mounted from {from}"),
-            Some(Node { alike, first, .. }) => {
-                let first = first.as_ref().map(|f| format!(", {f} is not")).unwrap_or_default();
-                format!("{alike} of {} files alike{first}", self.files)
+            Some(Node { alike, first, extra, more, .. }) => {
+                let mut text = format!("{alike} of {} files alike", self.files);
+                if let Some(first) = first {
+                    add(&mut text, format_args!(", {first} is not"));
+                }
+                if *extra > 0 {
+                    let all = if more.len() as u64 == *extra { "" } else { " and others" };
+                    add(
+                        &mut text,
+                        format_args!(
+                            ", {extra} more than on the management node: {}{all}",
+                            common::listed(more)
+                        ),
+                    );
+                }
+                text
             }
         }
+    }
+
+    /// What nodes have too many, by name.
+    fn extra(&self, nodes: &[String]) -> Map {
+        let found = nodes.iter().filter_map(|name| Some((name, self.nodes.get(name)?)));
+        let having = found.filter(|(_, node)| node.extra > 0);
+        having.map(|(name, node)| (name.as_str(), Value::from(node.more.clone()))).collect()
     }
 
     fn result(&self) -> Map {
@@ -328,26 +382,31 @@ mod tests {
             ),
         );
         put(
-            &dir.path().join("xcat/bin/xdcp"),
+            &dir.path().join("ssh"),
             &format!(
-                "#!/bin/sh\nshift\n[ \"$1\" != -R ] || shift\nmkdir -p {base}/sn1/install\ncp -R \"$1\" {base}/sn1/install/\n"
+                "#!/bin/sh\nfor c; do :; done\nexec sh -c \"$(printf '%s' \"$c\" | sed 's|{install}|{base}/sn1/install|g')\"\n"
             ),
         );
         put(&dir.path().join("install/custom/a"), "a");
+        put(&dir.path().join("install/.hidden"), "h");
+        std::os::unix::fs::symlink("custom/a", dir.path().join("install/link")).expect("linked");
         put(&dir.path().join("install/autoinst/mn"), "only here");
         put(&dir.path().join("sn1/install/autoinst/sn"), "only there");
         put(&dir.path().join("install/big"), &"x".repeat(2_000_000));
-        let args = json!({ "nodes": "sn1", "installdir": install });
-        let replace =
-            [("/opt/xcat/bin", format!("{base}/xcat/bin")), ("command -v rsync", "false".to_string())];
+        let replace = [
+            ("/opt/xcat/bin", format!("{base}/xcat/bin")),
+            ("command -v rsync", "false".to_string()),
+            ("ssh -o", format!("{base}/ssh -o")),
+        ];
         let replace: Vec<(&str, &str)> = replace.iter().map(|(a, b)| (*a, b.as_str())).collect();
-        with_call(&SyncInstall, args, false, |call| {
-            for (sh, effect) in [("sh", Effect::Change), ("bash", Effect::Same)] {
+        let converge = |sh: &str, full: bool| {
+            let args = json!({ "nodes": "sn1", "installdir": install, "full_digest": full });
+            with_call(&SyncInstall, args, false, |call| {
                 let probe = SyncInstall.probe(call).expect("probed").expect("a script");
                 let prediction =
                     SyncInstall.plan(call, &seen(&run_with(sh, &probe, &replace))).expect("planned");
-                assert_eq!(prediction.effect, effect);
-                let Some(change) = &prediction.change else { continue };
+                let effect = prediction.effect.clone();
+                let Some(change) = prediction.change.clone() else { return (effect, String::new()) };
                 let ran: Vec<Output> = change
                     .actions
                     .iter()
@@ -356,9 +415,41 @@ mod tests {
                         other => panic!("{other:?}"),
                     })
                     .collect();
-                SyncInstall.finish(call, prediction.clone(), &ran).expect("copied");
-            }
-        });
+                let outcome = SyncInstall.finish(call, prediction, &ran).expect("copied");
+                (effect, outcome.result.get("removed").map(|r| r.to_text()).unwrap_or_default())
+            })
+        };
+        assert_eq!(converge("sh", true), (Effect::Change, "{}".into()));
+        assert_eq!(converge("bash", true).0, Effect::Same);
+        // A byte of a big file, its size as before.
+        put(&dir.path().join("sn1/install/big"), &format!("{}y", "x".repeat(1_999_999)));
+        assert_eq!(converge("sh", false).0, Effect::Same);
+        assert_eq!(converge("bash", true), (Effect::Change, "{}".into()));
+        assert_eq!(converge("sh", true).0, Effect::Same);
+        // What the node has besides goes, and only that.
+        put(&dir.path().join("sn1/install/custom/old/b c"), "b");
+        put(&dir.path().join("sn1/install/left"), "l");
+        for full in [false, true] {
+            let (effect, removed) = converge("sh", full);
+            let expect = if full { Effect::Same } else { Effect::Change };
+            assert_eq!(effect, expect);
+            let names = if full { "" } else { "{'sn1': ['left', 'custom/old/b c']}" };
+            let sorted = |text: &str| {
+                let mut words: Vec<String> =
+                    text.split(['[', ']', ',']).map(|w| w.trim().to_string()).collect();
+                words.sort();
+                words
+            };
+            assert_eq!(sorted(&removed), sorted(names));
+        }
+        assert!(!dir.path().join("sn1/install/custom/old").exists());
+        assert!(dir.path().join("sn1/install/custom/a").exists());
+        // What was a link must be one there.
+        let link = dir.path().join("sn1/install/link");
+        std::fs::remove_file(&link).expect("removed");
+        put(&link, "a");
+        assert_eq!(converge("bash", true).0, Effect::Change);
+        assert_eq!(std::fs::read_link(link).expect("a link"), Path::new("custom/a"));
         assert!(
             dir.path().join("sn1/install/autoinst/sn").exists()
                 && !dir.path().join("sn1/install/autoinst/mn").exists()
@@ -372,7 +463,7 @@ mod tests {
             ("here", "", 0, ""),
             (
                 "there",
-                "sn1: mounted 10.0.0.1:/install nfs\nsn1: Remote_command_rc = 0\n= 7\nsn1: alike 0\n",
+                "sn1: mounted 10.0.0.1:/install nfs\nsn1: Remote_command_rc = 0\n= 7\nsn1: alike 0\nsn1: extra 0\n",
                 0,
                 "",
             ),

@@ -1,6 +1,6 @@
 //! Scripts that stand in for programs whose answers must be the site's, not this machine's.
 
-use crate::rehearsal::site::Site;
+use crate::rehearsal::site::System;
 
 /// A script and its place in a root tree.
 pub(in crate::rehearsal) struct Shim {
@@ -9,12 +9,12 @@ pub(in crate::rehearsal) struct Shim {
     pub(in crate::rehearsal) text: String,
 }
 
-/// The scripts of a site, for hosts and images alike.
-pub(in crate::rehearsal) fn for_site(site: Site) -> Vec<Shim> {
+/// The scripts of an operating system, for hosts and images alike.
+pub(in crate::rehearsal) fn for_system(system: &System) -> Vec<Shim> {
     let fill = |text: &str| {
-        text.replace("@KERNEL@", site.kernel())
-            .replace("@VERSION@", site.kernel_version())
-            .replace("@ARCH@", site.arch())
+        text.replace("@KERNEL@", system.kernel)
+            .replace("@VERSION@", system.kernel_version)
+            .replace("@ARCH@", system.arch)
     };
     [
         ("usr/bin/uname", include_str!("scripts/uname.sh")),
@@ -31,11 +31,11 @@ pub(in crate::rehearsal) fn for_site(site: Site) -> Vec<Shim> {
 mod tests {
     use std::process::Command;
 
-    use super::for_site;
+    use super::for_system;
     use crate::rehearsal::site::Site;
 
     fn uname(site: Site, args: &[&str]) -> String {
-        let shim = for_site(site).into_iter().find(|shim| shim.path == "usr/bin/uname").unwrap();
+        let shim = for_system(site.system()).into_iter().find(|shim| shim.path == "usr/bin/uname").unwrap();
         let output = Command::new("sh").arg("-c").arg(shim.text).arg("uname").args(args).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     }

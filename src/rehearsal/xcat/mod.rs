@@ -25,10 +25,10 @@ mod world;
 pub(super) use archive::resolve_inside;
 pub use archive::unpack;
 pub use boot::{BootTarget, NodeFile, boot_target, node_files, report_status, start_services};
-pub use cmd::{COMMANDS, run};
+pub use cmd::{COMMANDS, INNER_GENIMAGE, run};
 pub use iso::{IsoSpec, write_iso, write_iso_with};
 pub use packages::write_xcat_tarballs;
-pub use seed::{CHKCONFIG_SHIM, RPM_SHIM, SERVICE_SHIM, SYSTEMCTL_SHIM, Site, USERLAND, seed};
+pub use seed::{CHKCONFIG_SHIM, RPM_SHIM, SERVICE_SHIM, SYSTEMCTL_SHIM, Site, USERLAND, seed, seed_machine};
 pub use world::{
     BootDevice, Caller, Clock, NodeAccess, NodeOutput, NodeUnreachable, Pace, PowerAction, PowerError,
     PowerState, PutFile, SystemClock, World,

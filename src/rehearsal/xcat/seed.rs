@@ -52,9 +52,7 @@ impl Site {
 /// already is kept, so that a kept rehearsal goes on where it was.
 pub fn seed(root: &Path, site: Site) -> io::Result<()> {
     let (os, arch) = site.os_arch();
-    let name = if site == Site::Seed { "seed" } else { "el9" };
-    write(root, "/etc/xcat/rehearsal/site", 0o644, &format!("{name}\n"))?;
-    write(root, "/etc/xcat/rehearsal/arch", 0o644, &format!("{arch}\n"))?;
+    seed_machine(root, site, arch)?;
     let commit = if site == Site::Seed {
         "git commit 4a7b1c"
     } else {
@@ -93,6 +91,13 @@ pub fn seed(root: &Path, site: Site) -> io::Result<()> {
     site_tables(&mut db);
     nodes(&mut db, site);
     db.save()
+}
+
+/// Says which site a host belongs to, and of what architecture it is; what was said already is kept.
+pub fn seed_machine(root: &Path, site: Site, arch: &str) -> io::Result<()> {
+    let name = if site == Site::Seed { "seed" } else { "el9" };
+    write(root, "/etc/xcat/rehearsal/site", 0o644, &format!("{name}\n"))?;
+    write(root, "/etc/xcat/rehearsal/arch", 0o644, &format!("{arch}\n"))
 }
 
 const ADDRESSES: &[(&str, &str)] = &[

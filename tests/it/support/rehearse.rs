@@ -83,6 +83,18 @@ impl Rehearsal {
         Ran::read(self.command(args).arg("--json").arg("--report").arg(&report).output().unwrap())
     }
 
+    /// A digest of everything on the cluster's disks that a playbook could change. Ports and process ids beside the
+    /// disks change with every start.
+    pub fn disks(&self) -> String {
+        const SCRIPT: &str = "find . \\( -name run -o -name '*.sock' -o -name '*.pid' -o -name '*.lock' \\) -prune -o -type f -print0 \
+             | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum; \
+             find . -type d -name run -prune -o \\( -type d -o -type l \\) -print | LC_ALL=C sort | sha256sum";
+        let output =
+            Command::new("sh").args(["-c", SCRIPT]).current_dir(self.keep().join("hosts")).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Runs a script on a host of the kept cluster, over SSH.
     pub fn shell(&self, host: &str, script: &str) -> String {
         let mut child = self
@@ -137,6 +149,22 @@ impl Ran {
             .filter(|r| r["status"] == "changed")
             .map(|r| module_of.get(r["task"].as_str().unwrap()).copied().unwrap_or("?").to_string())
             .collect()
+    }
+
+    /// The result of the task whose name ends so.
+    #[track_caller]
+    pub fn result(&self, task: &str) -> &Value {
+        let found = self.results().find(|r| r["name"].as_str().is_some_and(|n| n.ends_with(task)));
+        &found.unwrap_or_else(|| panic!("no task {task}: {}", self.stderr))["result"]
+    }
+
+    /// The run succeeded, and there was nothing to do.
+    #[track_caller]
+    pub fn assert_nothing_changed(&self) {
+        self.assert_success();
+        for (host, counts) in self.recap() {
+            assert_eq!(counts["changed"], 0, "{host}: {:?}", self.changed());
+        }
     }
 
     pub fn failures(&self) -> Vec<String> {

@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[derive(Default)]
-struct Options {
-    image: Option<String>,
-    dry_run: bool,
-    only_initrd: bool,
-    no_update: bool,
-    permission: Option<String>,
+pub(super) struct Options {
+    pub image: Option<String>,
+    pub dry_run: bool,
+    pub only_initrd: bool,
+    pub no_update: bool,
+    pub permission: Option<String>,
 }
 
 pub(super) fn run(session: &mut Session<'_>, args: &[String]) -> io::Result<i32> {
@@ -63,7 +63,7 @@ pub(super) fn run(session: &mut Session<'_>, args: &[String]) -> io::Result<i32>
     if options.dry_run {
         return Ok(0);
     }
-    let mut build = Build { image: &image, options: &options, log: String::new() };
+    let mut build = Build::new(&image, &options);
     match build.run(session)? {
         Ok(()) => {
             let mut db = session.db(Access::Write)?;
@@ -139,7 +139,7 @@ fn refused(session: &Session<'_>, image: &Image) -> Option<String> {
     None
 }
 
-fn inner_command(image: &Image, options: &Options, temporary: Option<&str>) -> String {
+pub(super) fn inner_command(image: &Image, options: &Options, temporary: Option<&str>) -> String {
     let mut out = format!(
         "cd /opt/xcat/share/xcat/netboot/rh; ./genimage -a {} -o {} -p {}",
         image.arch, image.os, image.profile
@@ -177,24 +177,28 @@ fn inner_command(image: &Image, options: &Options, temporary: Option<&str>) -> S
 }
 
 /// Is a running build; `log` holds what it printed, which the daemon repeats when it fails.
-struct Build<'b> {
+pub(super) struct Build<'b> {
     image: &'b Image,
     options: &'b Options,
     log: String,
 }
 
 /// Is the last line of a build that failed.
-type Step = io::Result<Result<(), String>>;
+pub(super) type Step = io::Result<Result<(), String>>;
 
 const PACKAGES_FAILED: &str = "RPM package manager invocation failed";
 
-impl Build<'_> {
+impl<'b> Build<'b> {
+    pub fn new(image: &'b Image, options: &'b Options) -> Self {
+        Build { image, options, log: String::new() }
+    }
+
     fn emit(&mut self, session: &mut Session<'_>, text: &str) {
         self.log.push_str(text);
         session.print(text);
     }
 
-    fn run(&mut self, session: &mut Session<'_>) -> Step {
+    pub fn run(&mut self, session: &mut Session<'_>) -> Step {
         let _lock = match lock(session, &self.image.rootimg())? {
             Ok(lock) => lock,
             Err(text) => return Ok(Err(text)),

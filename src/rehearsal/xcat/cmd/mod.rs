@@ -6,6 +6,7 @@ mod copycds;
 mod createrepo;
 mod definitions;
 mod genimage;
+mod genimage_inner;
 mod genimage_text;
 mod gettab;
 mod lsdef;
@@ -42,6 +43,9 @@ use super::world::World;
 use std::io::{self, Read, Write};
 
 type Applet = fn(&mut Session<'_>, &[String]) -> io::Result<i32>;
+
+/// The name of genimage's inner program, which a build host runs without xcatd.
+pub const INNER_GENIMAGE: &str = "genimage-inner";
 
 const BIN: &str = "/opt/xcat/bin";
 const SBIN: &str = "/opt/xcat/sbin";
@@ -128,6 +132,9 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> i32 {
     let mut session = Session::new(world, stdin, stdout, stderr);
+    if name == INNER_GENIMAGE {
+        return finish(&mut session, name, genimage_inner::run, args);
+    }
     let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
         session.complain(&format!("{name}: command not found"));
         return 127;
@@ -138,7 +145,11 @@ pub fn run(
             return rc;
         }
     }
-    match (entry.applet)(&mut session, args) {
+    finish(&mut session, name, entry.applet, args)
+}
+
+fn finish(session: &mut Session<'_>, name: &str, applet: Applet, args: &[String]) -> i32 {
+    match applet(session, args) {
         Ok(rc) => rc | session.rc,
         Err(error) => {
             session.error(&format!("{name} failed: {error}"));

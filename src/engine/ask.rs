@@ -1,0 +1,42 @@
+//! Questions to whoever started the run. A question is shown by an event like everything else; the answer comes from
+//! outside, because the engine neither prints nor reads a terminal.
+
+use std::io;
+
+use tokio::sync::mpsc;
+
+use super::event::Event;
+use super::shared::Shared;
+use crate::transport::BoxFuture;
+
+/// Gives the answers.
+pub trait Answers: Send + Sync {
+    /// Tells whether a person answers, who can be waited for.
+    fn is_person(&self) -> bool;
+    /// Returns the next line without its end, nothing when no more come. Must not block the runtime.
+    fn line(&self) -> BoxFuture<'_, io::Result<Option<String>>>;
+}
+
+/// Part of a question's event. When all copies of it are gone, everybody who shows events has shown the question.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    _open: mpsc::Sender<()>,
+}
+
+impl Shared {
+    /// Shows a question, waits until it can be read, and returns the answer; an error says why there is none.
+    pub async fn ask(&self, text: String) -> Result<String, String> {
+        let (open, mut shown) = mpsc::channel(1);
+        self.emit(Event::Question { text: text.clone(), shown: Shown { _open: open } }).await;
+        // Nothing is ever sent: this ends when the event is gone.
+        let _ = shown.recv().await;
+        match self.answers.line().await {
+            Ok(Some(answer)) => {
+                self.emit(Event::Answered { text, answer: answer.clone() }).await;
+                Ok(answer)
+            }
+            Ok(None) => Err("the input ended".into()),
+            Err(e) => Err(format!("the input cannot be read: {e}")),
+        }
+    }
+}
