@@ -70,11 +70,23 @@ for fx_f in /etc/ssh/ssh_host_*_key.pub /etc/openssh/ssh_host_*_key.pub; do
 	fx_file "hostkey ${fx_n%_key.pub}" "$fx_f"
 done
 if [ -d "$fx_local" ]; then
+	printf '\n@localdir\n %s\n' "$fx_local"
 	for fx_f in "$fx_local"/*.fact; do
-		[ -f "$fx_f" ] || continue
 		fx_n=${fx_f##*/}
-		printf '\n@local %s\n' "${fx_n%.fact}"
-		if [ -x "$fx_f" ]; then "$fx_f" 2>/dev/null </dev/null | fx; else sed 's/^/ /' "$fx_f" 2>/dev/null; fi
+		fx_n=${fx_n%.fact}
+		if [ ! -e "$fx_f" ]; then
+			if [ -h "$fx_f" ]; then printf '\n@localdead %s\n' "$fx_n"; fi
+		elif [ -x "$fx_f" ]; then
+			# Kept in memory, as nothing may be written.
+			if fx_o=$("$fx_f" 2>/dev/null </dev/null); then printf '\n@local %s\n' "$fx_n"; printf '%s\n' "$fx_o" | fx; else
+				fx_r=$?
+				printf '\n@localfailed %s\n %s\n' "$fx_n" "$fx_r"
+				{ "$fx_f" 2>&1 >/dev/null </dev/null; } | fx
+			fi
+		elif [ -f "$fx_f" ]; then
+			printf '\n@local %s\n' "$fx_n"
+			sed 's/^/ /' "$fx_f" 2>/dev/null
+		fi
 	done
 fi
 #part hardware
@@ -141,7 +153,13 @@ grep -E '^(kvm|vboxdrv|virtio|xen)' /proc/modules 2>/dev/null | sed -e 's/ .*//'
 for fx_d in /sys/class/net/*; do
 	[ -e "$fx_d/address" ] || [ -e "$fx_d/mtu" ] || continue
 	printf '\n@net %s\n' "${fx_d##*/}"
-	for fx_f in address mtu operstate type speed flags bonding/mode bonding/miimon bonding/lacp_rate bonding/primary bonding/all_slaves_active bonding/slaves bridge/bridge_id; do fx_line "$fx_f" "$fx_d/$fx_f" 2>/dev/null; done
+	for fx_f in address mtu operstate type speed flags bonding/mode bonding/miimon bonding/lacp_rate bonding/primary bonding/all_slaves_active bonding/slaves bridge/bridge_id bridge/stp_state bonding_slave/perm_hwaddr; do fx_line "$fx_f" "$fx_d/$fx_f" 2>/dev/null; done
+	for fx_p in "$fx_d"/brif/*; do if [ -e "$fx_p" ]; then printf ' port %s\n' "${fx_p##*/}"; fi; done
+	if [ -e "$fx_d/device/driver/module" ]; then printf ' module %s\n' "$(readlink "$fx_d/device/driver/module" 2>/dev/null)"; fi
+	if command -v ethtool >/dev/null 2>&1; then
+		ethtool -k "${fx_d##*/}" 2>/dev/null | sed -n 's/^[ \t]*\([^:]*\): \(.*[^ ]\) *$/ feature \1: \2/p'
+		ethtool -T "${fx_d##*/}" 2>/dev/null | sed -n -e 's/.*SOF_TIMESTAMPING_\([A-Z_0-9]*\).*/ stamping \1/p' -e 's/.*HWTSTAMP_FILTER_\([A-Z_0-9]*\).*/ stampfilter \1/p' -e 's/.*PTP Hardware Clock: \([0-9][0-9]*\).*/ clock \1/p'
+	fi
 	if [ -e "$fx_d/device" ]; then printf ' device %s\n' "$(readlink "$fx_d/device" 2>/dev/null)"; fi
 done 2>/dev/null
 if command -v ip >/dev/null 2>&1; then

@@ -18,8 +18,11 @@ pub fn add(sections: &Sections, facts: &mut Map) {
         found.dedup();
         found
     };
-    let container = init.starts_with("container=").then_some("container");
     let nspawn = sections.field("virt", "systemd");
+    let is_container =
+        matches!(kind, "docker" | "lxc" | "podman" | "openvz" | "containerd") && role == "guest";
+    let container =
+        (init.starts_with("container=") || nspawn.is_some() || is_container).then_some("container");
     facts.insert("ansible_virtualization_tech_guest", tech("guest", [container, nspawn]));
     facts.insert("ansible_virtualization_tech_host", tech("host", [kvm.then_some("kvm"), None]));
 }

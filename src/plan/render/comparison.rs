@@ -205,7 +205,8 @@ impl Page {
 
     fn lines(&mut self, lines: &[Line], indent: usize) {
         for line in lines.iter().take(MAX_LINES) {
-            self.canvas.push(vec![("", format!("{:indent$}", "")), (tag_style(line.tag), one_line(&line.signed()))]);
+            self.canvas
+                .push(vec![("", format!("{:indent$}", "")), (tag_style(line.tag), one_line(&line.signed()))]);
         }
         if lines.len() > MAX_LINES {
             let more = count(lines.len() - MAX_LINES, "more line");
