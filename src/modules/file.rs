@@ -340,7 +340,8 @@ impl<'a> Plan<'a> {
         // Folders on the way that have to be made get the same attributes.
         let script = format!(
             "xp_d={}\nset --\nwhile [ -n \"$xp_d\" ] && [ \"$xp_d\" != . ] && [ ! -d \"$xp_d\" ]; do set -- \"$xp_d\" \"$@\"; \
-             case $xp_d in */*) xp_d=${{xp_d%/*}} ;; *) xp_d= ;; esac; done\n\
+             case $xp_d in */*) xp_d=${{xp_d%/*}} ;; *) xp_d= ;; esac\n\
+             while :; do case $xp_d in ?*/) xp_d=${{xp_d%/}} ;; *) break ;; esac; done; done\n\
              for xp_d; do\nxp_do \"make the directory $xp_d\" mkdir{} -- \"$xp_d\"\n{}done\nprintf 'after '; xp_stat {}\n",
             q(&self.path),
             change.mode.map(|m| format!(" -m {:04o}", m & 0o777)).unwrap_or_default(),

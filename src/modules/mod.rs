@@ -56,6 +56,7 @@ mod user;
 mod user_change;
 mod user_key;
 mod service;
+mod subversion;
 mod systemd;
 mod setup;
 mod unarchive;

@@ -41,6 +41,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::slurp::Slurp,
     &super::stat::Stat,
     &super::sysctl::Sysctl,
+    &super::subversion::Subversion,
     &super::systemd::Systemd,
     &super::systemd::SystemdService,
     &super::service::Sysvinit,
