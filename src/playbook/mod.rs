@@ -11,8 +11,10 @@ mod load;
 mod model;
 mod options;
 mod role;
+mod serial;
 mod step_id;
 mod tags;
+mod vars_files;
 
 pub use directives::Directives;
 pub use kv::pairs;
@@ -26,5 +28,7 @@ pub use options::{
     RoleOptions,
 };
 pub use role::{Role, RoleFiles};
+pub use serial::BatchSize;
 pub use step_id::StepId;
 pub use tags::selected;
+pub use vars_files::missing_vars_files;
