@@ -35,6 +35,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Run playbooks, with the flags and exit codes of ansible-playbook.
     Run(Box<RunArgs>),
+    /// Run one module on hosts, with the flags of the command `ansible`.
+    Adhoc(Box<AdhocArgs>),
     /// Run playbooks against a small emulated xCAT cluster inside this machine.
     Rehearse(Box<RehearseArgs>),
     /// Show hosts, groups and variables as a run would see them.
@@ -82,6 +84,61 @@ pub struct RunArgs {
     /// Accepted; facts are not kept between runs.
     #[arg(long, help_heading = "Without effect")]
     pub flush_cache: bool,
+    /// Accepted; the modules are built in.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    pub module_path: Vec<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(infer_long_args = true)]
+pub struct AdhocArgs {
+    /// Which hosts.
+    #[arg(required = true, value_name = "PATTERN", allow_hyphen_values = false)]
+    pub pattern: String,
+    /// The module.
+    #[arg(short, long, value_name = "NAME", default_value = "command")]
+    pub module_name: String,
+    /// Its arguments: key=value, a free text where it takes one, or JSON.
+    #[arg(short, long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    pub args: String,
+    /// Run it in the background, at most for this many seconds.
+    #[arg(short = 'B', long, value_name = "SECONDS")]
+    pub background: Option<u64>,
+    /// With --background: look for the end every so many seconds; 0 does not wait.
+    #[arg(short = 'P', long, value_name = "SECONDS", default_value = "15")]
+    pub poll: u64,
+    /// One line for each host.
+    #[arg(short, long)]
+    pub one_line: bool,
+    /// Keep each host's result in a file of this directory.
+    #[arg(short, long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub task_timeout: Option<u64>,
+    /// Look for group_vars, roles and files here.
+    #[arg(long, value_name = "DIR")]
+    pub playbook_dir: Option<PathBuf>,
+    /// Only list the hosts.
+    #[arg(long)]
+    pub list_hosts: bool,
+    #[command(flatten)]
+    pub hosts: HostArgs,
+    #[command(flatten)]
+    pub vars: VarArgs,
+    #[command(flatten)]
+    pub mode: ModeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub login: LoginArgs,
+    #[command(flatten)]
+    pub r#become: BecomeArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N", help_heading = "Hosts")]
+    pub forks: Option<String>,
     /// Accepted; the modules are built in.
     #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
     pub module_path: Vec<String>,
@@ -297,6 +354,21 @@ pub struct InventoryArgs {
     /// With --graph: variables too.
     #[arg(long)]
     pub vars: bool,
+    /// With --list: as YAML.
+    #[arg(short, long)]
+    pub yaml: bool,
+    /// With --list: variables stay where they were set.
+    #[arg(long)]
+    pub export: bool,
+    /// Write it to this file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Look for group_vars and host_vars here too.
+    #[arg(long, value_name = "DIR")]
+    pub playbook_dir: Option<PathBuf>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
     #[command(flatten)]
     pub hosts: HostArgs,
     #[command(flatten)]

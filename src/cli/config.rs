@@ -94,7 +94,14 @@ settings! {
     COLLECTIONS_PATH = ["ANSIBLE_COLLECTIONS_PATH"] ["defaults"."collections_path", "defaults"."collections_paths"];
     CONNECTION_PASSWORD_FILE = ["ANSIBLE_CONNECTION_PASSWORD_FILE"] ["defaults"."connection_password_file"];
     DIFF_ALWAYS = ["ANSIBLE_DIFF_ALWAYS"] ["diff"."always"];
+    CALLBACKS_ENABLED = ["ANSIBLE_CALLBACKS_ENABLED"] ["defaults"."callbacks_enabled"];
+    CALLBACK_FORMAT_PRETTY = ["ANSIBLE_CALLBACK_FORMAT_PRETTY"] ["defaults"."callback_format_pretty"];
+    CALLBACK_RESULT_FORMAT = ["ANSIBLE_CALLBACK_RESULT_FORMAT"] ["defaults"."callback_result_format"];
+    CHECK_MODE_MARKERS = ["ANSIBLE_CHECK_MODE_MARKERS"] ["defaults"."check_mode_markers"];
+    DISPLAY_FAILED_STDERR = ["ANSIBLE_DISPLAY_FAILED_STDERR"] ["defaults"."display_failed_stderr"];
+    DISPLAY_OK = ["ANSIBLE_DISPLAY_OK_HOSTS"] ["defaults"."display_ok_hosts"];
     DISPLAY_SKIPPED = ["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] ["defaults"."display_skipped_hosts"];
+    DUPLICATE_DICT_KEY = ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"] ["defaults"."duplicate_dict_key"];
     FORCE_COLOR = ["ANSIBLE_FORCE_COLOR"] ["defaults"."force_color"];
     FORCE_HANDLERS = ["ANSIBLE_FORCE_HANDLERS"] ["defaults"."force_handlers"];
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
@@ -102,6 +109,7 @@ settings! {
     HOST_KEY_CHECKING = ["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"]
         ["defaults"."host_key_checking", "ssh_connection"."host_key_checking"];
     INVENTORY = ["ANSIBLE_INVENTORY"] ["defaults"."inventory"];
+    JINJA2_NATIVE = ["ANSIBLE_JINJA2_NATIVE"] ["defaults"."jinja2_native"];
     MANAGED = [] ["defaults"."ansible_managed"];
     NOCOLOR = ["ANSIBLE_NOCOLOR", "NO_COLOR"] ["defaults"."nocolor"];
     PRIVATE_KEY_FILE = ["ANSIBLE_PRIVATE_KEY_FILE"] ["defaults"."private_key_file"];
@@ -109,21 +117,26 @@ settings! {
     REMOTE_USER = ["ANSIBLE_REMOTE_USER"] ["defaults"."remote_user"];
     ROLES_PATH = ["ANSIBLE_ROLES_PATH"] ["defaults"."roles_path"];
     RUN_TAGS = ["ANSIBLE_RUN_TAGS"] ["tags"."run"];
+    SHOW_CUSTOM_STATS = ["ANSIBLE_SHOW_CUSTOM_STATS"] ["defaults"."show_custom_stats"];
+    SHOW_TASK_PATH_ON_FAILURE = ["ANSIBLE_SHOW_TASK_PATH_ON_FAILURE"]
+        ["defaults"."show_task_path_on_failure"];
     SKIP_TAGS = ["ANSIBLE_SKIP_TAGS"] ["tags"."skip"];
     SSH_ARGS = ["ANSIBLE_SSH_ARGS"] ["ssh_connection"."ssh_args"];
     SSH_COMMON_ARGS = ["ANSIBLE_SSH_COMMON_ARGS"] ["ssh_connection"."ssh_common_args"];
     SSH_EXTRA_ARGS = ["ANSIBLE_SSH_EXTRA_ARGS"] ["ssh_connection"."ssh_extra_args"];
+    STDOUT_CALLBACK = ["ANSIBLE_STDOUT_CALLBACK"] ["defaults"."stdout_callback"];
+    STRATEGY = ["ANSIBLE_STRATEGY"] ["defaults"."strategy"];
     TIMEOUT = ["ANSIBLE_TIMEOUT", "ANSIBLE_SSH_TIMEOUT"] ["defaults"."timeout", "ssh_connection"."timeout"];
     TRANSPORT = ["ANSIBLE_TRANSPORT"] ["defaults"."transport"];
     VAULT_IDENTITY_LIST = ["ANSIBLE_VAULT_IDENTITY_LIST"] ["defaults"."vault_identity_list"];
     VAULT_PASSWORD_FILE = ["ANSIBLE_VAULT_PASSWORD_FILE"] ["defaults"."vault_password_file"];
+    TREE_DIR = ["ANSIBLE_CALLBACK_TREE_DIR"] ["callback_tree"."directory"];
     VERBOSITY = ["ANSIBLE_VERBOSITY"] ["defaults"."verbosity"];
 }
 
 /// Settings that change what a playbook does and that xplay does not have: variable, section, key, harmless values.
 const NOT_SUPPORTED: &[(&str, &str, &str, &[&str])] = &[
     ("ANSIBLE_HASH_BEHAVIOUR", "defaults", "hash_behaviour", &["replace"]),
-    ("ANSIBLE_STRATEGY", "defaults", "strategy", &["linear", "ansible.builtin.linear"]),
     ("ANSIBLE_ANY_ERRORS_FATAL", "defaults", "any_errors_fatal", NO),
     ("ANSIBLE_NO_LOG", "defaults", "no_log", NO),
     ("ANSIBLE_ERROR_ON_UNDEFINED_VARS", "defaults", "error_on_undefined_vars", YES),

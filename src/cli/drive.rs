@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::project::Project;
 use super::prompt::{self, TerminalGuard};
-use super::settings::{OutputSettings, ReportTo};
+use super::settings::{Format, OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
 use crate::engine::{self, RunOptions, RunRequest};
-use crate::report::{self, HtmlReport, JsonLines, Reporter, Terminal};
+use crate::plan::Guide;
+use crate::report::{self, HtmlReport, JsonLines, Lines, Minimal, Reporter, ResultFiles, Terminal};
 use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
 use crate::transport::Connector;
 use crate::value::Value;
@@ -36,25 +37,43 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|e| CliError::cannot(format!("cannot start worker threads: {e}")))
 }
 
+/// How hosts are reached, and what the run follows.
+pub struct Conduct {
+    pub connector: Arc<dyn Connector>,
+    pub guide: Option<Arc<Guide>>,
+}
+
+impl Conduct {
+    /// A run of its own.
+    pub fn free(connector: Arc<dyn Connector>) -> Self {
+        Conduct { connector, guide: None }
+    }
+}
+
 /// Runs a project with the reporters that the settings ask for, and says where the report is.
 pub async fn run(
     project: Project,
     options: RunOptions,
-    connector: Arc<dyn Connector>,
+    conduct: Conduct,
     settings: &OutputSettings,
     out: &Output,
 ) -> Result<Ending, CliError> {
     let stdout = io::BufWriter::new(io::stdout());
-    let mut reporters: Vec<Box<dyn Reporter>> = vec![if settings.json {
-        Box::new(JsonLines::new(stdout, out.secrets.clone()))
-    } else {
-        Box::new(Terminal::new(stdout, out.secrets.clone(), settings.terminal.clone()))
+    let (secrets, terminal) = (out.secrets.clone(), settings.terminal.clone());
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![match settings.format {
+        Format::JsonLines => Box::new(JsonLines::new(stdout, secrets)),
+        Format::Default => Box::new(Terminal::new(stdout, secrets, terminal)),
+        Format::Minimal => Box::new(Minimal::new(stdout, secrets, terminal, Lines::Many)),
+        Format::OneLine => Box::new(Minimal::new(stdout, secrets, terminal, Lines::One)),
     }];
+    if let Some(dir) = &settings.tree {
+        reporters.push(Box::new(ResultFiles::new(dir.clone(), out.secrets.clone())));
+    }
     let report = report_path(&settings.report, &project, options.rehearsal, out);
     if let Some(path) = &report {
         reporters.push(Box::new(HtmlReport::new(path.clone(), out.secrets.clone())));
     }
-    let ending = with_reporters(project, options, connector, reporters, out).await;
+    let ending = with_reporters(project, options, conduct, reporters, out).await;
     if let Some(path) = report.filter(|p| p.exists()) {
         out.note(&format!("report: {}", path.display()));
     }
@@ -65,7 +84,7 @@ pub async fn run(
 pub async fn with_reporters(
     project: Project,
     options: RunOptions,
-    connector: Arc<dyn Connector>,
+    conduct: Conduct,
     reporters: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
@@ -82,13 +101,14 @@ pub async fn with_reporters(
         templar: project.templar,
         sources: project.sources,
         extra_vars: project.extra_vars,
-        connector,
+        connector: conduct.connector,
         secrets: Arc::new(move |text: &str| {
             masking.add(text);
         }),
         events,
         prompted,
         answers: Arc::new(prompt::Input),
+        guide: conduct.guide,
     };
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
     let mut running = tokio::spawn(engine::run(request));
@@ -143,6 +163,8 @@ async fn interrupted() {
 fn report_path(to: &ReportTo, project: &Project, rehearsal: bool, out: &Output) -> Option<PathBuf> {
     let dir = match to {
         ReportTo::Nowhere => return None,
+        // Programs that call Ansible's names read everything that is said.
+        ReportTo::Directory(_) if out.voice == Voice::Ansible => return None,
         ReportTo::File(path) => return Some(path.clone()),
         ReportTo::Directory(dir) => dir,
     };

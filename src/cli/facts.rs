@@ -48,8 +48,13 @@ pub fn facts(args: &FactsArgs, config: &Config, out: &Output) -> Result<Ending, 
     let collector = Collector { found: found.clone(), out: out.clone() };
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
-    let ending =
-        runtime.block_on(drive::with_reporters(project, options, connector, vec![Box::new(collector)], out));
+    let ending = runtime.block_on(drive::with_reporters(
+        project,
+        options,
+        drive::Conduct::free(connector),
+        vec![Box::new(collector)],
+        out,
+    ));
     runtime.shutdown_background();
     let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     // Hosts end in any order.

@@ -1,6 +1,7 @@
 //! Warnings for keywords that playbooks may use and that have no effect here. Silence would be a lie.
 
 use crate::diag::{Diagnostic, Span};
+use crate::engine::Strategy;
 use crate::inventory::raw_value;
 use crate::playbook::{Entry, Play, Task};
 use crate::template::Tree;
@@ -12,9 +13,10 @@ pub fn in_play(play: &Play) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if let Some(strategy) = &play.strategy {
         let name = raw_value(strategy).to_text();
-        if !matches!(name.rsplit('.').next(), Some("linear")) {
-            let message = format!("the strategy `{name}` is not supported, the play runs as linear");
-            found.push(warn(message, strategy, play.span));
+        if !name.contains("{{") && Strategy::parse(&name).is_none() {
+            let message = format!("Invalid play strategy specified: {name}");
+            let place = strategy.span.unwrap_or(play.span);
+            found.push(Diagnostic::error("XP0504", message).at(place, "no such strategy"));
         }
     }
     let sections = [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks];

@@ -6,7 +6,8 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::{project, settings};
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::inventory::{ListOptions, VarFiles, graph_text, host_json, list_json};
+use crate::inventory::{ListOptions, VarFiles, graph_text, host_json, list_json, list_nested};
+use crate::yaml::to_nice_yaml;
 
 pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<Ending, CliError> {
     if args.group.is_some() && (args.list || args.host.is_some()) {
@@ -20,8 +21,16 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
     let limit = (!args.hosts.limit.is_empty()).then(|| args.hosts.limit.join(":"));
     let limit = limit.map(|l| project.limit(&l, out)).transpose()?;
     let limited = limit.map(|l| project.matching("all", Some(&l), out)).transpose()?;
-    let options = ListOptions { hosts: limited.as_deref(), vars: args.vars, ..ListOptions::default() };
-    let shown = if args.list {
+    let playbook_dir = args.playbook_dir.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
+    let options = ListOptions {
+        playbook_dir: playbook_dir.as_deref(),
+        hosts: limited.as_deref(),
+        export: args.export,
+        vars: args.vars,
+    };
+    let shown = if args.list && args.yaml {
+        list_nested(inventory, &files, options).map(|tree| to_nice_yaml(&tree, 2).trim_end().to_string())
+    } else if args.list {
         list_json(inventory, &files, options)
     } else if let Some(name) = &args.host {
         let host = inventory.find_host(name).ok_or_else(|| {
@@ -41,7 +50,14 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
         out.diagnostics(&project.sources, &errors);
         CliError::Project
     })?;
-    out.text(&format!("{text}\n"))?;
+    match &args.output {
+        None => out.text(&format!("{text}\n"))?,
+        Some(path) => std::fs::write(path, format!("{text}\n")).map_err(|source| CliError::File {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?,
+    }
     Ok(Ending::Done)
 }
 

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::args::ListArgs;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::Project;
+use super::static_scope::StaticScope;
 use crate::engine::RunOptions;
 use crate::inventory::raw_value;
 use crate::playbook::{Entry, Play, Task, selected};
-use crate::template::Tree;
+use crate::template::{Scope, SearchPath, Tree};
 use crate::value::Value;
 
 /// Prints what the flags ask for.
@@ -31,7 +33,8 @@ pub fn show(
         }
         for (index, play) in playbook.plays.iter().enumerate() {
             let patterns = patterns(play);
-            let tags = tags(&play.directives.tags);
+            let reader = Reader::new(project, play);
+            let tags = reader.tags(&play.directives.tags);
             let _ = write!(
                 text,
                 "\n  play #{} ({}): {}\tTAGS: [{}]",
@@ -50,7 +53,7 @@ pub fn show(
             }
             text.push('\n');
             if list.list_tasks || list.list_tags {
-                tasks(&mut text, play, &tags, options, list);
+                tasks(&mut text, play, &reader, &tags, options, list);
             }
         }
     }
@@ -59,14 +62,21 @@ pub fn show(
 }
 
 /// Writes the tasks and tags of a play that the tags on the command line leave.
-fn tasks(text: &mut String, play: &Play, play_tags: &[String], options: &RunOptions, list: &ListArgs) {
+fn tasks(
+    text: &mut String,
+    play: &Play,
+    reader: &Reader<'_>,
+    play_tags: &[String],
+    options: &RunOptions,
+    list: &ListArgs,
+) {
     let mut all: BTreeSet<String> = play_tags.iter().cloned().collect();
     if list.list_tasks {
         text.push_str("    tasks:\n");
     }
     let sections = [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks];
     for task in sections.iter().flat_map(|entries| entries.iter()).flat_map(bodies) {
-        let tags = tags(&task.directives.tags);
+        let tags = reader.tags(&task.directives.tags);
         if !selected(&tags, &options.tags, &options.skip_tags) {
             continue;
         }
@@ -110,6 +120,28 @@ fn patterns(play: &Play) -> Vec<String> {
     }
 }
 
-fn tags(trees: &[Tree]) -> Vec<String> {
-    trees.iter().map(|tag| raw_value(tag).to_text()).collect()
+/// Reads what may be a template of the play's own variables.
+struct Reader<'a> {
+    project: &'a Project,
+    scope: Arc<dyn Scope>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(project: &'a Project, play: &Play) -> Self {
+        let search = SearchPath { dirs: vec![play.dir.clone()], playbook_dir: play.dir.clone() };
+        let layers = vec![project.extra_vars.clone(), play.vars.clone()];
+        Reader { project, scope: Arc::new(StaticScope { layers, search }) }
+    }
+
+    /// Tags; those of which too little is known yet as they are written.
+    fn tags(&self, trees: &[Tree]) -> Vec<String> {
+        let mut tags = Vec::new();
+        for tree in trees {
+            match self.project.templar.render(tree, &self.scope).unwrap_or_else(|_| raw_value(tree)) {
+                Value::List(items) => tags.extend(items.iter().map(Value::to_text)),
+                tag => tags.push(tag.to_text()),
+            }
+        }
+        tags
+    }
 }

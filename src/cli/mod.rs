@@ -2,6 +2,7 @@
 //!
 //! [`main`] is the whole program. Nothing of the library reads the environment or the user's home; it comes in here.
 
+mod adhoc;
 mod args;
 mod catalog;
 mod completions;
@@ -20,6 +21,7 @@ mod prompt;
 mod rehearse;
 mod run;
 mod settings;
+mod static_scope;
 mod system;
 
 use std::ffi::{OsStr, OsString};
@@ -31,7 +33,7 @@ use clap::Parser;
 use args::{Args, Command};
 use config::{Config, Env};
 use exit::{CliError, Ending};
-use output::Output;
+use output::{Output, Voice};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -45,7 +47,9 @@ pub fn main() -> ExitCode {
     system::forbid_core_dumps();
     let mut out = Output::plain();
     system::report_panics(&out.secrets);
-    let args = match Args::try_parse_from(as_xplay(typed)) {
+    let (words, voice) = as_xplay(typed);
+    out.voice = voice;
+    let args = match Args::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
             // A reader that went away wants no help text.
@@ -66,6 +70,7 @@ pub fn main() -> ExitCode {
 fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliError> {
     match &args.command {
         Command::Run(run) => run::run(run, args.color, config, out),
+        Command::Adhoc(adhoc) => adhoc::adhoc(adhoc, args.color, config, out),
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
@@ -75,13 +80,20 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
     }
 }
 
-/// Called as `ansible-playbook`, everything typed belongs to `run`.
-fn as_xplay(mut typed: Vec<OsString>) -> Vec<OsString> {
+/// Ansible's programs and the commands that take their arguments.
+const PROGRAMS: [(&str, &str); 3] =
+    [("ansible", "adhoc"), ("ansible-inventory", "inventory"), ("ansible-playbook", "run")];
+
+/// Called by the name of one of Ansible's programs, everything typed belongs to the command that stands for it.
+fn as_xplay(mut typed: Vec<OsString>) -> (Vec<OsString>, Voice) {
     let name = typed.first().and_then(|program| Path::new(program).file_name());
-    if name == Some(OsStr::new("ansible-playbook")) {
-        typed.insert(1, "run".into());
+    match PROGRAMS.iter().find(|(program, _)| name == Some(OsStr::new(program))) {
+        Some((_, command)) => {
+            typed.insert(1, (*command).into());
+            (typed, Voice::Ansible)
+        }
+        None => (typed, Voice::Own),
     }
-    typed
 }
 
 /// Returns an error with its causes, each once.
@@ -111,9 +123,17 @@ mod tests {
     }
 
     #[test]
-    fn ansible_playbook_is_run() {
-        let words = |typed: &[&str]| as_xplay(typed.iter().map(OsString::from).collect());
-        assert_eq!(words(&["/usr/bin/ansible-playbook", "-C", "x.yml"])[1..], ["run", "-C", "x.yml"]);
-        assert_eq!(words(&["xplay", "run"])[1..], ["run"]);
+    fn names_of_ansibles_programs_choose_the_command() {
+        let check = |typed: &[&str], words: &[&str], voice: Voice| {
+            let (found, spoken) = as_xplay(typed.iter().map(OsString::from).collect());
+            assert_eq!(
+                (&found[1..], spoken),
+                (&words.iter().map(OsString::from).collect::<Vec<_>>()[..], voice)
+            );
+        };
+        check(&["/usr/bin/ansible-playbook", "-C", "x.yml"], &["run", "-C", "x.yml"], Voice::Ansible);
+        check(&["ansible", "all"], &["adhoc", "all"], Voice::Ansible);
+        check(&["ansible-inventory", "--list"], &["inventory", "--list"], Voice::Ansible);
+        check(&["xplay", "run"], &["run"], Voice::Own);
     }
 }

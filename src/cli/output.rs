@@ -8,9 +8,17 @@ use crate::report::{Secrets, visible};
 /// Columns of text where there is no terminal, as with Ansible.
 const DEFAULT_COLUMNS: usize = 79;
 
+/// Whose words the program uses for errors: its own, or those that scripts around Ansible's programs look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    Own,
+    Ansible,
+}
+
 /// Where a command's words go.
 #[derive(Clone)]
 pub struct Output {
+    pub voice: Voice,
     pub secrets: Secrets,
     /// Colours on stdout.
     pub color: bool,
@@ -20,7 +28,7 @@ pub struct Output {
 
 impl Output {
     pub fn plain() -> Self {
-        Output { secrets: Secrets::new(), color: false, color_errors: false }
+        Output { voice: Voice::Own, secrets: Secrets::new(), color: false, color_errors: false }
     }
 
     /// Writes text to stdout.
@@ -32,7 +40,20 @@ impl Output {
     }
 
     pub fn error(&self, text: &str) {
-        self.say("1;31", "error", text);
+        match self.voice {
+            Voice::Own => self.say("1;31", "error", text),
+            Voice::Ansible => self.say_headline("ERROR! ", text),
+        }
+    }
+
+    /// Writes a line as Ansible's programs write their errors.
+    fn say_headline(&self, word: &str, text: &str) {
+        let text = self.masked(text);
+        Self::to_stderr(&if self.color_errors {
+            format!("\x1b[0;31m{word}{text}\x1b[0m\n")
+        } else {
+            format!("{word}{text}\n")
+        });
     }
 
     pub fn help(&self, text: &str) {
@@ -57,7 +78,11 @@ impl Output {
 
     /// Shows messages about the user's files; they are sanitised by their renderer.
     pub fn diagnostics<'a>(&self, sources: &SourceMap, all: impl IntoIterator<Item = &'a Diagnostic>) {
-        let style = if self.color_errors { Style::Color } else { Style::Plain };
+        let style = match self.voice {
+            Voice::Own if self.color_errors => Style::Color,
+            Voice::Own => Style::Plain,
+            Voice::Ansible => Style::Ansible,
+        };
         for diagnostic in all {
             let text = diag::render(sources, diagnostic, style);
             Self::to_stderr(&format!("{}\n", self.secrets.mask(&text)));

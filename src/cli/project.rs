@@ -10,8 +10,8 @@ use super::exit::CliError;
 use super::gaps;
 use super::output::Output;
 use super::prompt;
-use super::settings::{PasswordSettings, Sources, VaultSettings};
-use crate::diag::{Diagnostic, Diagnostics, SourceMap};
+use super::settings::{DuplicateKeys, PasswordSettings, Sources, VaultSettings};
+use crate::diag::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::engine::Login;
 use crate::inventory::{self, HostId, Inventory};
 use crate::playbook::{self, Loader, Playbook};
@@ -101,6 +101,9 @@ pub fn load(
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
     let loader = Loader::new(options);
+    for (path, text) in &from.typed {
+        loader.preload(path, text);
+    }
     let mut books = Vec::new();
     for path in playbooks {
         match loader.load_playbook(path) {
@@ -113,6 +116,7 @@ pub fn load(
         }
     }
     found.extend(playbook::missing_vars_files(books.iter().flat_map(|b| &b.plays)));
+    found = judge_duplicates(found, from.duplicate_keys);
     out.diagnostics(&sources, found.iter());
     for warning in templar.take_warnings() {
         out.warning(&warning);
@@ -125,6 +129,23 @@ pub fn load(
         return Err(CliError::Project);
     }
     Ok(Project { sources, templar, loader, inventory, extra_vars, playbooks: books })
+}
+
+/// Applies the setting about keys that are given twice.
+fn judge_duplicates(found: Diagnostics, setting: DuplicateKeys) -> Diagnostics {
+    const CODE: &str = "XP0103";
+    let mut judged = Diagnostics::new();
+    for mut diagnostic in found.errors.into_iter().chain(found.warnings) {
+        if diagnostic.code == CODE {
+            match setting {
+                DuplicateKeys::Ignore => continue,
+                DuplicateKeys::Error => diagnostic.severity = Severity::Error,
+                DuplicateKeys::Warn => {}
+            }
+        }
+        judged.push(diagnostic);
+    }
+    judged
 }
 
 fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> TemplarSettings {

@@ -79,7 +79,8 @@ impl Job<'_> {
         // The rehearsal's own key is in its inventory; this user's keys and agent stay out of it.
         let identity = Identity { user: "root".into(), home: None, agent: None };
         let connector = Arc::new(HostConnector::new(PRELUDE, identity));
-        drive::run(project, self.options.clone(), connector, self.output, self.out).await
+        drive::run(project, self.options.clone(), drive::Conduct::free(connector), self.output, self.out)
+            .await
     }
 
     /// Opens a shell on a host, on this terminal.

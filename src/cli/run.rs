@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::args::{ColorWhen, RunArgs};
 use super::config::Config;
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::settings::RunSettings;
 use super::{drive, listing, lookup, project};
+use crate::diag::Style;
 use crate::modules::sh::PRELUDE;
 use crate::transport::{HostConnector, Identity};
 
@@ -24,6 +25,17 @@ pub fn run(
     if !only_shows {
         project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
     }
+    if out.voice == Voice::Ansible {
+        settings.options.style = Style::Ansible;
+        settings.output.terminal.explain_on_stderr = true;
+    }
+    if settings.options.verbosity > 0 && out.voice == Voice::Ansible {
+        let said = match &config.file {
+            Some(path) => format!("Using {} as config file\n", path.display()),
+            None => "No config file found; using defaults\n".to_string(),
+        };
+        out.text(&said)?;
+    }
     let secrets = project::vault_secrets(&settings.vault, out)?;
     let project = project::load(&settings.sources, &playbooks, secrets, out)?;
     check_hosts(&project, settings.options.limit.as_deref(), out)?;
@@ -34,7 +46,13 @@ pub fn run(
     let starts_later = settings.options.start_at_task.is_some();
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::run(project, settings.options, connector, &settings.output, out));
+    let ending = runtime.block_on(drive::run(
+        project,
+        settings.options,
+        drive::Conduct::free(connector),
+        &settings.output,
+        out,
+    ));
     runtime.shutdown_background();
     if let Ok(Ending::Ran(recap)) = &ending
         && recap.hosts.is_empty()

@@ -9,8 +9,8 @@ use super::args::{
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
-use crate::engine::{Gather, Login, RunOptions};
-use crate::report::TerminalOptions;
+use crate::engine::{Gather, Login, RunOptions, Strategy};
+use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::vault;
 
@@ -30,6 +30,19 @@ pub struct Sources {
     pub collections_path: Vec<PathBuf>,
     pub extra_vars: Vec<String>,
     pub managed: Option<String>,
+    /// What a key that is given twice in a mapping is.
+    pub duplicate_keys: DuplicateKeys,
+    /// Playbooks that are no files, with the paths that they stand for.
+    pub typed: Vec<(PathBuf, String)>,
+}
+
+/// Ansible's `duplicate_dict_key`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DuplicateKeys {
+    #[default]
+    Warn,
+    Error,
+    Ignore,
 }
 
 /// Which vault passwords there are.
@@ -52,9 +65,22 @@ pub struct PasswordSettings {
 /// How events are shown and kept.
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
-    pub json: bool,
+    pub format: Format,
+    /// Keep each host's last result in a file of this directory.
+    pub tree: Option<PathBuf>,
     pub report: ReportTo,
     pub terminal: TerminalOptions,
+}
+
+/// The form of a run's text on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// That of Ansible's default callback.
+    Default,
+    Minimal,
+    OneLine,
+    /// Every event, for programs.
+    JsonLines,
 }
 
 /// Where the HTML report goes.
@@ -82,6 +108,8 @@ impl RunSettings {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
             gather: gathering(config)?,
+            native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
+            strategy: strategy(config)?,
             login: login(&args.login, &args.r#become, config)?,
             limit: joined(&args.hosts.limit),
             ..RunOptions::default()
@@ -151,6 +179,12 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         collections_path: config.paths(&key::COLLECTIONS_PATH, ':').unwrap_or_else(collections),
         extra_vars: vars.extra_vars.clone(),
         managed: config.text(&key::MANAGED),
+        duplicate_keys: match config.text(&key::DUPLICATE_DICT_KEY).as_deref() {
+            Some("ignore") => DuplicateKeys::Ignore,
+            Some("error") => DuplicateKeys::Error,
+            _ => DuplicateKeys::Warn,
+        },
+        typed: Vec::new(),
     }
 }
 
@@ -285,9 +319,17 @@ pub fn output(
         None if args.no_report || config.env.get("XPLAY_NO_REPORT").is_some() => ReportTo::Nowhere,
         None => reports_dir(config).map_or(ReportTo::Nowhere, ReportTo::Directory),
     };
+    let callback = config.text(&key::STDOUT_CALLBACK).unwrap_or_default();
+    let format = match callback.rsplit('.').next() {
+        _ if args.json => Format::JsonLines,
+        Some("minimal") => Format::Minimal,
+        Some("oneline") => Format::OneLine,
+        _ => Format::Default,
+    };
     let both = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     OutputSettings {
-        json: args.json,
+        format,
+        tree: tree(config),
         report,
         terminal: TerminalOptions {
             color: colors(color, config).0,
@@ -295,8 +337,31 @@ pub fn output(
             verbosity: options.verbosity,
             diff: options.diff,
             display_skipped: config.bool(&key::DISPLAY_SKIPPED).unwrap_or(true),
+            display_ok: config.bool(&key::DISPLAY_OK).unwrap_or(true),
+            failed_to_stderr: config.bool(&key::DISPLAY_FAILED_STDERR).unwrap_or(false),
+            task_path_on_failure: config.bool(&key::SHOW_TASK_PATH_ON_FAILURE).unwrap_or(false),
+            check_markers: config.bool(&key::CHECK_MODE_MARKERS).unwrap_or(false),
+            explain_on_stderr: false,
+            custom_stats: config.bool(&key::SHOW_CUSTOM_STATS).unwrap_or(false),
+            results: results(config),
             live: both && !args.json && config.env.get("TERM").is_none_or(|t| t != "dumb"),
         },
+    }
+}
+
+/// Where the callback `tree` keeps results, when it is enabled.
+fn tree(config: &Config) -> Option<PathBuf> {
+    config.list(&key::CALLBACKS_ENABLED).iter().find(|name| name.rsplit('.').next() == Some("tree"))?;
+    config.path(&key::TREE_DIR).or_else(|| Some(config.env.home()?.join(".ansible/tree")))
+}
+
+/// How results are written. The callback `yaml` is the default one with results as YAML.
+fn results(config: &Config) -> ResultStyle {
+    let yaml = config.text(&key::CALLBACK_RESULT_FORMAT).is_some_and(|f| f == "yaml")
+        || config.text(&key::STDOUT_CALLBACK).is_some_and(|c| c.rsplit('.').next() == Some("yaml"));
+    ResultStyle {
+        format: if yaml { ResultFormat::Yaml } else { ResultFormat::Json },
+        pretty: config.bool(&key::CALLBACK_FORMAT_PRETTY),
     }
 }
 
@@ -306,6 +371,14 @@ fn reports_dir(config: &Config) -> Option<PathBuf> {
         None => config.env.home()?.join(".local/state"),
     };
     Some(state.join("xplay/reports"))
+}
+
+fn strategy(config: &Config) -> Result<Strategy, CliError> {
+    let Some(found) = config.get(&key::STRATEGY) else { return Ok(Strategy::Linear) };
+    Strategy::parse(&found.value).ok_or_else(|| {
+        CliError::option(format!("Invalid play strategy specified: {} ({})", found.value, found.origin))
+            .with_help("use linear, free, host_pinned or debug")
+    })
 }
 
 fn gathering(config: &Config) -> Result<Gather, CliError> {

@@ -7,7 +7,7 @@ mod render;
 mod source;
 mod suggest;
 
-pub use render::{Style, render};
+pub use render::{Style, classic, render, visible};
 pub use source::{FileId, Place, SourceMap, Span};
 pub use suggest::did_you_mean;
 
@@ -48,6 +48,13 @@ impl Diagnostic {
             notes: Vec::new(),
             help: None,
         }
+    }
+
+    /// Tells whether Ansible would find the mistake only when the task runs: templates, arguments, types of keywords.
+    pub fn is_of_the_run(&self) -> bool {
+        self.code.starts_with("XP03")
+            || self.code.starts_with("XP07")
+            || matches!(self.code, "XP0604" | "XP0613" | "XP0614" | "XP0640")
     }
 
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {

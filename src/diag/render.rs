@@ -17,32 +17,73 @@ const WIDTH: usize = 120;
 pub enum Style {
     Plain,
     Color,
+    /// As Ansible words it, for scripts that look for that.
+    Ansible,
 }
 
 /// Returns the diagnostic as people read it; ends with a newline. No control character of a message or of a file
 /// reaches the text, only line breaks and the styles of [`Style::Color`].
 pub fn render(sources: &SourceMap, diagnostic: &Diagnostic, style: Style) -> String {
+    if style == Style::Ansible {
+        let word = match diagnostic.severity {
+            Severity::Error => "ERROR! ",
+            Severity::Warning => "[WARNING]: ",
+        };
+        return format!("{word}{}", classic(sources, diagnostic));
+    }
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(sanitize(&diagnostic.message)).id(diagnostic.code);
+    let title = level.primary_title(visible(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(&diagnostic.labels) {
         group = group.element(snippet(sources, file, &labels));
     }
     for note in &diagnostic.notes {
-        group = group.element(Level::NOTE.message(sanitize(note)));
+        group = group.element(Level::NOTE.message(visible(note)));
     }
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(sanitize(help)));
+        group = group.element(Level::HELP.message(visible(help)));
     }
     let renderer = match style {
-        Style::Plain => Renderer::plain(),
+        Style::Plain | Style::Ansible => Renderer::plain(),
         Style::Color => Renderer::styled(),
     };
     let mut text = renderer.term_width(WIDTH).render(&[group]);
     text.push('\n');
+    text
+}
+
+/// Returns the message with its place in the words that Ansible had for it until version 2.18.
+pub fn classic(sources: &SourceMap, diagnostic: &Diagnostic) -> String {
+    let mut text = visible(&diagnostic.message).into_owned();
+    text.push('\n');
+    for note in &diagnostic.notes {
+        let _ = writeln!(text, "{}", visible(note));
+    }
+    if let Some(help) = &diagnostic.help {
+        let _ = writeln!(text, "{}", visible(help));
+    }
+    let Some(label) = diagnostic.labels.first() else { return text };
+    let place = sources.place(label.span);
+    let path = std::path::absolute(&place.path).unwrap_or(place.path);
+    let _ = write!(
+        text,
+        "\nThe error appears to be in '{}': line {}, column {}, but may\nbe elsewhere in the file depending on the \
+         exact syntax problem.\n\nThe offending line appears to be:\n\n",
+        path.display(),
+        place.line,
+        place.column
+    );
+    let source = sources.text(label.span.file);
+    let mut before = "";
+    if let Some(line) = place.line.checked_sub(2).and_then(|line| source.lines().nth(line)) {
+        before = line;
+    }
+    let line = source.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+    let arrow = " ".repeat(place.column.saturating_sub(1));
+    let _ = writeln!(text, "{}\n{}\n{arrow}^ here", visible(before), visible(line));
     text
 }
 
@@ -77,15 +118,15 @@ fn snippet<'a>(
     let to = text[last..].find('\n').map_or(text.len(), |i| last + i);
     let excerpt = text.get(from..to).unwrap_or_default().trim_end_matches('\r');
     // The excerpt is escaped, so that offsets in it are those of the escaped text before them.
-    let offset = |at: usize| sanitize(&excerpt[..floor_char_boundary(excerpt, at - from)]).len();
+    let offset = |at: usize| visible(&excerpt[..floor_char_boundary(excerpt, at - from)]).len();
     let annotations = labels.iter().zip(ranges).map(|((label, kind), range)| {
         let annotation = kind.span(offset(range.start)..offset(range.end));
-        if label.text.is_empty() { annotation } else { annotation.label(sanitize(&label.text).into_owned()) }
+        if label.text.is_empty() { annotation } else { annotation.label(visible(&label.text).into_owned()) }
     });
     let annotations: Vec<_> = annotations.collect();
-    Snippet::source(sanitize(excerpt).into_owned())
+    Snippet::source(visible(excerpt).into_owned())
         .line_start(text[..from].matches('\n').count() + 1)
-        .path(sanitize(&sources.path(file).to_string_lossy()).into_owned())
+        .path(visible(&sources.path(file).to_string_lossy()).into_owned())
         .annotations(annotations)
 }
 
@@ -98,8 +139,8 @@ fn first_line(text: &str, start: u32, end: u32) -> Range<usize> {
     start..start + text[start..line].trim_end_matches('\r').len()
 }
 
-/// Shows control characters and those that reorder text as escapes; line breaks and tabs stay.
-fn sanitize(text: &str) -> Cow<'_, str> {
+/// Shows control characters and those that hide or reorder text as escapes; line breaks and tabs stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
     let hostile = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t'))
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -8,6 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::ask::Shown;
 use crate::modules::Diff;
+use crate::plan::{Followed, Observed};
 use crate::value::{Map, Value};
 
 /// One thing that happened, in the order in which the dispatcher learned of it.
@@ -18,9 +19,19 @@ pub enum Event {
         check: bool,
         rehearsal: bool,
     },
+    /// A playbook begins that has so many plays.
+    PlaybookStarted {
+        path: PathBuf,
+        plays: usize,
+    },
     PlayStarted {
         name: String,
         hosts: Vec<Arc<str>>,
+        /// Counts the play's batches from 0.
+        batch: usize,
+        /// Whether tasks run on all hosts before the next one begins.
+        lockstep: bool,
+        check: bool,
     },
     /// The pattern matched nothing.
     NoHostsMatched,
@@ -29,6 +40,7 @@ pub enum Event {
     TaskStarted(Arc<TaskHeader>),
     /// A dynamic include was loaded for these hosts.
     Included {
+        task: Arc<TaskHeader>,
         file: PathBuf,
         hosts: Vec<Arc<str>>,
         item: Option<String>,
@@ -37,6 +49,18 @@ pub enum Event {
     Item(HostResult),
     /// The task ended on one host.
     Host(HostResult),
+    /// What planning learned of a step on one host.
+    Foreseen {
+        task: Arc<TaskHeader>,
+        host: Arc<str>,
+        units: Vec<Observed>,
+    },
+    /// What became of a plan's step on one host.
+    Followed {
+        task: Arc<TaskHeader>,
+        host: Arc<str>,
+        units: Vec<Followed>,
+    },
     /// `until` was not yet true.
     Retry {
         host: Arc<str>,
@@ -154,6 +178,22 @@ pub struct Recap {
 }
 
 impl Recap {
+    /// Adds what another part of the run counted.
+    pub fn absorb(&mut self, other: Recap) {
+        for (host, counts) in other.hosts {
+            let own = self.hosts.entry(host).or_default();
+            own.ok += counts.ok;
+            own.changed += counts.changed;
+            own.unreachable += counts.unreachable;
+            own.failed += counts.failed;
+            own.skipped += counts.skipped;
+            own.rescued += counts.rescued;
+            own.ignored += counts.ignored;
+        }
+        self.forgiven.extend(other.forgiven);
+        self.custom.extend(other.custom);
+    }
+
     pub fn any_failed(&self) -> bool {
         self.hosts.iter().any(|(h, c)| c.failed > 0 && !self.forgiven.contains(h))
     }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::files::TaskFiles;
+use super::follow::{ALREADY, Agreement};
 use super::login::Reach;
 use super::pool::Lease;
 use super::result::Trouble;
 use super::shared::Shared;
 use crate::modules::{
-    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
+    Action, Args, Call, Certainty, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
+    World,
 };
+use crate::plan::Unit;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
 use crate::value::Value;
 
@@ -35,29 +38,52 @@ pub struct Execution<'a> {
     pub timeout: Option<Duration>,
     /// Identifies the step, host and item among the long commands on a target.
     pub job: String,
+    /// What the plan that is followed says of it.
+    pub unit: Option<Arc<Unit>>,
 }
 
 impl Execution<'_> {
     pub async fn run(self) -> Result<Outcome, Trouble> {
         let mut lease = Some(self.lease().await?);
         let target = self.target(&mut lease);
-        let call = Call {
-            args: self.args.clone(),
-            target: &target,
-            local: self.files,
-            check: self.check,
-            diff: self.diff,
-            environment: &self.environment,
-            world: crate::modules::World::none(),
-        };
-        let seen = match self.module.probe(&call)? {
-            None => Seen::default(),
-            Some(script) => {
-                let output = self.read(&mut lease, script).await?;
-                Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr }
+        let mut call = self.call(&target, World::none());
+        let mut seen = self.look(&mut lease, &call).await?;
+        if let Some(unit) = self.unit.clone()
+            && unit.expects.is_some()
+        {
+            // Compared with what was foreseen, in the way in which it was foreseen.
+            let foreseen = self.simulated(&mut lease, &call, &seen).await?;
+            let now = self.module.plan(&call, &foreseen)?;
+            if let Agreement::Already = self.agrees(&unit, &now)? {
+                if let Some(lease) = lease {
+                    lease.done();
+                }
+                let mut outcome = now.into_outcome();
+                outcome.result.insert(ALREADY, true);
+                return Ok(outcome);
             }
-        };
-        let prediction = self.module.plan(&call, &seen)?;
+        }
+        if self.check {
+            seen = self.simulated(&mut lease, &call, &seen).await?;
+        } else if let Some(run) = self.module.prepare(&call, &seen)? {
+            let output = self.run_action(&mut lease, &run, "before").await?;
+            seen.more = Some(Box::new(Seen::from(output)));
+        }
+        // A preview builds on what it predicted before; what only reads tells what is there, as in Ansible.
+        let world = if self.check { self.shared.world(&self.reach.spec.host) } else { World::default() };
+        let mut prediction = self.module.plan(&call, &seen);
+        if !world.is_empty() && !matches!(&prediction, Ok(p) if p.effect == Effect::Read) {
+            call.world = &world;
+            match self.module.plan(&call, &seen) {
+                Err(failure) if failure.unknown.is_some() => {}
+                built => prediction = built,
+            }
+        }
+        let mut prediction = prediction?;
+        if self.check {
+            let touches = std::mem::take(&mut prediction.touches);
+            self.shared.foresee(&self.reach.spec.host, self.module.spec().name, touches, Certainty::Certain);
+        }
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
                 let ran = self.apply(&mut lease, change).await?;
@@ -71,12 +97,47 @@ impl Execution<'_> {
         Ok(outcome)
     }
 
+    pub(super) fn call<'c>(&'c self, target: &'c Target, world: &'c World) -> Call<'c> {
+        Call {
+            args: self.args.clone(),
+            target,
+            local: self.files,
+            check: self.check,
+            diff: self.diff,
+            environment: &self.environment,
+            world,
+        }
+    }
+
+    /// Runs the module's probe.
+    pub(super) async fn look(&self, lease: &mut Option<Lease>, call: &Call<'_>) -> Result<Seen, Trouble> {
+        Ok(match self.module.probe(call)? {
+            None => Seen::default(),
+            Some(script) => Seen::from(self.read(lease, script).await?),
+        })
+    }
+
+    /// Adds what the target's own tools simulate, for modules that ask for it.
+    pub(super) async fn simulated(
+        &self,
+        lease: &mut Option<Lease>,
+        call: &Call<'_>,
+        seen: &Seen,
+    ) -> Result<Seen, Trouble> {
+        let mut seen = seen.clone();
+        if let Some(script) = self.module.simulate(call, &seen)? {
+            seen.more = Some(Box::new(Seen::from(self.read(lease, script).await?)));
+        }
+        Ok(seen)
+    }
+
     /// The outcome as far as it can be told without doing it.
-    fn predicted(&self, prediction: Prediction) -> Outcome {
+    pub(super) fn predicted(&self, prediction: Prediction) -> Outcome {
         if prediction.effect != Effect::Unknown {
             return prediction.into_outcome();
         }
-        let cause = format!("result of {}, not run in check mode", self.module.spec().name);
+        let mode = if self.shared.options.planning { "a plan" } else { "check mode" };
+        let cause = format!("result of {}, not run in {mode}", self.module.spec().name);
         let mut outcome = prediction.into_outcome();
         for (name, _) in self.module.spec().returns {
             if !outcome.result.contains(name) {
@@ -86,7 +147,7 @@ impl Execution<'_> {
         outcome
     }
 
-    fn target(&self, lease: &mut Option<Lease>) -> Target {
+    pub(super) fn target(&self, lease: &mut Option<Lease>) -> Target {
         let mut target = Target { host: self.host.to_string(), ..Target::default() };
         if let Some(lease) = lease {
             let known = lease.session().capabilities();
@@ -97,13 +158,13 @@ impl Execution<'_> {
         target
     }
 
-    async fn lease(&self) -> Result<Lease, TransportError> {
+    pub(super) async fn lease(&self) -> Result<Lease, TransportError> {
         self.shared.pool.session(&self.reach.spec, self.reach.r#become.as_ref()).await
     }
 
     /// Runs a script that only reads: after a lost connection it is simply asked again, once.
     async fn read(&self, lease: &mut Option<Lease>, script: String) -> Result<Output, Trouble> {
-        let exec = self.exec(script);
+        let exec = self.exec(script).looking();
         match self.attempt(lease, exec.clone()).await {
             Err(TransportError::Lost { .. } | TransportError::Unreachable { .. }) => {
                 self.shared.pool.forget(&self.reach.spec).await;
@@ -146,6 +207,10 @@ impl Execution<'_> {
             text.push_str(name);
             text.push('=');
             text.push_str(&crate::transport::quote(value));
+            // A module's own tools must be found whatever the task says; a command gets exactly what was written.
+            if name == "PATH" && !self.module.spec().runs_commands() {
+                text.push_str("\":$PATH\"");
+            }
             text.push('\n');
         }
         text.push_str(script);
@@ -157,7 +222,7 @@ impl Execution<'_> {
         for (index, action) in change.actions.iter().enumerate() {
             match action {
                 Action::Run(run) => {
-                    let output = self.run_action(lease, run, index).await?;
+                    let output = self.run_action(lease, run, &index.to_string()).await?;
                     let failed = output.rc != 0;
                     ran.push(output);
                     if failed {
@@ -182,12 +247,7 @@ impl Execution<'_> {
         Ok(ran)
     }
 
-    async fn run_action(
-        &self,
-        lease: &mut Option<Lease>,
-        run: &Run,
-        index: usize,
-    ) -> Result<Output, Trouble> {
+    async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, part: &str) -> Result<Output, Trouble> {
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {
@@ -196,7 +256,7 @@ impl Execution<'_> {
         if !run.long {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let id = DurableId::new(&format!("{}-{index}", self.job))?;
+        let id = DurableId::new(&format!("{}-{part}", self.job))?;
         exec = exec.durable(id.clone());
         let mut tries = 0;
         loop {

@@ -1,12 +1,13 @@
 //! The controller's files as a task sees them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::diag::Diagnostic;
 use crate::modules::LocalFiles;
 use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions};
-use crate::value::Value;
+use crate::value::{Unknown, Value};
 
 /// Finds, reads and renders project files for one task on one host.
 pub struct TaskFiles {
@@ -14,16 +15,44 @@ pub struct TaskFiles {
     scope: Arc<dyn Scope>,
     /// The mistake in the template that was rendered last; a module only passes its message on.
     mistake: Mutex<Option<Box<Diagnostic>>>,
+    /// Why a template could not be rendered yet.
+    unknown: Mutex<Option<Unknown>>,
+    /// What was rendered, for plans.
+    rendered: Mutex<Vec<(PathBuf, String)>>,
+    /// What a plan says that templates give.
+    recorded: BTreeMap<PathBuf, String>,
 }
 
 impl TaskFiles {
     pub fn new(templar: Arc<Templar>, scope: Arc<dyn Scope>) -> Self {
-        TaskFiles { templar, scope, mistake: Mutex::default() }
+        TaskFiles {
+            templar,
+            scope,
+            mistake: Mutex::default(),
+            unknown: Mutex::default(),
+            rendered: Mutex::default(),
+            recorded: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the texts of templates from a plan instead of rendering them.
+    pub fn recorded(self, recorded: BTreeMap<PathBuf, String>) -> Self {
+        TaskFiles { recorded, ..self }
     }
 
     /// Returns where a template was wrong, when that is why the module failed.
     pub fn take_mistake(&self) -> Option<Box<Diagnostic>> {
-        self.mistake.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        lock(&self.mistake).take()
+    }
+
+    /// Returns what a template needs that is not known yet, when that is why the module failed.
+    pub fn take_unknown(&self) -> Option<Unknown> {
+        lock(&self.unknown).take()
+    }
+
+    /// Returns what was rendered since the last call, each file once.
+    pub fn take_rendered(&self) -> Vec<(PathBuf, String)> {
+        std::mem::take(&mut lock(&self.rendered))
     }
 }
 
@@ -37,17 +66,39 @@ impl LocalFiles for TaskFiles {
     }
 
     fn render(&self, path: &Path, options: &Value) -> Result<String, String> {
+        if let Some(text) = self.recorded.get(path) {
+            return Ok(text.clone());
+        }
         let options = template_options(options);
-        self.templar.render_file(path, &self.scope, &options).map_err(|e| {
-            let message = e.message().to_string();
-            *self.mistake.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(e.diagnostic);
-            message
-        })
+        match self.templar.render_file_value(path, &self.scope, &options) {
+            Ok(Value::Unknown(unknown)) => {
+                let message = format!("the text of {} is not known yet: {}", path.display(), unknown.cause);
+                *lock(&self.unknown) = Some(unknown);
+                Err(message)
+            }
+            Ok(value) => {
+                let text = value.to_text();
+                let mut rendered = lock(&self.rendered);
+                rendered.retain(|(known, _)| known != path);
+                rendered.push((path.to_owned(), text.clone()));
+                Ok(text)
+            }
+            Err(e) => {
+                let message = e.message().to_string();
+                *lock(&self.unknown) = e.unknown().cloned();
+                *lock(&self.mistake) = Some(e.diagnostic);
+                Err(message)
+            }
+        }
     }
 
     fn base_dir(&self) -> PathBuf {
         self.scope.search().playbook_dir.clone()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Reads the arguments of the `template` module that say how a file is rendered.

@@ -10,6 +10,7 @@ use super::login;
 use super::play::{Flow, Host, Place, PlayRun};
 use super::result::{Include, TaskResult, Trouble, explain};
 use super::worker::host_result;
+use crate::diag::classic;
 use crate::playbook::{Action, Directives, Entry, IncludeContext, LoadedTasks, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value, to_json_text};
@@ -35,31 +36,47 @@ impl PlayRun<'_> {
             }
             match self.load(task, &include, &hosts[0], place) {
                 Ok((loaded, shown)) => {
-                    self.announce(&include, shown, &hosts).await;
-                    ready.push((loaded, hosts));
+                    self.announce(header, &include, shown, &hosts).await;
+                    ready.push((loaded, hosts, include.maybe.clone()));
                 }
                 Err(trouble) => {
                     let step = self.fail_all(task, header, &hosts, trouble, place).await;
+                    let fatal = !step.failed.is_empty() && {
+                        let scope = self.scope(task, &hosts[0]);
+                        self.flag(&task.directives.any_errors_fatal, &scope)
+                    };
                     flow.lose(&hosts, step);
+                    if fatal {
+                        for host in std::mem::take(&mut flow.ok) {
+                            flow.failed.push(self.fail_with_others(&host, header));
+                        }
+                    }
                 }
             }
         }
-        for (loaded, hosts) in ready {
+        for (loaded, hosts, doubt) in ready {
             let hosts: Vec<Host> = hosts.into_iter().filter(|h| flow.ok.contains(h)).collect();
             if hosts.is_empty() || self.stop.is_some() {
                 continue;
             }
+            let before = self.doubts.clone();
+            for host in doubt.iter().flat_map(|_| &hosts) {
+                let doubt = doubt.clone().into_iter();
+                self.doubts.extend(doubt.map(|doubt| (host.clone(), doubt)));
+            }
             let step = self.entries(loaded.entries(), hosts.clone(), place).await;
+            self.doubts = before;
             flow.lose(&hosts, step);
         }
         flow
     }
 
-    async fn announce(&mut self, include: &Include, file: PathBuf, hosts: &[Host]) {
+    async fn announce(&mut self, task: &Arc<TaskHeader>, include: &Include, file: PathBuf, hosts: &[Host]) {
         for host in hosts {
             self.recap.hosts.entry(host.clone()).or_default().ok += 1;
         }
-        self.shared.emit(Event::Included { file, hosts: hosts.to_vec(), item: include.label.clone() }).await;
+        let (task, hosts) = (task.clone(), hosts.to_vec());
+        self.shared.emit(Event::Included { task, file, hosts, item: include.label.clone() }).await;
     }
 
     async fn fail_all(
@@ -70,7 +87,13 @@ impl PlayRun<'_> {
         trouble: Trouble,
         place: Place,
     ) -> Flow {
-        let result = TaskResult::from_trouble(trouble);
+        let mut result = TaskResult::from_trouble(trouble);
+        if let Some(mistake) = &result.explanation {
+            // Ansible gives the reason of a failed include a name of its own.
+            let reason = classic(&self.shared.sources, mistake);
+            result.result.remove("msg");
+            result.result.insert("reason", reason);
+        }
         for host in hosts {
             let event = host_result(&self.shared, header, host, &result, None);
             self.shared.emit(Event::Host(event)).await;
@@ -95,6 +118,7 @@ impl PlayRun<'_> {
             playbook_dir: self.play.dir.clone(),
             id_path: task.id.path.clone(),
             handlers: place.handlers,
+            rescued: place.rescued,
             scope: scope.clone(),
             span: Some(task.action_span),
         };
@@ -123,7 +147,9 @@ impl PlayRun<'_> {
                 }
                 Ok((Loaded::Role(loaded.entries), include.target.clone().into()))
             }
-            Action::Module { .. } | Action::Meta(_) => Err(Trouble::msg("this task includes nothing")),
+            Action::Module { .. } | Action::Mistake { .. } | Action::Meta(_) => {
+                Err(Trouble::msg("this task includes nothing"))
+            }
         }
     }
 
@@ -172,7 +198,8 @@ fn group(results: &[(Host, TaskResult)], order: &[Host]) -> Vec<(Include, Vec<Ho
         let Some((_, result)) = results.iter().find(|(h, _)| h == host) else { continue };
         for include in &result.effects.includes {
             let key = format!(
-                "{}\0{}\0{}",
+                "{}\0{}\0{}\0{}",
+                include.maybe.as_ref().map_or("", |unknown| &unknown.cause),
                 include.target,
                 to_json_text(&Value::map(include.options.clone())),
                 to_json_text(&Value::map(include.locals.clone()))

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::play::Host;
 use crate::diag::{Diagnostic, SourceMap, Span};
-use crate::inventory::{HostId, Inventory, Order, Source, VarFiles, read_limit};
+use crate::inventory::{self, HostId, Inventory, LoadOptions, Order, Source, VarFiles, read_limit};
 use crate::template::{Templar, VarMap};
 use crate::value::{Map, Value};
 use crate::vars::{HostSource, plain_layer};
@@ -19,6 +19,16 @@ pub struct LiveInventory {
     playbook_dir: RwLock<Option<PathBuf>>,
     layers: RwLock<HashMap<Arc<str>, Arc<Vec<VarMap>>>>,
     groups: RwLock<Option<Value>>,
+    templar: Templar,
+    sources: SourceMap,
+    /// What was added while running, to be added again to inventories that are read anew.
+    added: RwLock<Vec<Addition>>,
+}
+
+/// One `add_host` or `group_by`.
+enum Addition {
+    Host { name: String, groups: Vec<String>, vars: VarMap },
+    Group { name: String, parents: Vec<String>, hosts: Vec<Host> },
 }
 
 /// What a play's pattern selected.
@@ -31,7 +41,10 @@ impl LiveInventory {
     pub fn new(inventory: Inventory, templar: Templar, sources: SourceMap) -> Self {
         LiveInventory {
             inventory: RwLock::new(inventory),
-            files: VarFiles::new(templar, sources),
+            files: VarFiles::new(templar.clone(), sources.clone()),
+            templar,
+            sources,
+            added: RwLock::default(),
             playbook_dir: RwLock::default(),
             layers: RwLock::default(),
             groups: RwLock::default(),
@@ -77,16 +90,48 @@ impl LiveInventory {
         Ok(Selected { hosts, warnings: matched.warnings })
     }
 
+    /// `meta: refresh_inventory`: reads the sources again. Returns warnings.
+    pub fn refresh(&self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let given = read(&self.inventory).sources.clone();
+        let options = LoadOptions { missing_is_error: false };
+        let (fresh, warnings) = inventory::load(&given, &self.templar, &self.sources, &options)?;
+        *write(&self.inventory) = fresh;
+        for addition in read(&self.added).iter() {
+            match addition {
+                Addition::Host { name, groups, vars } => {
+                    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+                    write(&self.inventory).add_dynamic_host(name, &groups, vars);
+                }
+                Addition::Group { name, parents, hosts } => {
+                    self.join(name, parents, hosts).map_err(|d| vec![d])?;
+                }
+            }
+        }
+        self.forget();
+        Ok(warnings)
+    }
+
     /// `add_host`. Returns whether anything changed.
     pub fn add_host(&self, name: &str, groups: &[String], vars: &Map) -> bool {
-        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        let (_, changed) = write(&self.inventory).add_dynamic_host(name, &groups, &plain_layer(vars));
+        let layer = plain_layer(vars);
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let (_, changed) = write(&self.inventory).add_dynamic_host(name, &names, &layer);
+        let (name, groups) = (name.to_string(), groups.to_vec());
+        write(&self.added).push(Addition::Host { name, groups, vars: layer });
         self.forget();
         changed
     }
 
     /// `group_by`. Returns whether anything changed.
     pub fn add_group(&self, group: &str, parents: &[String], hosts: &[Host]) -> Result<bool, Diagnostic> {
+        let changed = self.join(group, parents, hosts)?;
+        let (name, parents, hosts) = (group.to_string(), parents.to_vec(), hosts.to_vec());
+        write(&self.added).push(Addition::Group { name, parents, hosts });
+        self.forget();
+        Ok(changed)
+    }
+
+    fn join(&self, group: &str, parents: &[String], hosts: &[Host]) -> Result<bool, Diagnostic> {
         let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
         let mut changed = false;
         {
@@ -97,7 +142,6 @@ impl LiveInventory {
                 }
             }
         }
-        self.forget();
         Ok(changed)
     }
 

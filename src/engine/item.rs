@@ -7,11 +7,13 @@ use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
 use super::login::{LoginError, LoginReader, Reach, seconds, truth};
-use super::result::{TaskResult, Trouble};
+use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
-use crate::modules::{self, Failure};
+use crate::diag::Diagnostic;
+use crate::modules::{self, Certainty, Failure};
+use crate::plan::{State, Unit};
 use crate::playbook::{Action, Directives, Task};
-use crate::template::{Scope, Tree, Truth, Var};
+use crate::template::{Scope, Tree, TreeKind, Truth, Var};
 use crate::value::{Map, Unknown, Value};
 use crate::vars::TaskScope;
 
@@ -29,12 +31,24 @@ pub struct ItemRun {
     pub header: Arc<TaskHeader>,
     pub scope: TaskScope,
     pub vars: Arc<dyn Scope>,
+    /// In a plan: why it is not known whether this runs, as far as that does not come from its own conditions.
+    pub doubt: Option<Unknown>,
+    /// What the plan that is followed says of it.
+    pub unit: Option<Arc<Unit>>,
+}
+
+/// What the conditions of a task say.
+pub enum Condition {
+    Holds,
+    Fails(TaskResult),
+    /// Not known yet; the result is for a run that leaves such tasks out.
+    Unknown(TaskResult, Unknown),
 }
 
 impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
-        let mut item = ItemRun { shared, task, header, scope, vars };
+        let mut item = ItemRun { shared, task, header, scope, vars, doubt: None, unit: None };
         if item.vars.get("ansible_host").is_none() {
             // Ansible shows where a task runs under this name when no inventory says so.
             let place = item.delegate().ok().flatten().map_or_else(
@@ -56,15 +70,23 @@ impl ItemRun {
 
     /// Runs it; whether a failure is ignored is decided for the task as a whole.
     pub async fn run(&self) -> TaskResult {
-        match self.conditions() {
-            Ok(None) => {}
-            Ok(Some(skipped)) => return skipped,
-            Err(trouble) => return TaskResult::from_trouble(trouble),
-        }
-        let mut result = match self.attempts().await {
-            Ok(result) => result,
+        let planning = self.shared.options.planning;
+        let mut doubt = self.doubt.clone();
+        let mut result = match self.conditions() {
+            Ok(Condition::Unknown(_, unknown)) if planning => {
+                doubt.get_or_insert(unknown);
+                self.whole(doubt.as_ref()).await
+            }
+            Ok(Condition::Holds) => self.whole(doubt.as_ref()).await,
+            Ok(Condition::Fails(skipped) | Condition::Unknown(skipped, _)) => skipped,
             Err(trouble) => TaskResult::from_trouble(trouble),
         };
+        if planning {
+            self.conclude(&mut result, doubt.as_ref());
+        }
+        if self.shared.guide.is_some() {
+            self.compare(&mut result);
+        }
         if result.delegated.is_none()
             && result.status != Status::Skipped
             && let Ok((_, delegated)) = self.reach()
@@ -74,29 +96,51 @@ impl ItemRun {
         result
     }
 
+    /// All attempts; what is not known yet is a result of a plan, not a failure.
+    async fn whole(&self, doubt: Option<&Unknown>) -> TaskResult {
+        match self.attempts(doubt).await {
+            Ok(result) => result,
+            Err(trouble) => self.troubled(trouble),
+        }
+    }
+
+    fn troubled(&self, trouble: Trouble) -> TaskResult {
+        match trouble.unknown() {
+            Some(unknown) if self.shared.options.planning => self.not_known_yet(unknown),
+            _ => TaskResult::from_trouble(trouble),
+        }
+    }
+
     /// Returns the skipped result when a condition does not hold.
-    pub fn conditions(&self) -> Result<Option<TaskResult>, Trouble> {
+    pub fn conditions(&self) -> Result<Condition, Trouble> {
+        if let Some(decided) = self.decided() {
+            return Ok(decided);
+        }
         for condition in &self.task.directives.when {
             let text = &*condition.text;
             match self.shared.templar.test(condition, &self.vars) {
                 Ok(Truth::True) => {}
                 Ok(Truth::False) => {
                     let mut skipped = TaskResult::skipped("Conditional result was False");
-                    skipped.result.insert("false_condition", text);
-                    return Ok(Some(skipped));
+                    // A condition that was written as a boolean is shown as one.
+                    match text {
+                        "False" => skipped.result.insert("false_condition", false),
+                        _ => skipped.result.insert("false_condition", text),
+                    };
+                    return Ok(Condition::Fails(skipped));
                 }
                 Ok(Truth::Unknown(unknown)) => {
                     let mut skipped = TaskResult::skipped("Conditional result is not known yet");
                     skipped.result.insert("unknown_condition", text);
                     skipped.result.insert("unknown_cause", &*unknown.cause);
-                    return Ok(Some(skipped));
+                    return Ok(Condition::Unknown(skipped, unknown));
                 }
                 Err(e) => {
                     return Err(Trouble::condition(text, &e));
                 }
             }
         }
-        Ok(None)
+        Ok(Condition::Holds)
     }
 
     /// `ignore_errors` and `ignore_unreachable`.
@@ -108,14 +152,16 @@ impl ItemRun {
         };
         if self.flag(keyword).unwrap_or(false) {
             result.status = Status::Ignored;
+            forgive(&mut result, "ignored");
         }
         result
     }
 
-    async fn attempts(&self) -> Result<TaskResult, Trouble> {
+    async fn attempts(&self, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         let wanted = !self.task.until.is_empty() || self.task.retries.is_some();
-        if !wanted {
-            return self.attempt(0).await;
+        // A plan asks once: waiting does not bring about what it does not do.
+        if !wanted || self.shared.options.planning {
+            return self.attempt(0, doubt).await;
         }
         let retries = match self.number(&self.task.retries)? {
             Some(n) => n.max(0.0) as u32,
@@ -124,7 +170,7 @@ impl ItemRun {
         let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);
         let mut attempt = 1;
         loop {
-            let mut result = match self.attempt(attempt).await {
+            let mut result = match self.attempt(attempt, doubt).await {
                 Ok(result) => result,
                 Err(trouble @ Trouble::Failed { .. })
                     if !self.task.until.is_empty() || attempt <= retries =>
@@ -178,10 +224,10 @@ impl ItemRun {
         Ok(true)
     }
 
-    async fn attempt(&self, attempt: u32) -> Result<TaskResult, Trouble> {
-        let result = match self.execute(attempt).await {
+    async fn attempt(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
+        let result = match self.execute(attempt, doubt).await {
             Ok(result) => result,
-            Err(trouble @ Trouble::Failed { .. }) => TaskResult::from_trouble(trouble),
+            Err(trouble @ Trouble::Failed { .. }) => self.troubled(trouble),
             Err(trouble) => return Err(trouble),
         };
         self.judge(result)
@@ -211,7 +257,12 @@ impl ItemRun {
                 Err(trouble) => return Ok(doubtful(result, "changed_when_result", trouble)),
             };
             let is_changed = !matches!(changed, Truth::False);
-            result.result.insert("changed", is_changed);
+            match changed {
+                Truth::Unknown(unknown) if self.shared.options.planning => {
+                    result.result.insert("changed", Value::Unknown(unknown));
+                }
+                _ => drop(result.result.insert("changed", is_changed)),
+            }
             if matches!(result.status, Status::Ok | Status::Changed) {
                 result.status = if is_changed { Status::Changed } else { Status::Ok };
             }
@@ -246,19 +297,21 @@ impl ItemRun {
         self.scope.with_locals(locals).boxed()
     }
 
-    async fn execute(&self, attempt: u32) -> Result<TaskResult, Trouble> {
+    async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
-            Action::Module { name, args, free_form, template_args } => {
+            Action::Module { name, args, free_form, template_args, dynamic } => {
+                let name = &self.module_name(name, dynamic.as_ref())?;
                 if let Some(action) = actions::find(name) {
-                    let result = Box::pin(action.run(self, name)).await?;
+                    let result = Box::pin(action.run(self, name, attempt, doubt)).await?;
                     return self.with_notify(result);
                 }
-                let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
-                self.module(name, given, attempt).await?
+                let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
+                self.module(name, given, attempt, doubt).await?
             }
             Action::IncludeTasks(include) => actions::include_tasks(self, include)?,
             Action::IncludeRole(include) => actions::include_role(self, include)?,
             Action::Meta(_) => TaskResult::ok(Map::new()),
+            Action::Mistake { diagnostic, .. } => return Err(explain(vec![Diagnostic::clone(diagnostic)])),
         };
         if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
             let owner = match (&result.delegated, self.flag(&self.task.directives.delegate_facts)?) {
@@ -268,6 +321,18 @@ impl ItemRun {
             result.effects.facts.push((owner, facts.clone()));
         }
         self.with_notify(result)
+    }
+
+    /// Returns the name of the module, rendered where it is a template.
+    fn module_name(&self, written: &Arc<str>, dynamic: Option<&Tree>) -> Result<Arc<str>, Trouble> {
+        let Some(tree) = dynamic else { return Ok(written.clone()) };
+        let name = self.render(tree)?.to_text();
+        if modules::spec(&name).is_none() {
+            return Err(Trouble::msg(format!(
+                "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+            )));
+        }
+        Ok(name.into())
     }
 
     /// Adds the handlers that a changed result notifies.
@@ -282,16 +347,27 @@ impl ItemRun {
     }
 
     /// Runs a module on the task's host or its delegate.
-    pub async fn module(&self, name: &str, given: Map, attempt: u32) -> Result<TaskResult, Trouble> {
+    pub async fn module(
+        &self,
+        name: &str,
+        mut given: Map,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         let Some(module) = modules::find(name) else {
             return Err(Trouble::msg(format!("no module \"{name}\" is known")));
         };
+        let reads = self.declared_reading(module.spec(), &mut given)?;
         let args = module.spec().check(&given)?;
+        let shown = (self.shared.options.verbosity >= 3).then(|| args.map().clone());
         if let Some(unknown) = args.find_unknown() {
-            return self.without_arguments(module.spec(), unknown);
+            let mut result = self.without_arguments(module.spec(), unknown)?;
+            result.units.iter_mut().for_each(|unit| unit.args = Some(given.clone()));
+            return Ok(result);
         }
         let (reach, delegated) = self.reach()?;
-        let files = TaskFiles::new(self.shared.templar.clone(), self.vars.clone());
+        let files =
+            TaskFiles::new(self.shared.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
         let execution = Execution {
             shared: &self.shared,
             module,
@@ -301,19 +377,64 @@ impl ItemRun {
             files: &files,
             environment: self.environment()?,
             check: self.check()?,
-            diff: self.diff()?,
+            // A plan's expectations are about differences, shown or not.
+            diff: self.diff()? || self.unit.is_some(),
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
+            unit: self.unit.clone(),
         };
-        let outcome = Box::pin(execution.run()).await.map_err(|trouble| match trouble {
-            Trouble::Failed { failure, explanation: None } => {
-                Trouble::Failed { failure, explanation: files.take_mistake() }
+        let limit = execution.timeout;
+        if self.shared.options.planning {
+            let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
+            let foreseen = Box::pin(execution.foresee(&self.header.name, certain)).await;
+            let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files, name, limit))?;
+            foreseen.observed.args = Some(given);
+            let mut result = TaskResult::from_outcome(foreseen.outcome);
+            if reads == Reading::LikeAnsible {
+                result.status = Status::Changed;
+                result.result.insert("changed", true);
             }
-            other => other,
-        })?;
+            if let Some(unknown) = foreseen.maybe {
+                result.maybe = Some(unknown);
+            }
+            result.units.push(foreseen.observed);
+            result.delegated = delegated;
+            return Ok(result);
+        }
+        let outcome =
+            Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files, name, limit))?;
         let mut result = TaskResult::from_outcome(outcome);
+        if let Some(args) = shown {
+            let invocation = Map::from_iter([("module_args", Value::map(args))]);
+            result.result.insert("invocation", Value::map(invocation));
+        }
         result.delegated = delegated;
         Ok(result)
+    }
+
+    /// Lets a command run while planning that its author says only reads: by `check_mode: false` as in Ansible, or by the
+    /// variable `xplay_reads`, which ansible-core ignores.
+    fn declared_reading(&self, spec: &modules::ModuleSpec, given: &mut Map) -> Result<Reading, Trouble> {
+        if spec.arg("reads").is_none() || given.contains("reads") {
+            return Ok(Reading::Undeclared);
+        }
+        let by_variable = match self.vars.get("xplay_reads") {
+            Some(Var::Tree(tree)) => truth(&self.render(&tree)?),
+            Some(Var::Value(value)) => truth(&value),
+            Some(Var::Lazy(_)) | None => false,
+        };
+        let unchecked = self.shared.options.planning
+            && match &self.task.directives.check_mode {
+                Some(tree) => !truth(&self.render(tree)?),
+                None => false,
+            };
+        if by_variable || unchecked {
+            given.insert("reads", true);
+        }
+        Ok(match (by_variable, unchecked) {
+            (false, true) => Reading::LikeAnsible,
+            _ => Reading::Undeclared,
+        })
     }
 
     /// What is predicted of a module whose arguments are not known yet: that it runs, and nothing about its result.
@@ -322,6 +443,9 @@ impl ItemRun {
         spec: &modules::ModuleSpec,
         unknown: &Unknown,
     ) -> Result<TaskResult, Trouble> {
+        if self.shared.options.planning {
+            return Ok(self.not_known_yet(unknown));
+        }
         if !self.check()? {
             return Err(Trouble::msg(format!("an argument is not known: {}", unknown.cause)));
         }
@@ -354,18 +478,7 @@ impl ItemRun {
         free_form: Option<&Tree>,
         template_args: Option<&Tree>,
     ) -> Result<Map, Trouble> {
-        let mut all = Map::new();
-        for defaults in &self.task.directives.module_defaults {
-            if let Value::Map(map) = self.render(defaults)? {
-                for (key, value) in map.iter() {
-                    let fits =
-                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
-                    if let (true, Some(value)) = (fits, value.as_map()) {
-                        all.extend(value.clone());
-                    }
-                }
-            }
-        }
+        let mut all = self.defaults(module)?;
         if let Some(tree) = template_args {
             match self.render(tree)? {
                 Value::Map(map) => all.extend(Map::clone(&map)),
@@ -389,6 +502,23 @@ impl ItemRun {
         }
         let given: Map = all.into_iter().filter(|(_, v)| !matches!(v, Value::Omit)).collect();
         Ok(given)
+    }
+
+    /// Returns what `module_defaults` say of a module.
+    pub fn defaults(&self, module: &str) -> Result<Map, Trouble> {
+        let mut all = Map::new();
+        for defaults in &self.task.directives.module_defaults {
+            if let Value::Map(map) = self.render(defaults)? {
+                for (key, value) in map.iter() {
+                    let fits =
+                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
+                    if let (true, Some(value)) = (fits, value.as_map()) {
+                        all.extend(value.clone());
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
@@ -445,19 +575,30 @@ impl ItemRun {
     }
 
     /// Returns the host that `delegate_to` names.
-    fn delegate(&self) -> Result<Option<String>, Trouble> {
+    pub fn delegate(&self) -> Result<Option<String>, Trouble> {
         let Some(tree) = &self.task.directives.delegate_to else { return Ok(None) };
         Ok(match self.render(tree)? {
             Value::Null | Value::Omit => None,
             Value::Str(s) if s.is_empty() => None,
+            Value::Unknown(unknown) => return Err(Failure::unknown(unknown).into()),
             other => Some(other.to_text()),
         })
     }
 
     fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
         let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
-        for tree in &self.task.directives.environment {
-            let value = self.render(tree)?;
+        // Before facts are there, an environment that is made of them is not.
+        let gathers = modules::short_name(self.task.action_name()).is_some_and(|n| n == "setup");
+        for tree in self.task.directives.environment.iter().flat_map(members) {
+            let value = match self.render(&tree) {
+                Err(Trouble::Failed { failure, .. })
+                    if gathers
+                        && (failure.msg.contains("ansible_env") || failure.msg.contains("ansible_facts")) =>
+                {
+                    continue;
+                }
+                rendered => rendered?,
+            };
             let maps: Vec<&Map> = match &value {
                 Value::Map(map) => vec![map],
                 Value::List(items) => items.iter().filter_map(Value::as_map).collect(),
@@ -479,10 +620,7 @@ impl ItemRun {
                     )));
                 }
                 if let Some(u) = value.find_unknown() {
-                    return Err(Trouble::msg(format!(
-                        "environment variable {name} is not known yet: {}",
-                        u.cause
-                    )));
+                    return Err(Failure::unknown(u.clone()).into());
                 }
                 all.insert(name, value.to_text());
             }
@@ -491,6 +629,9 @@ impl ItemRun {
     }
 
     pub fn check(&self) -> Result<bool, Trouble> {
+        if self.shared.options.planning {
+            return Ok(true);
+        }
         match &self.task.directives.check_mode {
             Some(tree) => Ok(truth(&self.render(tree)?)),
             None => Ok(self.shared.options.check),
@@ -498,6 +639,9 @@ impl ItemRun {
     }
 
     fn diff(&self) -> Result<bool, Trouble> {
+        if self.shared.options.planning {
+            return Ok(true);
+        }
         match &self.task.directives.diff {
             Some(tree) => Ok(truth(&self.render(tree)?)),
             None => Ok(self.shared.options.diff),
@@ -519,6 +663,62 @@ impl ItemRun {
             _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
         }
     }
+}
+
+/// How a command came to run while planning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Undeclared,
+    /// By `check_mode: false`: it counts as changed unless the task says otherwise.
+    LikeAnsible,
+}
+
+/// Says what a module's own words leave out: the template that was wrong, the time limit.
+fn explained(trouble: Trouble, files: &TaskFiles, name: &str, limit: Option<std::time::Duration>) -> Trouble {
+    match trouble {
+        Trouble::TimedOut(text) => match limit {
+            Some(limit) => out_of_time(name, limit),
+            None => Trouble::msg(text),
+        },
+        Trouble::Failed { failure, explanation: None } => {
+            Trouble::Failed { failure, explanation: files.take_mistake() }
+        }
+        other => other,
+    }
+}
+
+/// A failure that somebody takes back is no error of a plan.
+pub fn forgive(result: &mut TaskResult, how: &str) {
+    for unit in &mut result.units {
+        if matches!(unit.state, State::Error | State::Unreachable) {
+            unit.state = State::Read;
+            unit.reason = Some(format!("fails ({how}): {}", unit.reason.take().unwrap_or_default()));
+        }
+    }
+}
+
+/// A map as maps of one entry each, so that each is rendered by itself; anything else as it is.
+fn members(tree: &Tree) -> Vec<Tree> {
+    match &tree.kind {
+        TreeKind::Map(entries) => entries
+            .iter()
+            .map(|entry| Tree { kind: TreeKind::Map(Arc::new(vec![entry.clone()])), span: tree.span })
+            .collect(),
+        TreeKind::List(items) => items.iter().flat_map(members).collect(),
+        _ => vec![tree.clone()],
+    }
+}
+
+/// The failure of a task that took longer than its `timeout`.
+fn out_of_time(name: &str, limit: std::time::Duration) -> Trouble {
+    let seconds = limit.as_secs();
+    let short = modules::short_name(name).unwrap_or(name);
+    let period = Map::from_iter([("period", Value::from(seconds))]);
+    Failure::new(format!(
+        "The {short} action failed to execute in the expected time frame ({seconds}) and was terminated"
+    ))
+    .with("timedout", Value::map(period))
+    .into()
 }
 
 /// The task ran, but its own condition about the result could not be told: what came back is kept.

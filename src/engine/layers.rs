@@ -9,14 +9,22 @@ use crate::vars::TaskLayers;
 pub fn of_task(task: &Task, play: &Play) -> TaskLayers {
     let strongest_first = |layers: Vec<VarMap>| layers.into_iter().rev().filter(|l| !l.is_empty()).collect();
     let role = task.role.as_deref();
+    let search = search(task, play);
+    let mut magic = role.map(role_magic).unwrap_or_default();
+    let mut paths: Vec<String> = search.dirs.iter().map(|d| d.display().to_string()).collect();
+    let playbook_dir = play.dir.display().to_string();
+    if !paths.contains(&playbook_dir) {
+        paths.push(playbook_dir);
+    }
+    magic.insert("ansible_search_path", paths);
     TaskLayers {
         include_params: strongest_first(task.directives.include_params.clone()),
         role_params: strongest_first(role.map(Role::param_layers).unwrap_or_default()),
         task: strongest_first(task.directives.vars.clone()),
         role: strongest_first(role.map(Role::var_layers).unwrap_or_default()),
         role_defaults: strongest_first(role.map(Role::default_layers).unwrap_or_default()),
-        magic: role.map(role_magic).unwrap_or_default(),
-        search: search(task, play),
+        magic,
+        search,
     }
 }
 
@@ -32,13 +40,16 @@ fn role_magic(role: &Role) -> Map {
     let parents: Vec<&str> = role.parents.iter().rev().map(|p| &*p.name).collect();
     let paths: Vec<String> = role.parents.iter().rev().map(|p| p.files.path.display().to_string()).collect();
     let name = role.name.rsplit('.').next().unwrap_or(&role.name);
-    Map::from_iter([
+    let mut magic = Map::from_iter([
         ("role_name", Value::str(name)),
         ("ansible_role_name", Value::str(&*role.name)),
         ("role_path", Value::str(role.files.path.display().to_string())),
-        ("ansible_parent_role_names", parents.into()),
-        ("ansible_parent_role_paths", paths.into()),
-    ])
+    ]);
+    if role.from_include && !role.parents.is_empty() {
+        magic.insert("ansible_parent_role_names", parents);
+        magic.insert("ansible_parent_role_paths", paths);
+    }
+    magic
 }
 
 fn search(task: &Task, play: &Play) -> SearchPath {

@@ -10,6 +10,8 @@ mod dispatch;
 mod event;
 mod execute;
 mod files;
+mod follow;
+mod foresee;
 mod gate;
 mod handlers;
 mod includes;
@@ -17,12 +19,14 @@ mod inventory;
 mod item;
 mod layers;
 mod login;
+mod meta;
 mod options;
 mod play;
 mod pool;
 mod result;
 mod run;
 mod shared;
+mod strategy;
 mod worker;
 
 #[cfg(test)]
@@ -34,3 +38,4 @@ pub use execute::PROGRESS_MARK;
 pub use gate::Unanswered;
 pub use options::{Gather, Login, RunOptions};
 pub use run::{RunEnd, RunRequest, run};
+pub use strategy::Strategy;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::strategy::Strategy;
+use crate::diag::Style;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::value::Secret;
 
@@ -19,9 +21,17 @@ pub struct RunOptions {
     pub limit: Option<String>,
     pub start_at_task: Option<String>,
     pub force_handlers: bool,
+    /// How mistakes in the project's files are shown that hosts run into.
+    pub style: Style,
+    /// `jinja2_native`: texts that look like booleans stay texts in `set_fact`.
+    pub native_types: bool,
+    /// How hosts go through plays that do not say it.
+    pub strategy: Strategy,
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
     pub rehearsal: bool,
+    /// Nothing is changed anywhere; every step says what it would do ([`super::Event::Foreseen`]).
+    pub planning: bool,
     pub login: Login,
     pub step: bool,
 }
@@ -83,8 +93,12 @@ impl Default for RunOptions {
             limit: None,
             start_at_task: None,
             force_handlers: false,
+            style: Style::Plain,
+            native_types: false,
+            strategy: Strategy::Linear,
             gather: Gather::Implicit,
             rehearsal: false,
+            planning: false,
             login: Login::default(),
             step: false,
         }

@@ -11,15 +11,18 @@ use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
 use super::gate::{Gate, Unanswered};
 use super::handlers::Handlers;
 use super::inventory::LiveInventory;
+use super::item::Condition;
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
+use super::strategy::Alone;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
 use crate::diag::Diagnostic;
+use crate::plan::Actual;
 use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
 use crate::transport::BoxFuture;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 use crate::vars::{PlayVars, TaskLayers, TaskScope};
 
 pub type Host = Arc<str>;
@@ -76,9 +79,17 @@ pub struct PlayRun<'a> {
     pub recap: &'a mut Recap,
     pub stop: Option<Stop>,
     /// Uses of roles that ran to their end on a host.
+    /// The host goes by itself, so that it is the only one here.
+    pub alone: Option<Alone>,
     roles_done: HashSet<(Host, Arc<str>)>,
+    /// Hosts that `meta: end_role` took out of a role that the others still run.
+    roles_ended: Vec<(Host, Arc<str>)>,
+    /// Uses of roles of which at least one task ran on a host.
+    roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
     pub gate: &'a mut Gate,
+    /// In a plan: hosts for which it is not known whether they get to where the play stands.
+    pub doubts: HashMap<Host, Unknown>,
 }
 
 impl<'a> PlayRun<'a> {
@@ -103,9 +114,13 @@ impl<'a> PlayRun<'a> {
             handlers,
             recap,
             stop: None,
+            alone: None,
             roles_done: HashSet::new(),
+            roles_ran: HashSet::new(),
+            roles_ended: Vec::new(),
             layers: HashMap::new(),
             gate,
+            doubts: HashMap::new(),
         }
     }
 
@@ -132,7 +147,7 @@ impl<'a> PlayRun<'a> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
             for entry in entries {
-                if flow.ok.is_empty() || self.stop.is_some() {
+                if flow.ok.is_empty() || self.stop.is_some() || self.others_ended() {
                     break;
                 }
                 let hosts = std::mem::take(&mut flow.ok);
@@ -145,6 +160,16 @@ impl<'a> PlayRun<'a> {
             }
             flow
         })
+    }
+
+    /// Whether a host did not leave the play. One that failed before goes on in `always` sections and handlers.
+    fn goes_on(&self, host: &Host) -> bool {
+        self.hosts.get(host).copied().unwrap_or(false) || self.failed.contains(host)
+    }
+
+    /// Whether a host that goes by itself ended the play for all.
+    fn others_ended(&self) -> bool {
+        self.alone.as_ref().is_some_and(Alone::has_ended)
     }
 
     async fn block(&mut self, block: &Block, hosts: Vec<Host>, place: Place) -> Flow {
@@ -165,9 +190,21 @@ impl<'a> PlayRun<'a> {
             let failed: HashSet<Host> = flow.failed.iter().map(|f| f.host.clone()).collect();
             flow.ok = done.ok.into_iter().filter(|h| !failed.contains(h)).collect();
             flow.failed.extend(done.failed.into_iter().filter(|f| !failed.contains(&f.host)));
+            // `meta: clear_host_errors` takes failures back.
+            let (failed, forgiven) = flow.failed.into_iter().partition(|f| self.failed.contains(&f.host));
+            flow.failed = failed;
+            let forgiven: Vec<Failed> = forgiven;
+            flow.ok.extend(forgiven.into_iter().map(|f| f.host));
         }
         if let Some(role) = &block.role {
-            self.roles_done.extend(flow.ok.iter().map(|h| (h.clone(), role.identity.clone())));
+            let (ended, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.roles_ended)
+                .into_iter()
+                .partition(|(_, identity)| *identity == role.identity);
+            self.roles_ended = others;
+            flow.ok.extend(ended.into_iter().map(|(host, _)| host));
+            // A role of which nothing ran on a host may run there when it is used again.
+            let done = flow.ok.iter().map(|h| (h.clone(), role.identity.clone()));
+            self.roles_done.extend(done.filter(|done| self.roles_ran.contains(done)));
         }
         flow.ok = self.in_order(flow.ok.into_iter().chain(done_before));
         flow
@@ -243,8 +280,9 @@ impl<'a> PlayRun<'a> {
             return Flow { ok: hosts, failed: Vec::new() };
         }
         self.shared.emit(Event::TaskStarted(header.clone())).await;
-        let once = self.flag(&task.directives.run_once, &first) || bypasses_hosts(task);
-        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }).await;
+        let once =
+            (self.flag(&task.directives.run_once, &first) && self.alone.is_none()) || bypasses_hosts(task);
+        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }, place).await;
         self.settle(task, &header, hosts, results, once, place).await
     }
 
@@ -254,6 +292,7 @@ impl<'a> PlayRun<'a> {
         task: &Arc<Task>,
         header: &Arc<TaskHeader>,
         hosts: &[Host],
+        place: Place,
     ) -> Vec<(Host, TaskResult)> {
         let forks = self.shared.options.forks.max(1);
         let throttle = hosts.first().and_then(|h| {
@@ -265,11 +304,9 @@ impl<'a> PlayRun<'a> {
         if super::actions::is_immediate(task) {
             // Nothing is waited for: in order, without a worker for each.
             for host in hosts {
-                let scope = self.scope(task, host);
-                let job =
-                    Job { shared: self.shared.clone(), task: task.clone(), header: header.clone(), scope };
-                let result = Box::pin(job.run()).await;
-                self.report(task, header, host, &result).await;
+                let job = self.job(task, header, host);
+                let mut result = Box::pin(job.run()).await;
+                self.report(task, header, host, &mut result, place).await;
                 results.push((host.clone(), result));
             }
             return results;
@@ -277,12 +314,7 @@ impl<'a> PlayRun<'a> {
         let permits = Arc::new(Semaphore::new(at_once));
         let mut workers = JoinSet::new();
         for host in hosts {
-            let job = Job {
-                shared: self.shared.clone(),
-                task: task.clone(),
-                header: header.clone(),
-                scope: self.scope(task, host),
-            };
+            let job = self.job(task, header, host);
             let (permits, host) = (permits.clone(), host.clone());
             workers.spawn(async move {
                 let _permit = permits.acquire_owned().await;
@@ -290,23 +322,51 @@ impl<'a> PlayRun<'a> {
             });
         }
         while let Some(joined) = workers.join_next().await {
-            let Ok((host, result)) = joined else { continue };
-            self.report(task, header, &host, &result).await;
+            let Ok((host, mut result)) = joined else { continue };
+            self.report(task, header, &host, &mut result, place).await;
             results.push((host, result));
         }
         // A worker that panicked brought nothing back: its host's outcome is not known.
         for host in hosts {
             if !results.iter().any(|(h, _)| h == host) {
-                let result =
+                let mut result =
                     TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
-                self.report(task, header, host, &result).await;
+                self.report(task, header, host, &mut result, place).await;
                 results.push((host.clone(), result));
             }
         }
         results
     }
 
-    async fn report(&mut self, task: &Task, header: &Arc<TaskHeader>, host: &Host, result: &TaskResult) {
+    fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host) -> Job {
+        Job {
+            shared: self.shared.clone(),
+            task: task.clone(),
+            header: header.clone(),
+            scope: self.scope(task, host),
+            doubt: self.doubts.get(host).cloned(),
+        }
+    }
+
+    async fn report(
+        &mut self,
+        task: &Task,
+        header: &Arc<TaskHeader>,
+        host: &Host,
+        result: &mut TaskResult,
+        place: Place,
+    ) {
+        if place.rescued && result.status == Status::Failed {
+            super::item::forgive(result, "rescued");
+        }
+        if !result.followed.is_empty() {
+            let units = result.followed.clone();
+            self.shared.emit(Event::Followed { task: header.clone(), host: host.clone(), units }).await;
+        }
+        if !result.units.is_empty() {
+            let units = std::mem::take(&mut result.units);
+            self.shared.emit(Event::Foreseen { task: header.clone(), host: host.clone(), units }).await;
+        }
         let include = matches!(task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
         if include && !result.is_failure() && result.status != Status::Skipped {
             return;
@@ -330,6 +390,10 @@ impl<'a> PlayRun<'a> {
         let mut fatal = false;
         for (host, result) in &results {
             self.count(task, host, result, place);
+            let ran = result.status != Status::Skipped && !result.result.contains("unreachable");
+            if let Some(role) = task.role.as_ref().filter(|_| ran) {
+                self.roles_ran.insert((host.clone(), role.identity.clone()));
+            }
             let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
             for owner in owners {
                 dispatch::keep(&self.shared, owner, &result.effects);
@@ -360,17 +424,16 @@ impl<'a> PlayRun<'a> {
         if fatal {
             for host in &hosts {
                 if out.insert(host.clone()) {
-                    let result = TaskResult::from_trouble(Trouble::msg(
-                        "another host failed, and any_errors_fatal is set",
-                    ));
-                    flow.failed.push(self.fail(host, header, &result));
+                    flow.failed.push(self.fail_with_others(host, header));
                 }
             }
         }
-        flow.ok = hosts
-            .into_iter()
-            .filter(|h| !out.contains(h) && self.hosts.get(h).copied().unwrap_or(false))
-            .collect();
+        for name in self.handlers.newly_unusable() {
+            let why = "it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names)";
+            let text = format!("Handler '{name}' is unusable because {why}");
+            self.shared.emit(Event::Warning(text)).await;
+        }
+        flow.ok = hosts.into_iter().filter(|h| !out.contains(h) && self.goes_on(h)).collect();
         self.check_budget();
         if self.stop.is_none() && results.iter().any(|(_, r)| !r.effects.includes.is_empty()) {
             let included = self.includes(task, header, &results, &flow.ok, place).await;
@@ -378,6 +441,12 @@ impl<'a> PlayRun<'a> {
             flow.failed.extend(included.failed);
         }
         flow
+    }
+
+    /// Fails a host because of another one, for `any_errors_fatal`.
+    pub fn fail_with_others(&mut self, host: &Host, header: &Arc<TaskHeader>) -> Failed {
+        let why = Trouble::msg("another host failed, and any_errors_fatal is set");
+        self.fail(host, header, &TaskResult::from_trouble(why))
     }
 
     fn fail(&mut self, host: &Host, header: &Arc<TaskHeader>, result: &TaskResult) -> Failed {
@@ -429,8 +498,16 @@ impl<'a> PlayRun<'a> {
                 self.recap.custom.insert(key.clone(), sum);
             }
         }
-        let changed = result.result.get("changed").is_some_and(|c| *c == Value::Bool(true));
-        if !changed || !matches!(result.status, Status::Ok | Status::Changed) {
+        let doubt = match result.result.get("changed") {
+            Some(Value::Bool(true)) => None,
+            // The plan that was reviewed notifies, whoever made the change.
+            _ if result.followed.iter().any(|f| f.actual == Actual::Already) => None,
+            Some(Value::Unknown(unknown)) => Some(Unknown {
+                cause: format!("whether \"{}\" changes: {}", self.step_name(task), unknown.cause).into(),
+            }),
+            _ => return,
+        };
+        if !matches!(result.status, Status::Ok | Status::Changed) {
             return;
         }
         let scope = self.scope(task, host).boxed();
@@ -440,9 +517,12 @@ impl<'a> PlayRun<'a> {
                 once.unwrap_or(std::slice::from_ref(host)),
                 &self.shared.templar,
                 &scope,
+                doubt.as_ref(),
             );
             if !found {
-                let message = format!("no handler is named \"{name}\" or listens to it");
+                let message = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                );
                 let diagnostic = Diagnostic::error("XP0502", message)
                     .at(task.span, "notified by this task")
                     .suggest(name, self.handlers.names().iter().map(String::as_str));
@@ -451,11 +531,16 @@ impl<'a> PlayRun<'a> {
         }
     }
 
+    /// The task's name as it is written.
+    fn step_name(&self, task: &Task) -> String {
+        task.name.as_ref().and_then(Tree::as_text).unwrap_or(task.action_name()).to_string()
+    }
+
     /// `max_fail_percentage` of the play: more failed hosts than that end it.
     fn check_budget(&mut self) {
         let Some(first) = self.hosts.keys().next().cloned() else { return };
         let lost = self.failed.len() + self.unreachable.len();
-        if lost == 0 || self.stop.is_some() {
+        if lost == 0 || self.stop.is_some() || self.alone.is_some() {
             return;
         }
         let scope = self.play_scope(&first);
@@ -493,21 +578,40 @@ impl<'a> PlayRun<'a> {
             }
             let scope = self.scope(task, &host);
             let job = super::item::ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
-            let result = match job.conditions() {
-                Ok(None) => {
+            let mut result = match job.conditions() {
+                Ok(Condition::Holds) => {
                     acting.push(host);
                     continue;
                 }
-                Ok(Some(skipped)) => skipped,
+                Ok(Condition::Unknown(_, unknown)) if self.shared.options.planning => {
+                    // Everything after it may not come.
+                    if matches!(
+                        kind,
+                        MetaKind::EndPlay | MetaKind::EndBatch | MetaKind::EndHost | MetaKind::EndRole
+                    ) {
+                        self.doubts.entry(host.clone()).or_insert(unknown);
+                    }
+                    idle.push(host);
+                    continue;
+                }
+                Ok(Condition::Fails(mut skipped) | Condition::Unknown(mut skipped, _)) => {
+                    let reason = super::meta::not_done(kind, task, &host);
+                    self.log_meta(reason.clone()).await;
+                    skipped.result.insert("skip_reason", reason);
+                    skipped
+                }
                 Err(trouble) => TaskResult::from_trouble(trouble),
             };
-            self.report(task, &header, &host, &result).await;
+            self.report(task, &header, &host, &mut result, place).await;
             if result.is_failure() {
                 self.count(task, &host, &result, place);
                 failed.push(self.fail(&host, &header, &result));
             } else {
                 idle.push(host);
             }
+        }
+        for host in &acting {
+            self.tell_meta(kind, task, host).await;
         }
         if !acting.is_empty() {
             match kind {
@@ -517,12 +621,21 @@ impl<'a> PlayRun<'a> {
                     let ok = self.in_order(acting.into_iter().chain(idle));
                     return Flow { ok, failed };
                 }
-                MetaKind::EndPlay => self.stop = Some(Stop::Play),
-                MetaKind::EndBatch => self.stop = Some(Stop::Batch),
-                MetaKind::EndHost | MetaKind::EndRole => {
+                MetaKind::EndPlay | MetaKind::EndBatch => {
+                    if let Some(alone) = &self.alone {
+                        alone.end();
+                    }
+                    let play = kind == MetaKind::EndPlay;
+                    self.stop = Some(if play { Stop::Play } else { Stop::Batch });
+                }
+                MetaKind::EndHost => {
                     for host in acting.drain(..) {
                         self.set_alive(&host, false);
                     }
+                }
+                MetaKind::EndRole => {
+                    let role = task.role.as_ref().map(|role| role.identity.clone()).unwrap_or_default();
+                    self.roles_ended.extend(acting.drain(..).map(|host| (host, role.clone())));
                 }
                 MetaKind::ClearFacts => {
                     for host in &acting {
@@ -544,7 +657,17 @@ impl<'a> PlayRun<'a> {
                         }
                     }
                 }
-                MetaKind::RefreshInventory | MetaKind::Noop => {}
+                MetaKind::RefreshInventory => match self.inventory.refresh() {
+                    Ok(warnings) => {
+                        for warning in warnings {
+                            self.shared.emit(Event::Warning(warning.message)).await;
+                        }
+                    }
+                    Err(mistakes) => {
+                        self.stop = mistakes.into_iter().next().map(|d| Stop::Error(Box::new(d)))
+                    }
+                },
+                MetaKind::Noop => {}
             }
         }
         Flow { ok: self.in_order(acting.into_iter().chain(idle)), failed }
@@ -615,6 +738,9 @@ impl<'a> PlayRun<'a> {
 
     /// `ansible_play_hosts` and its kin follow the hosts that are left.
     fn tell_hosts(&self) {
+        if self.alone.is_some() {
+            return;
+        }
         let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
         let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::event::Status;
 use crate::diag::Diagnostic;
 use crate::modules::{Diff, Failure, Outcome};
+use crate::plan::{Followed, Observed};
 use crate::template::{RenderError, VarMap};
 use crate::transport::TransportError;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// The result of a task on one host, or of one item.
 #[derive(Clone, Debug)]
@@ -25,6 +26,12 @@ pub struct TaskResult {
     pub delegated: Option<(String, Option<String>)>,
     pub effects: Effects,
     pub elapsed: Duration,
+    /// What planning learned, one for each item.
+    pub units: Vec<Observed>,
+    /// In a plan: why nothing of the result is known, not even whether there will be one.
+    pub maybe: Option<Unknown>,
+    /// What became of the plan's units, when a plan is followed.
+    pub followed: Vec<Followed>,
 }
 
 /// What a task does to the run's own state; carried out by the dispatcher.
@@ -44,7 +51,7 @@ pub struct Effects {
 }
 
 /// One `add_host`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddHost {
     pub name: String,
     pub groups: Vec<String>,
@@ -68,6 +75,8 @@ pub struct Include {
     /// Loop variables that the included tasks see.
     pub locals: Map,
     pub label: Option<String>,
+    /// In a plan: why it is not known whether it is included.
+    pub maybe: Option<Unknown>,
 }
 
 /// Why a task did not come to an end that a module would report.
@@ -81,6 +90,8 @@ pub enum Trouble {
     Unreachable(String),
     /// Something may have run.
     Lost(String),
+    /// It ran longer than it may, and was ended.
+    TimedOut(String),
 }
 
 impl Trouble {
@@ -98,7 +109,27 @@ impl Trouble {
     }
 
     fn rendering(msg: String, error: &RenderError) -> Self {
-        Trouble::Failed { failure: Box::new(Failure::new(msg)), explanation: Some(error.diagnostic.clone()) }
+        let failure = Failure { unknown: error.unknown().cloned(), ..Failure::new(msg) };
+        Trouble::Failed { failure: Box::new(failure), explanation: Some(error.diagnostic.clone()) }
+    }
+
+    /// Returns what is not known yet, when that is all that went wrong.
+    pub fn unknown(&self) -> Option<&Unknown> {
+        match self {
+            Trouble::Failed { failure, .. } => failure.unknown.as_ref(),
+            Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::TimedOut(_) => None,
+        }
+    }
+}
+
+/// Adds `stdout_lines` and `stderr_lines` to what a module returned.
+fn add_lines(result: &mut Map) {
+    for key in ["stdout", "stderr"] {
+        let name = format!("{key}_lines");
+        if let (Some(Value::Str(text)), false) = (result.get(key), result.contains(&*name)) {
+            let lines: Vec<Value> = text.lines().map(Value::from).collect();
+            result.insert(name, Value::list(lines));
+        }
     }
 }
 
@@ -137,9 +168,8 @@ impl From<TransportError> for Trouble {
         let text = describe(&error);
         match error {
             TransportError::Lost { .. } => Trouble::Lost(text),
-            TransportError::Timeout { .. }
-            | TransportError::Protocol { .. }
-            | TransportError::Local { .. } => Trouble::msg(text),
+            TransportError::Timeout { .. } => Trouble::TimedOut(text),
+            TransportError::Protocol { .. } | TransportError::Local { .. } => Trouble::msg(text),
             _ => Trouble::Unreachable(text),
         }
     }
@@ -175,6 +205,9 @@ impl TaskResult {
             delegated: None,
             effects: Effects::default(),
             elapsed: Duration::ZERO,
+            units: Vec::new(),
+            maybe: None,
+            followed: Vec::new(),
         }
     }
 
@@ -196,6 +229,7 @@ impl TaskResult {
             _ => Status::Ok,
         };
         let mut result = outcome.result;
+        add_lines(&mut result);
         result.insert("changed", outcome.changed);
         if outcome.skipped {
             result.insert("skipped", true);
@@ -207,9 +241,11 @@ impl TaskResult {
         match trouble {
             Trouble::Failed { failure, explanation } => {
                 let mut result = failure.result;
+                add_lines(&mut result);
                 result.insert("msg", failure.msg);
                 TaskResult { diff: failure.diff, explanation, ..Self::new(Status::Failed, result) }
             }
+            Trouble::TimedOut(msg) => Self::from_trouble(Trouble::msg(msg)),
             Trouble::Unreachable(msg) => Self::new(
                 Status::Unreachable,
                 Map::from_iter([("msg", Value::str(msg)), ("unreachable", true.into())]),
@@ -227,6 +263,9 @@ impl TaskResult {
 
     /// Returns the value that `register` keeps.
     pub fn registered(&self) -> Value {
+        if let Some(unknown) = &self.maybe {
+            return Value::Unknown(unknown.clone());
+        }
         let mut map = self.result.clone();
         map.insert("failed", matches!(self.status, Status::Failed | Status::Ignored));
         if self.status == Status::Skipped {

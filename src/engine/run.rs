@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use indexmap::{IndexMap, IndexSet};
@@ -16,9 +16,11 @@ use super::options::{Gather, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
 use super::shared::Shared;
+use super::strategy::{Batch, Strategy};
 use super::{files, login};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::Inventory;
+use crate::plan::Guide;
 use crate::playbook::{Action, BatchSize, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
@@ -42,6 +44,8 @@ pub struct RunRequest {
     pub prompted: VarMap,
     /// Answers questions that come up while running.
     pub answers: Arc<dyn Answers>,
+    /// The plan that the run follows: what it resolved is not resolved again.
+    pub guide: Option<Arc<Guide>>,
 }
 
 /// How a run ended.
@@ -79,6 +83,8 @@ pub async fn run(request: RunRequest) -> RunEnd {
         secrets: request.secrets,
         answers: request.answers,
         run_id: run_id(),
+        worlds: Mutex::default(),
+        guide: request.guide,
     });
     shared
         .emit(Event::RunStarted {
@@ -103,6 +109,8 @@ pub async fn run(request: RunRequest) -> RunEnd {
         if let Some(dir) = playbook.path.parent() {
             whole.inventory.set_playbook_dir(dir);
         }
+        let started = Event::PlaybookStarted { path: playbook.path.clone(), plays: playbook.plays.len() };
+        shared.emit(started).await;
         for play in &playbook.plays {
             match whole.play(play).await {
                 Ok(true) => {}
@@ -151,7 +159,8 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
         ("string", "2.19.0".into()),
     ]);
     let mut magic = Map::from_iter([
-        ("ansible_check_mode", Value::from(options.check)),
+        // What roles leave out in check mode is part of what a plan is about.
+        ("ansible_check_mode", Value::from(options.check && !options.planning)),
         ("ansible_diff_mode", options.diff.into()),
         ("ansible_verbosity", usize::from(options.verbosity).into()),
         ("ansible_forks", options.forks.into()),
@@ -167,6 +176,13 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
 }
 
 type Wrong = Box<Diagnostic>;
+
+/// How it goes on after a batch.
+enum After {
+    NextBatch,
+    NextPlay,
+    End,
+}
 
 /// What lives as long as the run.
 struct Whole {
@@ -225,7 +241,8 @@ impl Whole {
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
         if hosts.is_empty() {
-            self.shared.emit(Event::PlayStarted { name, hosts }).await;
+            let check = self.shared.options.check;
+            self.shared.emit(Event::PlayStarted { name, hosts, batch: 0, lockstep: true, check }).await;
             self.shared.emit(Event::NoHostsMatched).await;
             return Ok(true);
         }
@@ -234,20 +251,37 @@ impl Whole {
             return Ok(false);
         }
         let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
-        for batch in batches(&hosts, &sizes)
-            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?
-        {
-            self.shared.emit(Event::PlayStarted { name: name.clone(), hosts: batch.clone() }).await;
-            if !self.batch(play, &vars, &batch).await? {
-                return Ok(false);
+        let all = batches(&hosts, &sizes)
+            .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?;
+        for (number, batch) in all.into_iter().enumerate() {
+            let strategy = self.strategy(play, &scope)?;
+            self.shared
+                .emit(Event::PlayStarted {
+                    name: name.clone(),
+                    hosts: batch.clone(),
+                    batch: number,
+                    lockstep: strategy.is_lockstep(),
+                    check: self.checks(play, &scope),
+                })
+                .await;
+            match self.batch(play, &vars, &batch, strategy).await? {
+                After::NextBatch => {}
+                After::NextPlay => break,
+                After::End => return Ok(false),
             }
         }
         self.shared.emit(Event::PlayEnded).await;
         Ok(true)
     }
 
-    /// Runs the play on one batch; false ends the run.
-    async fn batch(&mut self, play: &Arc<Play>, vars: &Arc<PlayVars>, batch: &[Host]) -> Result<bool, Wrong> {
+    /// Runs the play on one batch.
+    async fn batch(
+        &mut self,
+        play: &Arc<Play>,
+        vars: &Arc<PlayVars>,
+        batch: &[Host],
+        strategy: Strategy,
+    ) -> Result<After, Wrong> {
         {
             let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             // Set anew by the first task of the batch.
@@ -275,7 +309,7 @@ impl Whole {
             run.gate.searching = searching;
             if let Some(Stop::Unanswered(question)) = run.stop.take() {
                 self.unanswered = Some(question);
-                return Ok(false);
+                return Ok(After::End);
             }
         }
         let alive = run.alive();
@@ -284,45 +318,78 @@ impl Whole {
         self.load_vars_files(play, vars, &alive, Missing::Refused)?;
 
         let (recap, gate) = (&mut self.recap, &mut self.gate);
-        let mut run = PlayRun::new(
-            self.shared.clone(),
-            play.clone(),
-            self.inventory.clone(),
-            vars.clone(),
-            batch,
-            recap,
-            gate,
-        );
-        for host in batch.iter().filter(|h| !alive.contains(h)) {
-            run.set_alive(host, false);
-            run.failed.insert(host.clone());
-        }
-        // Roles and tasks share one round of handlers.
-        let groups: [&[&[Entry]]; 3] = [&[&play.pre_tasks], &[&play.roles, &play.tasks], &[&play.post_tasks]];
-        for sections in groups {
-            for section in sections {
-                run.section(section).await;
+        let lost_already = batch.iter().filter(|h| !alive.contains(h)).cloned().collect::<Vec<_>>();
+        let mut end = if strategy.is_lockstep() {
+            let mut run = PlayRun::new(
+                self.shared.clone(),
+                play.clone(),
+                self.inventory.clone(),
+                vars.clone(),
+                batch,
+                recap,
+                gate,
+            );
+            for host in &lost_already {
+                run.set_alive(host, false);
+                run.failed.insert(host.clone());
             }
-            run.flush(Place { rescued: false, handlers: true }).await;
-        }
-        let lost = run.failed.len() + run.unreachable.len();
-        let (failed, unreachable, stop) = (run.failed, run.unreachable, run.stop);
-        self.gone.extend(failed);
-        self.gone.extend(unreachable);
-        match stop {
+            run.sections().await;
+            run.end()
+        } else {
+            set_batch_magic(vars, batch);
+            let batch = Batch {
+                shared: self.shared.clone(),
+                play: play.clone(),
+                inventory: self.inventory.clone(),
+                vars: vars.clone(),
+                alive,
+            };
+            batch.each_alone(recap, gate).await
+        };
+        end.failed.extend(lost_already);
+        let lost = end.failed.len() + end.unreachable.len();
+        self.gone.extend(end.failed);
+        self.gone.extend(end.unreachable);
+        match end.stop {
             Some(Stop::Error(diagnostic)) => return Err(diagnostic),
             Some(Stop::Unanswered(question)) => {
                 self.unanswered = Some(question);
-                return Ok(false);
+                return Ok(After::End);
             }
             Some(Stop::Budget) => {
                 self.shared.emit(Event::NoHostsLeft).await;
-                return Ok(false);
+                return Ok(After::End);
             }
+            Some(Stop::Play) if lost < batch.len() => return Ok(After::NextPlay),
             Some(Stop::Play | Stop::Batch) | None => {}
         }
         // When a whole batch is lost the rest of the run is left alone.
-        Ok(lost < batch.len())
+        Ok(if lost < batch.len() { After::NextBatch } else { After::End })
+    }
+
+    /// How the hosts go through the play.
+    fn strategy(&self, play: &Play, scope: &Arc<dyn Scope>) -> Result<Strategy, Wrong> {
+        // A plan lists steps in one order, and questions about steps want one.
+        if self.shared.options.planning || self.shared.options.step {
+            return Ok(Strategy::Linear);
+        }
+        let Some(tree) = &play.strategy else { return Ok(self.shared.options.strategy) };
+        let name = self.shared.templar.render(tree, scope).map_err(|e| e.diagnostic.clone())?.to_text();
+        Strategy::parse(&name).ok_or_else(|| {
+            let message = format!("Invalid play strategy specified: {name}");
+            Box::new(
+                Diagnostic::error("XP0504", message)
+                    .at(tree.span.unwrap_or(play.span), "no such strategy")
+                    .suggest(&name, ["linear", "free", "host_pinned", "debug"]),
+            )
+        })
+    }
+
+    /// Whether the play as a whole changes nothing.
+    fn checks(&self, play: &Play, scope: &Arc<dyn Scope>) -> bool {
+        let own = play.directives.check_mode.as_ref();
+        own.and_then(|tree| self.shared.templar.render(tree, scope).ok())
+            .map_or(self.shared.options.check, |value| login::truth(&value))
     }
 
     fn prompts(&self, play: &Play) -> VarMap {
@@ -353,8 +420,9 @@ impl Whole {
         magic.insert("ansible_play_hosts", still);
         magic.insert("ansible_play_role_names", names.clone());
         magic.insert("ansible_dependent_role_names", dependent.clone());
-        let every: Vec<Value> = names.into_iter().chain(dependent).collect();
-        magic.insert("role_names", every.clone());
+        magic.insert("role_names", names.clone());
+        let mut every = names;
+        every.extend(dependent.into_iter().filter(|name| !every.contains(name)).collect::<Vec<_>>());
         magic.insert("ansible_role_names", every);
     }
 
@@ -469,6 +537,14 @@ enum Missing {
     Refused,
 }
 
+/// Hosts that go by themselves do not follow the fate of the others.
+fn set_batch_magic(vars: &PlayVars, batch: &[Host]) {
+    let hosts: Vec<Value> = batch.iter().cloned().map(Value::Str).collect();
+    let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    magic.insert("play_hosts", hosts.clone());
+    magic.insert("ansible_play_batch", hosts);
+}
+
 /// The task that gathers facts at the start of a play.
 fn gather_task(play: &Play) -> Task {
     let mut args: Vec<(Tree, Tree)> = Vec::new();
@@ -489,6 +565,7 @@ fn gather_task(play: &Play) -> Task {
             args: Tree { kind: TreeKind::Map(Arc::new(args)), span: None },
             free_form: None,
             template_args: None,
+            dynamic: None,
         },
         directives: Arc::new(Directives {
             // Facts only read, and are needed to predict anything.

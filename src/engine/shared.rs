@@ -1,6 +1,7 @@
 //! What all workers share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -9,6 +10,8 @@ use super::event::Event;
 use super::options::RunOptions;
 use super::pool::Pool;
 use crate::diag::SourceMap;
+use crate::modules::{Certainty, Touch, World};
+use crate::plan::Guide;
 use crate::playbook::Loader;
 use crate::template::Templar;
 use crate::vars::RunVars;
@@ -28,11 +31,31 @@ pub struct Shared {
     pub answers: Arc<dyn Answers>,
     /// Names this run on targets.
     pub run_id: String,
+    /// What predicted changes leave behind, by the host that they are made on.
+    pub worlds: Mutex<HashMap<String, World>>,
+    /// The plan that this run follows.
+    pub guide: Option<Arc<Guide>>,
 }
 
 impl Shared {
+    /// Returns what predicted changes leave on a host.
+    pub fn world(&self, host: &str) -> World {
+        lock(&self.worlds).get(host).cloned().unwrap_or_default()
+    }
+
+    /// Remembers what a predicted change leaves on a host.
+    pub fn foresee(&self, host: &str, step: &str, touches: Vec<Touch>, certain: Certainty) {
+        if !touches.is_empty() {
+            lock(&self.worlds).entry(host.to_string()).or_default().add(&step.into(), touches, certain);
+        }
+    }
+
     /// Sends an event; an engine whose listener is gone goes on silently.
     pub async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::event::{Event, HostResult, Status, TaskHeader};
-use super::item::ItemRun;
+use super::item::{Condition, ItemRun};
 use super::result::{Effects, TaskResult, Trouble};
 use super::shared::Shared;
+use crate::modules::Failure;
+use crate::plan::{Recorded, State, Unit};
 use crate::playbook::{Loop, LoopControl, LoopKind, Task};
 use crate::template::{Tree, Truth};
-use crate::value::{JsonStyle, Map, Value, to_python_json};
+use crate::value::{JsonStyle, Map, Unknown, Value, to_python_json};
 use crate::vars::TaskScope;
 
 /// Everything needed to run a task on a host.
@@ -18,9 +20,12 @@ pub struct Job {
     pub task: Arc<Task>,
     pub header: Arc<TaskHeader>,
     pub scope: TaskScope,
+    /// In a plan: why it is not known whether the host gets here at all.
+    pub doubt: Option<Unknown>,
 }
 
 /// An item of a loop with the variables that it brings.
+#[derive(Clone)]
 struct Item {
     locals: Map,
     label: String,
@@ -30,41 +35,85 @@ impl Job {
     /// Runs the task and returns its result; never fails as such.
     pub async fn run(self) -> TaskResult {
         let started = Instant::now();
+        let units = match self.turn() {
+            Ok(units) => units,
+            Err(result) => return *result,
+        };
         let mut result = match &self.task.loop_ {
             None => {
-                let item = self.item(&self.scope);
+                let mut item = self.item(&self.scope);
+                item.unit = units.and_then(|units| units.into_iter().next());
                 item.ignore(item.run().await)
             }
-            Some(l) => self.run_loop(l).await,
+            Some(l) => match units.as_deref() {
+                Some([unit]) if unit.locals.is_none() && unit.state == State::Skip => self.planned_skip(unit),
+                Some(units) if units.iter().all(|u| u.locals.is_some()) => {
+                    self.run_loop(l, Some(units)).await
+                }
+                _ => self.run_loop(l, None).await,
+            },
         };
+        if self.shared.options.planning && result.units.is_empty() {
+            self.item(&self.scope).conclude(&mut result, None);
+        }
         result.elapsed = started.elapsed();
         result
     }
 
     fn item(&self, scope: &TaskScope) -> ItemRun {
-        ItemRun::new(self.shared.clone(), self.task.clone(), self.header.clone(), scope.clone())
+        let mut item =
+            ItemRun::new(self.shared.clone(), self.task.clone(), self.header.clone(), scope.clone());
+        item.doubt.clone_from(&self.doubt);
+        item
     }
 
-    async fn run_loop(&self, l: &Loop) -> TaskResult {
-        let (items, control) = match self.items(l) {
+    /// Takes what the plan that is followed says of the task; nothing where it left that open.
+    fn turn(&self) -> Result<Option<Vec<Arc<Unit>>>, Box<TaskResult>> {
+        let Some(guide) = &self.shared.guide else { return Ok(None) };
+        match guide.next(&self.header.id, self.scope.host()) {
+            Some(units) => Ok(Some(units)),
+            None if self.doubt.is_some() => Ok(None),
+            None => {
+                let msg = "this step is not part of the plan for this host; nothing was changed";
+                let mut result = TaskResult::from_trouble(Trouble::msg(msg));
+                self.item(&self.scope).compare(&mut result);
+                Err(Box::new(result))
+            }
+        }
+    }
+
+    fn planned_skip(&self, unit: &Arc<Unit>) -> TaskResult {
+        let mut result = no_items();
+        if let Some(reason) = unit.reason.as_ref().filter(|r| *r != NO_ITEMS) {
+            result = TaskResult::skipped("the plan says so");
+            result.result.insert("false_condition", reason.as_str());
+        }
+        let mut item = self.item(&self.scope);
+        item.unit = Some(unit.clone());
+        item.compare(&mut result);
+        result
+    }
+
+    async fn run_loop(&self, l: &Loop, units: Option<&[Arc<Unit>]>) -> TaskResult {
+        let found = match units {
+            Some(units) => self.planned_items(l, units),
+            None => self.items(l),
+        };
+        let (items, control) = match found {
             Ok(found) => found,
+            Err(trouble) if self.shared.options.planning && trouble.unknown().is_some() => {
+                return self.unknown_loop(l, trouble).await;
+            }
             Err(trouble) => {
                 // A condition that is false without looking at an item spares the loop's mistake, as in Ansible.
                 return match self.item(&self.scope).conditions() {
-                    Ok(Some(skipped)) => skipped,
+                    Ok(Condition::Fails(skipped) | Condition::Unknown(skipped, _)) => skipped,
                     _ => self.item(&self.scope).ignore(TaskResult::from_trouble(trouble)),
                 };
             }
         };
         if items.is_empty() {
-            let mut result = TaskResult::skipped("No items in the list");
-            result.result = Map::from_iter([
-                ("changed", Value::from(false)),
-                ("results", Value::list(Vec::new())),
-                ("skipped", true.into()),
-                ("skipped_reason", "No items in the list".into()),
-            ]);
-            return result;
+            return no_items();
         }
         let mut results: Vec<TaskResult> = Vec::with_capacity(items.len());
         let count = items.len();
@@ -72,8 +121,14 @@ impl Job {
         for (index, item) in items.into_iter().enumerate() {
             let scope = self.scope.with_locals(item.locals.clone());
             let started = Instant::now();
-            let mut result = self.item(&scope).run().await;
+            let mut run = self.item(&scope);
+            run.unit = units.and_then(|units| units.get(index).cloned());
+            let mut result = run.run().await;
             result.elapsed = started.elapsed();
+            if self.task.changed_when.is_empty() && added_before(&results, &result) {
+                result.status = Status::Ok;
+                result.result.insert("changed", false);
+            }
             for include in &mut result.effects.includes {
                 include.label = Some(item.label.clone());
             }
@@ -83,6 +138,10 @@ impl Job {
                     .filter(|(k, _)| k.as_str() != Some("ansible_loop"))
                     .map(|(k, v)| (k.clone(), v.clone())),
             );
+            for unit in &mut result.units {
+                unit.item = Some(item.label.clone());
+                unit.locals = Some(item.locals.clone());
+            }
             result.result.insert("ansible_loop_var", control.variable.as_str());
             self.report_item(&result, &item.label).await;
             // The next item sees what this one set, as in Ansible.
@@ -100,6 +159,26 @@ impl Job {
             }
         }
         self.item(&last).ignore(combine(results))
+    }
+
+    /// A plan shows a loop over something unknown as one item of which nothing is known.
+    async fn unknown_loop(&self, l: &Loop, trouble: Trouble) -> TaskResult {
+        let Some(unknown) = trouble.unknown().cloned() else { return TaskResult::from_trouble(trouble) };
+        let scope = self.scope.boxed();
+        let render = |tree: &Tree| self.shared.templar.render(tree, &scope).map_err(Trouble::from);
+        let variable =
+            Control::read(&l.control, render).map_or_else(|_| "item".to_string(), |control| control.variable);
+        let item = Value::Unknown(unknown.clone());
+        let scope = self.scope.with_locals(Map::from_iter([(variable.as_str(), item)]));
+        let mut run = self.item(&scope);
+        run.doubt.get_or_insert(unknown.clone());
+        let mut result = run.run().await;
+        for unit in &mut result.units {
+            unit.item = Some("each item, known when the plan is applied".into());
+        }
+        result.looped = true;
+        result.maybe = Some(unknown);
+        run.ignore(result)
     }
 
     fn breaks(&self, control: &Control, scope: &TaskScope, result: &TaskResult) -> bool {
@@ -124,16 +203,40 @@ impl Job {
         self.shared.emit(Event::Item(event)).await;
     }
 
+    /// The items that the plan resolved. One that holds a secret, or was not known in full, is resolved again.
+    fn planned_items(&self, l: &Loop, units: &[Arc<Unit>]) -> Result<(Vec<Item>, Control), Trouble> {
+        let Some(guide) = &self.shared.guide else { return self.items(l) };
+        let mut again: Option<Vec<Item>> = None;
+        let mut items = Vec::with_capacity(units.len());
+        for (index, unit) in units.iter().enumerate() {
+            if let Some(Recorded::Value(locals)) = guide.locals(unit) {
+                items.push(Item { locals, label: unit.item.clone().unwrap_or_default() });
+                continue;
+            }
+            if again.is_none() {
+                again = Some(self.items(l)?.0);
+            }
+            let found = again.as_ref().and_then(|all| all.get(index)).cloned();
+            items.push(found.ok_or_else(|| Trouble::msg("the loop has fewer items than the plan"))?);
+        }
+        let scope = self.scope.boxed();
+        let control = Control::read(&l.control, |tree| {
+            self.shared.templar.render(tree, &scope).map_err(Trouble::from)
+        })?;
+        Ok((items, control))
+    }
+
     fn items(&self, l: &Loop) -> Result<(Vec<Item>, Control), Trouble> {
         let scope = self.scope.boxed();
         let templar = &self.shared.templar;
         let control = Control::read(&l.control, |tree| templar.render(tree, &scope).map_err(Trouble::from))?;
         let rendered = templar.render(&l.expr, &scope)?;
         if let Some(unknown) = rendered.find_unknown().filter(|_| rendered.is_unknown()) {
-            return Err(Trouble::msg(format!(
-                "the loop depends on something that is not known yet: {}",
-                unknown.cause
-            )));
+            return Err(Failure {
+                msg: format!("the loop depends on something that is not known yet: {}", unknown.cause),
+                ..Failure::unknown(unknown.clone())
+            }
+            .into());
         }
         let values: Vec<Value> = match &l.kind {
             LoopKind::Loop => match &rendered {
@@ -150,6 +253,12 @@ impl Job {
                     Value::List(items) => items.to_vec(),
                     other => vec![other.clone()],
                 };
+                if let Some(unknown) = terms.iter().find_map(|term| match term {
+                    Value::Unknown(unknown) => Some(unknown),
+                    _ => None,
+                }) {
+                    return Err(Failure::unknown(unknown.clone()).into());
+                }
                 templar.run_lookup(lookup, &terms, &Map::new(), &scope)?
             }
         };
@@ -159,6 +268,19 @@ impl Job {
         })?;
         Ok((items, control))
     }
+}
+
+const NO_ITEMS: &str = "No items in the list";
+
+fn no_items() -> TaskResult {
+    let mut result = TaskResult::skipped(NO_ITEMS);
+    result.result = Map::from_iter([
+        ("changed", Value::from(false)),
+        ("results", Value::list(Vec::new())),
+        ("skipped", true.into()),
+        ("skipped_reason", NO_ITEMS.into()),
+    ]);
+    result
 }
 
 /// `loop_control` with its templates rendered.
@@ -238,6 +360,12 @@ impl Control {
     }
 }
 
+/// Whether an item adds a host that an earlier item added just so: the inventory itself changes after the loop.
+fn added_before(earlier: &[TaskResult], result: &TaskResult) -> bool {
+    let known = |host| earlier.iter().any(|r| r.effects.add_hosts.contains(host));
+    !result.effects.add_hosts.is_empty() && result.effects.add_hosts.iter().all(known)
+}
+
 /// An item as `(item=...)` shows it.
 fn item_text(value: &Value) -> String {
     match value {
@@ -275,7 +403,16 @@ fn combine(items: Vec<TaskResult>) -> TaskResult {
         result.insert("skipped", true);
     }
     let mut combined = TaskResult { looped: true, ..TaskResult::new(status, result) };
+    let changed_unknown = items.iter().find_map(|r| match r.result.get("changed") {
+        Some(Value::Unknown(unknown)) => Some(unknown.clone()),
+        _ => None,
+    });
+    if let Some(unknown) = changed_unknown.filter(|_| !changed) {
+        combined.result.insert("changed", Value::Unknown(unknown));
+    }
     for item in items {
+        combined.units.extend(item.units);
+        combined.followed.extend(item.followed);
         combined.warnings.extend(item.warnings);
         combined.delegated = combined.delegated.or(item.delegated);
         combined.effects.add(item.effects);
@@ -328,7 +465,7 @@ pub fn host_result(
             .explanation
             .as_ref()
             .filter(|_| !hidden)
-            .map(|d| crate::diag::render(&shared.sources, d, crate::diag::Style::Plain)),
+            .map(|d| crate::diag::render(&shared.sources, d, shared.options.style)),
         elapsed: r.elapsed,
     }
 }

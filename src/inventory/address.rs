@@ -29,6 +29,11 @@ static IPV6: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
+/// Splits a host from the port that was written behind it, as `add_host` does. What is no address stays as it is.
+pub fn split_port(text: &str) -> (String, Option<u32>) {
+    parse_address(text, false).unwrap_or_else(|| (text.to_owned(), None))
+}
+
 /// Splits a host from its port. Nothing when the text is no address.
 pub(super) fn parse_address(text: &str, allow_ranges: bool) -> Option<(String, Option<u32>)> {
     let mut host = text.to_owned();

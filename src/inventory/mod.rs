@@ -18,8 +18,9 @@ mod tests;
 mod vars_files;
 mod yaml_source;
 
+pub use address::split_port;
 pub use load::{LoadOptions, Source, load};
 pub use model::{Group, GroupId, Host, HostId, Inventory};
-pub use output::{ListOptions, graph_text, host_json, list_json, raw_value};
+pub use output::{ListOptions, graph_text, host_json, list_json, list_nested, raw_value};
 pub use pattern::{Matched, Order, read_limit, split_pattern};
 pub use vars_files::{LayerSource, VarFiles, VarLayer, find_vars_files, load_vars_file, parse_yaml};

@@ -76,6 +76,65 @@ pub fn list_json(
     Ok(python_json(&Value::map(top.into_iter().collect())))
 }
 
+/// Returns the inventory as groups inside one another, which is how YAML and TOML sources are written.
+pub fn list_nested(
+    inventory: &Inventory,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+) -> Result<Value, Vec<Diagnostic>> {
+    let available: HashSet<HostId> = match options.hosts {
+        Some(hosts) => hosts.iter().copied().collect(),
+        None => inventory.group_hosts(ALL).iter().copied().collect(),
+    };
+    let mut nesting = Nesting { inventory, files, options, available, shown: HashSet::new() };
+    let all = nesting.group(ALL)?;
+    Ok(Value::map(Map::from_iter([("all", Value::map(all))])))
+}
+
+/// One walk over the groups; a host's variables stand where it comes up first.
+struct Nesting<'a> {
+    inventory: &'a Inventory,
+    files: &'a VarFiles,
+    options: ListOptions<'a>,
+    available: HashSet<HostId>,
+    shown: HashSet<HostId>,
+}
+
+impl Nesting<'_> {
+    fn group(&mut self, id: GroupId) -> Result<Map, Vec<Diagnostic>> {
+        let inventory = self.inventory;
+        let group = inventory.group(id);
+        let mut entry = Map::new();
+        let mut children = Map::new();
+        for child in &group.children {
+            let inner = self.group(*child)?;
+            if !inner.is_empty() || inventory.group(*child).name.as_ref() != "ungrouped" {
+                children.insert(inventory.group(*child).name.clone(), Value::map(inner));
+            }
+        }
+        if !children.is_empty() {
+            entry.insert("children", Value::map(children));
+        }
+        let mut hosts = Map::new();
+        for host in group.hosts.iter().filter(|h| id != ALL && self.available.contains(h)) {
+            let first = self.shown.insert(*host);
+            let vars =
+                if first { host_variables(inventory, *host, self.files, self.options)? } else { Map::new() };
+            hosts.insert(inventory.host(*host).name.clone(), Value::map(vars));
+        }
+        if !hosts.is_empty() {
+            entry.insert("hosts", Value::map(hosts));
+        }
+        if self.options.export {
+            let vars = group_variables(inventory, id, self.files, self.options.playbook_dir)?;
+            if !vars.is_empty() {
+                entry.insert("vars", Value::map(vars));
+            }
+        }
+        Ok(entry)
+    }
+}
+
 /// Returns one host's variables as `ansible-inventory --host` prints them, without a newline at the end.
 pub fn host_json(
     inventory: &Inventory,

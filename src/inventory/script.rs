@@ -119,7 +119,9 @@ fn set_vars(
 /// Runs the program and returns the JSON it printed; nothing printed counts as an empty mapping for a host.
 fn run(builder: &mut Builder<'_>, path: &Path, args: &[&str]) -> Option<Value> {
     let shown = args.join(" ");
-    let output = match Command::new(path).args(args).stdin(Stdio::null()).output() {
+    // Without a slash the name would be looked for in PATH.
+    let program = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let output = match Command::new(program).args(args).stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) => {
             fail(builder, path, &shown, &format!("cannot be executed: {error}"), "");

@@ -108,9 +108,14 @@ fn read_child(builder: &mut Builder<'_>, parent: GroupId, name: &Node, data: &No
 fn read_host(builder: &mut Builder<'_>, group: GroupId, name: &Node, data: Option<&Node>) {
     let Some(text) = name.as_str() else {
         builder.errors.push(
-            Diagnostic::error("XP0506", format!("the name of a host is a text, not {}", name.described()))
-                .at(name.span, "not a text")
-                .help("put it in quotes"),
+            Diagnostic::error(
+                "XP0506",
+                format!(
+                    "Host pattern {} must be a string. Enclose integers/floats in quotation marks.",
+                    name.scalar().map_or("", |s| &s.text)
+                ),
+            )
+            .at(name.span, "not a text"),
         );
         return;
     };

@@ -161,6 +161,19 @@ pub fn names_at(level: Level) -> impl Iterator<Item = &'static str> {
 }
 
 impl Level {
+    /// Returns the word that Ansible's messages have for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Play => "Play",
+            Role => "RoleDefinition",
+            Block => "Block",
+            Task => "Task",
+            Handler => "Handler",
+            Import => "PlaybookInclude",
+            LoopControl => "LoopControl",
+        }
+    }
+
     /// Returns the level with its article, for messages.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
 use crate::template::{Expr, Tree, VarMap};
 
 use super::{Directives, Role, StepId};
@@ -38,8 +38,7 @@ pub struct Play {
     pub roles: Vec<Entry>,
     pub tasks: Vec<Entry>,
     pub post_tasks: Vec<Entry>,
-    /// The play's own handlers, then those of its roles (static ones; [`super::Loader::load_role`] gives more).
-    /// Where names are equal the last one is notified.
+    /// Handlers of `roles:`, the play's own, then those of imported roles ([`super::Loader::load_role`] gives more).
     pub handlers: Vec<Arc<Task>>,
     /// All role uses that are part of the play from the start (`roles:`, dependencies, `import_role`), in order.
     pub role_uses: Vec<Arc<Role>>,
@@ -141,6 +140,13 @@ pub enum Action {
         free_form: Option<Tree>,
         /// `args: "{{ template }}"` or `module: "{{ template }}"`: a map whose members rank below `args`.
         template_args: Option<Tree>,
+        /// The name when it is a template, `action: "{{ module }} a=b"`; `name` is then its text.
+        dynamic: Option<Tree>,
+    },
+    /// A task that cannot run, in a place that is prepared for failures.
+    Mistake {
+        module: Arc<str>,
+        diagnostic: Box<Diagnostic>,
     },
     IncludeTasks(IncludeTasks),
     IncludeRole(Box<IncludeRole>),
@@ -220,7 +226,7 @@ impl Task {
     /// Returns the name of the module or statement as written.
     pub fn action_name(&self) -> &str {
         match &self.action {
-            Action::Module { name, .. } => name,
+            Action::Module { name, .. } | Action::Mistake { module: name, .. } => name,
             Action::IncludeTasks(_) => "include_tasks",
             Action::IncludeRole(_) => "include_role",
             Action::Meta(_) => "meta",

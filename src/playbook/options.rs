@@ -78,6 +78,8 @@ pub struct IncludeContext {
     pub id_path: Arc<str>,
     /// Whether the tasks are handlers.
     pub handlers: bool,
+    /// Whether a failure of the tasks would be rescued.
+    pub rescued: bool,
     /// For names of static imports inside the included file.
     pub scope: Arc<dyn Scope>,
     /// Where the include's file or role name stands.

@@ -41,6 +41,8 @@ pub struct Role {
     /// run again on a host where the first one ran, unless `allow_duplicates`.
     pub identity: Arc<str>,
     pub allow_duplicates: bool,
+    /// Used by `import_role` or `include_role`.
+    pub from_include: bool,
 }
 
 impl Role {
@@ -56,6 +58,7 @@ impl Role {
             public: self.public,
             identity: self.identity.clone(),
             allow_duplicates: self.allow_duplicates,
+            from_include: self.from_include,
         }
     }
 

@@ -10,6 +10,7 @@ use super::diff::unified;
 use super::jsonl::status_word;
 use super::mask::{Secrets, visible};
 use crate::engine::{Counts, Event, HostResult, Recap, Status};
+use crate::template::escape_html;
 use crate::value::{JsonStyle, Map, Value, to_python_json};
 
 const CSS: &str = include_str!("report.css");
@@ -46,7 +47,7 @@ impl HtmlReport {
     }
 
     fn text(&self, text: &str) -> String {
-        escape(&visible(&self.secrets.mask(text)))
+        escape_html(&visible(&self.secrets.mask(text)))
     }
 
     fn row(&mut self, r: &HostResult) {
@@ -185,21 +186,6 @@ fn cells(c: &Counts) -> String {
         .collect()
 }
 
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 impl Reporter for HtmlReport {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
@@ -219,8 +205,11 @@ impl Reporter for HtmlReport {
             Event::NoHostsMatched
             | Event::NoHostsLeft
             | Event::TaskStarted(_)
+            | Event::PlaybookStarted { .. }
             | Event::Included { .. }
             | Event::Retry { .. }
+            | Event::Foreseen { .. }
+            | Event::Followed { .. }
             | Event::Progress { .. }
             | Event::Deprecation(_)
             | Event::Question { .. }

@@ -8,6 +8,7 @@ use super::Reporter;
 use super::diff::unified;
 use super::mask::Secrets;
 use crate::engine::{Counts, Event, HostResult, Status, TaskHeader, TaskKind};
+use crate::plan::State;
 use crate::value::{Value, to_json};
 
 /// Version of the line format: new members are added without changing it.
@@ -43,13 +44,16 @@ fn to_line(event: &Event) -> serde_json::Value {
             "event": "run_started", "format": FORMAT, "version": env!("CARGO_PKG_VERSION"),
             "playbooks": playbooks, "check": check, "rehearsal": rehearsal,
         }),
-        Event::PlayStarted { name, hosts } => {
+        Event::PlaybookStarted { path, plays } => {
+            json!({ "event": "playbook_started", "path": path, "plays": plays })
+        }
+        Event::PlayStarted { name, hosts, .. } => {
             json!({ "event": "play_started", "name": name, "hosts": hosts.iter().map(|h| &**h).collect::<Vec<_>>() })
         }
         Event::NoHostsMatched => json!({ "event": "no_hosts_matched" }),
         Event::NoHostsLeft => json!({ "event": "no_hosts_left" }),
         Event::TaskStarted(task) => json!({ "event": "task_started", "task": header(task) }),
-        Event::Included { file, hosts, item } => json!({
+        Event::Included { file, hosts, item, .. } => json!({
             "event": "included", "file": file, "hosts": hosts.iter().map(|h| &**h).collect::<Vec<_>>(), "item": item,
         }),
         Event::Item(r) => result("item", r),
@@ -57,6 +61,15 @@ fn to_line(event: &Event) -> serde_json::Value {
         Event::Retry { host, task, left, result } => json!({
             "event": "retry", "host": &**host, "task": task.id, "left": left,
             "result": to_json(&Value::map(result.clone())),
+        }),
+        Event::Foreseen { task, host, units } => json!({
+            "event": "foreseen", "task": task.id, "host": &**host,
+            "states": units.iter().map(|u| u.state.word()).collect::<Vec<_>>(),
+        }),
+        Event::Followed { task, host, units } => json!({
+            "event": "followed", "task": task.id, "host": &**host,
+            "planned": units.iter().map(|u| u.planned.map(State::word)).collect::<Vec<_>>(),
+            "actual": units.iter().map(|u| u.actual.word()).collect::<Vec<_>>(),
         }),
         Event::Progress { host, line } => json!({ "event": "progress", "host": &**host, "line": line }),
         Event::Warning(text) => json!({ "event": "warning", "text": text }),

@@ -4,13 +4,21 @@ mod diff;
 mod html;
 mod jsonl;
 mod mask;
+mod planner;
+mod minimal;
 mod progress;
+mod result_files;
+mod results;
 mod terminal;
 
 pub use diff::unified;
 pub use html::HtmlReport;
 pub use jsonl::JsonLines;
 pub use mask::{MASK, MaskedWriter, Secrets, visible};
+pub use minimal::{Lines, Minimal};
+pub use planner::{PlanSealer, Planner};
+pub use result_files::ResultFiles;
+pub use results::{ResultFormat, ResultStyle};
 pub use terminal::{Terminal, TerminalOptions};
 
 use crate::engine::Event;

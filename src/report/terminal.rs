@@ -7,16 +7,20 @@ use super::Reporter;
 use super::diff::unified;
 use super::mask::{MaskedWriter, Secrets};
 use super::progress::Progress;
+use super::results::{Emphasis, ResultStyle};
 use crate::engine::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 use crate::value::{JsonStyle, Map, Value, to_python_json};
 
-const GREEN: &str = "0;32";
-const YELLOW: &str = "0;33";
-const RED: &str = "0;31";
-const CYAN: &str = "0;36";
-const BRIGHT_RED: &str = "1;31";
-const PURPLE: &str = "1;35";
+pub(super) const GREEN: &str = "0;32";
+pub(super) const YELLOW: &str = "0;33";
+pub(super) const RED: &str = "0;31";
+pub(super) const CYAN: &str = "0;36";
+pub(super) const BRIGHT_RED: &str = "1;31";
+pub(super) const PURPLE: &str = "1;35";
 const BLUE: &str = "0;34";
+
+/// Stands in banners of what changes nothing.
+const CHECK_MARK: &str = " [CHECK MODE]";
 
 /// How the terminal text is made.
 #[derive(Clone, Debug)]
@@ -27,6 +31,17 @@ pub struct TerminalOptions {
     pub verbosity: u8,
     pub diff: bool,
     pub display_skipped: bool,
+    pub display_ok: bool,
+    /// Failures go to stderr.
+    pub failed_to_stderr: bool,
+    /// Failures say where their task stands.
+    pub task_path_on_failure: bool,
+    /// Banners say when nothing is changed.
+    pub check_markers: bool,
+    pub custom_stats: bool,
+    /// Explanations of mistakes go to stderr, so that stdout is that of Ansible.
+    pub explain_on_stderr: bool,
+    pub results: ResultStyle,
     /// Whether a live line with the running hosts may be drawn.
     pub live: bool,
 }
@@ -34,21 +49,61 @@ pub struct TerminalOptions {
 /// Writes events as text.
 pub struct Terminal<W: Write + Send> {
     out: MaskedWriter<W>,
+    errors: MaskedWriter<io::Stderr>,
     options: TerminalOptions,
     progress: Progress,
     /// The task that runs now, and the one whose banner was printed last.
     task: Option<Arc<TaskHeader>>,
     banner_of: Option<Arc<TaskHeader>>,
+    /// Tasks run on all hosts before the next one begins.
+    lockstep: bool,
+    /// The run as a whole changes nothing.
+    check: bool,
 }
 
 impl<W: Write + Send> Terminal<W> {
     pub fn new(out: W, secrets: Secrets, options: TerminalOptions) -> Self {
         let progress = Progress::new(options.live);
-        Self { out: MaskedWriter::new(out, secrets), options, progress, task: None, banner_of: None }
+        Self {
+            out: MaskedWriter::new(out, secrets.clone()),
+            errors: MaskedWriter::new(io::stderr(), secrets),
+            options,
+            progress,
+            task: None,
+            banner_of: None,
+            lockstep: true,
+            check: false,
+        }
     }
 
     fn say(&mut self, style: &str, text: &str) -> io::Result<()> {
         self.cells(&[(style, text)])
+    }
+
+    /// Writes about a failure.
+    fn complain(&mut self, style: &str, text: &str) -> io::Result<()> {
+        if !self.options.failed_to_stderr {
+            return self.say(style, text);
+        }
+        let style = if self.options.color { style } else { "" };
+        self.out.flush()?;
+        text.split('\n').try_for_each(|line| self.errors.line(&[(style, line)]))?;
+        self.errors.flush()
+    }
+
+    /// Writes where a mistake in the project's files is.
+    fn explain(&mut self, explanation: &str) -> io::Result<()> {
+        if !self.options.explain_on_stderr {
+            return self.complain(RED, explanation.trim_end());
+        }
+        self.out.flush()?;
+        let style = if self.options.color { RED } else { "" };
+        explanation
+            .trim_end_matches('\n')
+            .split('\n')
+            .try_for_each(|line| self.errors.line(&[(style, line)]))?;
+        self.errors.line(&[("", "")])?;
+        self.errors.flush()
     }
 
     /// Writes one line of differently coloured parts, with the live display out of the way.
@@ -74,7 +129,8 @@ impl<W: Write + Send> Terminal<W> {
             TaskKind::Task => "TASK",
             TaskKind::Handler => "RUNNING HANDLER",
         };
-        self.banner(&format!("{word} [{}]", task.name))?;
+        let mark = if task.check && self.options.check_markers { CHECK_MARK } else { "" };
+        self.banner(&format!("{word} [{}]{mark}", task.name))?;
         if self.options.verbosity >= 2
             && let Some(place) = &task.place
         {
@@ -85,7 +141,10 @@ impl<W: Write + Send> Terminal<W> {
 
     /// Prints the banner of the task that speaks next, unless it stands there already.
     fn announce(&mut self, task: &Arc<TaskHeader>) -> io::Result<()> {
-        if self.banner_of.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, task)) {
+        // Hosts that go by themselves bring their own copies of a task.
+        let same =
+            |shown: &Arc<TaskHeader>| Arc::ptr_eq(shown, task) || (!self.lockstep && shown.id == task.id);
+        if self.banner_of.as_ref().is_some_and(same) {
             return Ok(());
         }
         self.banner_of = Some(task.clone());
@@ -100,14 +159,19 @@ impl<W: Write + Send> Terminal<W> {
     }
 
     fn result(&mut self, r: &HostResult) -> io::Result<()> {
-        if r.status == Status::Skipped && !self.options.display_skipped {
+        let hidden = match r.status {
+            Status::Skipped => !self.options.display_skipped,
+            Status::Ok => !self.options.display_ok,
+            _ => false,
+        };
+        if hidden {
             return Ok(());
         }
         self.announce(&r.task.clone())?;
         for warning in &r.warnings {
             self.say(PURPLE, &format!("[WARNING]: {warning}"))?;
         }
-        if r.task.diff {
+        if r.task.diff && r.result.get("changed").is_some_and(Value::is_truthy) {
             for diff in &r.diff {
                 self.diff(&unified(diff))?;
             }
@@ -127,13 +191,22 @@ impl<W: Write + Send> Terminal<W> {
                 self.good(CYAN, "skipping", &host, &item, r)
             }
             // The items told why.
-            Status::Failed if r.looped && r.item.is_none() && r.explanation.is_none() => Ok(()),
-            Status::Ignored if r.looped && r.item.is_none() && r.explanation.is_none() => {
+            Status::Failed if r.looped && r.item.is_none() && r.explanation.is_none() && !is_debug(r) => {
+                Ok(())
+            }
+            Status::Ignored if r.looped && r.item.is_none() && r.explanation.is_none() && !is_debug(r) => {
                 self.say(CYAN, "...ignoring")
             }
             Status::Failed | Status::Ignored => {
                 if let Some(explanation) = &r.explanation {
-                    self.say(RED, explanation.trim_end())?;
+                    self.explain(explanation)?;
+                }
+                if self.options.task_path_on_failure
+                    && self.options.verbosity < 2
+                    && r.item.is_none()
+                    && let Some(place) = &r.task.place
+                {
+                    self.say(BLUE, &format!("task path: {place}"))?;
                 }
                 let unreachable = r.result.get("unreachable").is_some_and(Value::is_truthy);
                 let head = match &r.item {
@@ -141,17 +214,22 @@ impl<W: Write + Send> Terminal<W> {
                     None if unreachable => format!("fatal: [{host}]: UNREACHABLE! => "),
                     None => format!("fatal: [{host}]: FAILED! => "),
                 };
-                let body = self.dump(&r.result, r.verbose_always.then_some(4));
-                self.say(RED, &format!("{head}{body}"))?;
-                if r.status == Status::Ignored { self.say(CYAN, "...ignoring") } else { Ok(()) }
+                let shown = if is_debug(r) { debug_members(&r.result) } else { r.result.clone() };
+                let body = self.dump(&shown, emphasis(r));
+                self.complain(RED, &format!("{head}{body}"))?;
+                if r.item.is_none() && r.status == Status::Ignored {
+                    self.say(CYAN, "...ignoring")
+                } else {
+                    Ok(())
+                }
             }
             Status::Unreachable => {
-                let body = self.dump(&r.result, None);
-                self.say(BRIGHT_RED, &format!("fatal: [{host}]: UNREACHABLE! => {body}"))
+                let body = self.dump(&r.result, emphasis(r));
+                self.complain(BRIGHT_RED, &format!("fatal: [{host}]: UNREACHABLE! => {body}"))
             }
             Status::Lost => {
-                let body = self.dump(&r.result, None);
-                self.say(BRIGHT_RED, &format!("fatal: [{host}]: LOST! => {body}"))
+                let body = self.dump(&r.result, emphasis(r));
+                self.complain(BRIGHT_RED, &format!("fatal: [{host}]: LOST! => {body}"))
             }
         }
     }
@@ -159,13 +237,12 @@ impl<W: Write + Send> Terminal<W> {
     fn good(&mut self, style: &str, word: &str, host: &str, item: &str, r: &HostResult) -> io::Result<()> {
         let mut line = format!("{word}: [{host}]{item}");
         if r.verbose_always || self.options.verbosity > 0 {
-            let indent = (r.verbose_always || self.options.verbosity > 2).then_some(4);
             line.push_str(" => ");
             let mut shown = if is_debug(r) { debug_members(&r.result) } else { r.result.clone() };
             if r.status == Status::Skipped {
                 shown.remove("results");
             }
-            line.push_str(&self.dump(&shown, indent));
+            line.push_str(&self.dump(&shown, emphasis(r)));
         }
         self.say(style, &line)
     }
@@ -183,19 +260,8 @@ impl<W: Write + Send> Terminal<W> {
         if text.is_empty() { Ok(()) } else { self.say("", "") }
     }
 
-    /// The result as Ansible dumps it: keys sorted, internal and voluminous members left out.
-    fn dump(&self, result: &Map, indent: Option<usize>) -> String {
-        let hidden = |key: &str| {
-            key.starts_with("_ansible_")
-                || (self.options.verbosity < 3 && (key == "invocation" || key == "exception"))
-                || key == "diff"
-        };
-        let shown: Map = result
-            .iter()
-            .filter(|(k, _)| k.as_str().is_none_or(|k| !hidden(k)))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        to_python_json(&Value::map(shown), JsonStyle { indent, sort_keys: true, ascii: false })
+    fn dump(&self, result: &Map, emphasis: Emphasis) -> String {
+        self.options.results.dump(result, emphasis, self.options.verbosity)
     }
 
     fn recap(&mut self, recap: &Recap) -> io::Result<()> {
@@ -218,7 +284,19 @@ impl<W: Write + Send> Terminal<W> {
                 .collect();
             self.cells(&parts)?;
         }
-        self.say("", "")
+        self.say("", "")?;
+        if self.options.custom_stats && !recap.custom.is_empty() {
+            self.banner("CUSTOM STATS: ")?;
+            let style = JsonStyle { indent: Some(1), sort_keys: true, ascii: false };
+            let text = to_python_json(&Value::map(recap.custom.clone()), style).replace('\n', "");
+            self.say("", "")?;
+            self.say("", &format!("\tRUN: {text}"))?;
+            self.say("", "")?;
+        }
+        if self.check && self.options.check_markers {
+            self.banner("DRY RUN")?;
+        }
+        Ok(())
     }
 }
 
@@ -235,6 +313,10 @@ fn recap_cells(host: &str, c: &Counts) -> [String; 9] {
         format!("rescued={:<4} ", c.rescued),
         format!("ignored={:<4}", c.ignored),
     ]
+}
+
+fn emphasis(r: &HostResult) -> Emphasis {
+    if r.verbose_always { Emphasis::Always } else { Emphasis::None }
 }
 
 fn is_debug(r: &HostResult) -> bool {
@@ -262,25 +344,42 @@ fn label(r: &HostResult) -> String {
 impl<W: Write + Send> Reporter for Terminal<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::RunStarted { rehearsal, .. } => {
+            Event::RunStarted { rehearsal, check, .. } => {
+                self.check = *check;
                 if *rehearsal {
                     self.say(PURPLE, "[REHEARSAL]: every host below is emulated on this machine.")?;
                 }
                 Ok(())
             }
-            Event::PlayStarted { name, .. } => {
+            Event::PlaybookStarted { path, plays } => {
+                if self.options.verbosity > 1 {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    self.banner(&format!("PLAYBOOK: {name}"))?;
+                }
+                if self.check && self.options.check_markers {
+                    self.banner("DRY RUN")?;
+                }
+                if self.options.verbosity > 1 {
+                    self.say(BLUE, &format!("{plays} plays in {}", path.display()))?;
+                }
+                Ok(())
+            }
+            Event::PlayStarted { name, lockstep, check, .. } => {
+                self.lockstep = *lockstep;
+                let mark = if *check && self.options.check_markers { CHECK_MARK } else { "" };
                 let name = if name.is_empty() { "PLAY".to_string() } else { format!("PLAY [{name}]") };
-                self.banner(&name)
+                self.banner(&format!("{name}{mark}"))
             }
             Event::NoHostsMatched => self.say(CYAN, "skipping: no hosts matched"),
             Event::NoHostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::TaskStarted(task) => {
                 self.progress.task(&task.name);
                 self.task = Some(task.clone());
-                if self.options.display_skipped { self.announce(task) } else { Ok(()) }
+                let filtered = !self.options.display_skipped || !self.options.display_ok;
+                if self.lockstep && !filtered { self.announce(task) } else { Ok(()) }
             }
-            Event::Included { file, hosts, item } => {
-                self.announce_current()?;
+            Event::Included { task, file, hosts, item } => {
+                self.announce(task)?;
                 let item = item.as_ref().map(|i| format!(" => (item={i})")).unwrap_or_default();
                 let hosts: Vec<&str> = hosts.iter().map(|h| &**h).collect();
                 self.say(CYAN, &format!("included: {} for {}{item}", file.display(), hosts.join(", ")))
@@ -294,6 +393,7 @@ impl<W: Write + Send> Reporter for Terminal<W> {
                 self.announce(task)?;
                 self.say(CYAN, &format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", task.name))
             }
+            Event::Foreseen { .. } | Event::Followed { .. } => Ok(()),
             Event::Progress { host, line } => {
                 self.announce_current()?;
                 if self.progress.live() {

@@ -27,6 +27,7 @@ mod versions;
 pub use engine::{Templar, TemplarSettings, VaultOpener};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
+pub use filters::escape_html;
 pub use lookups::fnmatch;
 pub use lower::Syntax;
 pub use tree::{Expr, Template, Tree, TreeKind, VarMap};

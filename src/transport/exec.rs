@@ -70,6 +70,18 @@ pub struct Exec {
     pub max_output: usize,
     /// Run under a stub on the target that outlives the connection.
     pub durable: Option<DurableId>,
+    /// What the script is for; see [`ReadOnly`](super::ReadOnly).
+    pub intent: Intent,
+}
+
+/// What a script does to its target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// Only looks, and leaves everything as it is.
+    Look,
+    /// May change anything.
+    #[default]
+    Change,
 }
 
 impl Exec {
@@ -81,6 +93,7 @@ impl Exec {
             stream: false,
             max_output: DEFAULT_MAX_OUTPUT,
             durable: None,
+            intent: Intent::Change,
         }
     }
 
@@ -93,6 +106,13 @@ impl Exec {
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
+        self
+    }
+
+    /// Says that the script only looks.
+    #[must_use]
+    pub fn looking(mut self) -> Self {
+        self.intent = Intent::Look;
         self
     }
 

@@ -233,9 +233,12 @@ impl Composer<'_> {
             if let Some((first, _)) = own.get(&same_as_python(&name)) {
                 let text = key.scalar().map_or("", |s| &s.text);
                 self.warnings.push(
-                    Diagnostic::warning("XP0103", format!("key `{text}` is given twice, the last one wins"))
-                        .at(key.span, "this value is used")
-                        .at(first.span, "this one is ignored"),
+                    Diagnostic::warning(
+                        "XP0103",
+                        format!("found a duplicate dict key ({text}), using the last value only"),
+                    )
+                    .at(key.span, "this value is used")
+                    .at(first.span, "this one is ignored"),
                 );
             }
             own.insert(same_as_python(&name), (key, value));

@@ -16,6 +16,6 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-pub use emit::{EmitOptions, FlowStyle, Secrets, to_nice_yaml, to_yaml};
+pub use emit::{EmitOptions, FlowStyle, LineBreaks, Secrets, to_nice_yaml, to_yaml};
 pub use node::{Node, NodeValue, Scalar, ScalarStyle, Tag};
 pub use parse::{Parsed, parse, parse_file, parse_value, parse_values};

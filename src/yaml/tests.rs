@@ -8,6 +8,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
+use super::emit::LineBreaks;
 use super::*;
 use crate::diag::{Diagnostic, SourceMap, Span, Style, render};
 use crate::value::{Key, Map, Value};
@@ -91,6 +92,7 @@ fn check_dumps(cases: &[Json]) {
         let Some(value) = untyped(&case["value"]) else { continue };
         let asked = &case["options"];
         let options = EmitOptions {
+            line_breaks: LineBreaks::Quoted,
             indent: asked["indent"].as_u64().unwrap_or(2) as usize,
             default_flow_style: match asked["default_flow_style"].as_bool() {
                 Some(true) => FlowStyle::Always,
@@ -248,7 +250,7 @@ fn duplicate_keys_warn_with_both_places() {
     let parsed = parsed.expect("valid");
     assert_eq!(parsed.documents[0].to_value().repr(), "{'a': 3, 'b': 2}");
     insta::assert_snapshot!(render(&sources, &parsed.warnings[0], Style::Plain), @r#"
-    warning[XP0103]: key `a` is given twice, the last one wins
+    warning[XP0103]: found a duplicate dict key (a), using the last value only
      --> t.yml:3:1
       |
     1 | a: 1

@@ -35,7 +35,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("indicatif", &["report", "cli"]),
     ("console", &["report", "cli"]),
     ("clap", &["cli"]),
-    ("similar", &["report"]),
+    ("similar", &["report", "plan/render"]),
 ];
 
 /// The only file with `unsafe`.

@@ -33,7 +33,7 @@ pub fn include_role(item: &ItemRun, include: &IncludeRole) -> Result<TaskResult,
 
 fn name(item: &ItemRun, tree: &Tree) -> Result<String, Trouble> {
     match item.render(tree)? {
-        Value::Unknown(u) => Err(Trouble::msg(format!("what to include is not known yet: {}", u.cause))),
+        Value::Unknown(u) => Err(crate::modules::Failure::unknown(u).into()),
         value => Ok(value.to_text()),
     }
 }
@@ -56,6 +56,6 @@ fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
         locals.insert("ansible_loop_var", variable);
     }
     let mut result = TaskResult::ok(Map::from_iter([("include", Value::str(target.as_str()))]));
-    result.effects.includes.push(Include { target, options, locals, label: None });
+    result.effects.includes.push(Include { target, options, locals, label: None, maybe: None });
     result
 }

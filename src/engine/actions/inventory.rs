@@ -3,6 +3,7 @@
 use crate::engine::event::Status;
 use crate::engine::item::ItemRun;
 use crate::engine::result::{AddHost, TaskResult, Trouble};
+use crate::template::Var;
 use crate::value::{Map, Value};
 
 pub fn add_host(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
@@ -10,21 +11,33 @@ pub fn add_host(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     let Some(name) = named.map(Value::to_text).filter(|n| !n.is_empty()) else {
         return Err(Trouble::msg("name, host or hostname needs to be provided"));
     };
+    let (name, port) = crate::inventory::split_port(&name);
     let groups = ["groups", "groupname", "group"].iter().find_map(|n| given.get(n));
     let groups = groups.map(words).unwrap_or_default();
     let special = ["name", "hostname", "host", "groups", "groupname", "group"];
-    let vars: Map = given
+    let mut vars: Map = given
         .iter()
         .filter(|(k, _)| k.as_str().is_some_and(|k| !special.contains(&k)))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
+    if let Some(port) = port {
+        vars.insert("ansible_ssh_port", i64::from(port));
+    }
     let shown = Map::from_iter([
         ("host_name", Value::str(name.as_str())),
         ("groups", groups.clone().into()),
         ("host_vars", Value::map(vars.clone())),
     ]);
     let hosts = &item.shared.vars.hosts;
-    let known = hosts.contains(&name) && groups.iter().all(|g| is_member(&hosts.group_names(&name), g));
+    let host = crate::vars::TaskScope::on_host(&item.scope, &name.as_str().into()).boxed();
+    let has = |key: &str, value: &Value| match host.get(key) {
+        Some(Var::Value(old)) => old == *value,
+        Some(Var::Tree(tree)) => tree.as_value() == Some(value),
+        _ => false,
+    };
+    let known = hosts.contains(&name)
+        && groups.iter().all(|g| is_member(&hosts.group_names(&name), g))
+        && vars.iter().all(|(key, value)| key.as_str().is_some_and(|key| has(key, value)));
     let mut done = TaskResult::new(status(known), Map::from_iter([("add_host", Value::map(shown))]));
     done.effects.add_hosts.push(AddHost { name, groups, vars });
     Ok(done)

@@ -8,7 +8,7 @@ use crate::playbook::Action;
 use crate::value::{Map, Value};
 
 pub fn debug(item: &ItemRun) -> Result<TaskResult, Trouble> {
-    let Action::Module { name, args, free_form, template_args } = &item.task.action else {
+    let Action::Module { name, args, free_form, template_args, .. } = &item.task.action else {
         return Err(Trouble::msg("debug is no module"));
     };
     // A variable that does not exist is what `var` is often asked about: it is printed, not an error.

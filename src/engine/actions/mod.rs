@@ -3,8 +3,11 @@
 mod assert;
 mod facts;
 mod include;
+mod include_vars;
 mod inventory;
 mod message;
+mod package;
+mod reboot;
 mod spec;
 mod wait;
 
@@ -13,8 +16,9 @@ pub use include::{include_role, include_tasks};
 use super::item::ItemRun;
 use super::result::{TaskResult, Trouble};
 use crate::modules;
+use crate::modules::Failure;
 use crate::playbook::Action as TaskAction;
-use crate::value::Map;
+use crate::value::{Map, Unknown, Value};
 
 /// An action of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,9 @@ pub enum Action {
     Fail,
     GroupBy,
     IncludeVars,
+    Package,
     Pause,
+    Reboot,
     SetFact,
     SetStats,
     ValidateArgumentSpec,
@@ -42,7 +48,9 @@ pub fn find(name: &str) -> Option<Action> {
         "fail" => Action::Fail,
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
+        "package" => Action::Package,
         "pause" => Action::Pause,
+        "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
         "validate_argument_spec" => Action::ValidateArgumentSpec,
@@ -56,14 +64,25 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+            find(name).is_some_and(|a| {
+                !matches!(a, Action::Package | Action::Pause | Action::Reboot | Action::WaitForConnection)
+            }) && !waits
         }
-        TaskAction::IncludeTasks(_) | TaskAction::IncludeRole(_) | TaskAction::Meta(_) => true,
+        TaskAction::Mistake { .. }
+        | TaskAction::IncludeTasks(_)
+        | TaskAction::IncludeRole(_)
+        | TaskAction::Meta(_) => true,
     }
 }
 
 impl Action {
-    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+    pub async fn run(
+        self,
+        item: &ItemRun,
+        name: &str,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -73,19 +92,37 @@ impl Action {
         let TaskAction::Module { args, free_form, template_args, .. } = &item.task.action else {
             return Err(Trouble::msg(format!("{name} is no module")));
         };
-        let given = item.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
-        match self {
+        let given = item.given(name, args, free_form.as_ref(), template_args.as_ref())?;
+        let waits = matches!(self, Action::Pause | Action::WaitForConnection);
+        if item.shared.options.planning {
+            // Facts may be unknown; what decides about files, hosts and groups must not be.
+            let needs_all = !matches!(self, Action::SetFact | Action::SetStats | Action::Fail);
+            if let Some(unknown) = given.values().find_map(Value::find_unknown).filter(|_| needs_all || waits)
+            {
+                return Err(Failure::unknown(unknown.clone()).into());
+            }
+            if self == Action::Reboot {
+                return Ok(item.will_change(&given));
+            }
+            if waits {
+                return Ok(item.on_this_side(TaskResult::ok(Map::new()), &given));
+            }
+        }
+        let result = match self {
             Action::AddHost => inventory::add_host(item, &given),
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
-            Action::IncludeVars => facts::include_vars(item, &given),
+            Action::IncludeVars => include_vars::include_vars(item, &given),
+            Action::Package => package::run(item, given.clone(), attempt, doubt).await,
             Action::Pause => wait::pause(item, &given).await,
-            Action::SetFact => facts::set_fact(item, given),
+            Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
+            Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),
             Action::WaitForConnection => wait::wait_for_connection(item, &given).await,
             Action::Assert | Action::Debug => Ok(TaskResult::ok(Map::new())),
-        }
+        };
+        result.map(|result| item.on_this_side(result, &given))
     }
 }
 

@@ -43,12 +43,13 @@ fn variable(item: &ItemRun, name: &str) -> Result<Option<Value>, Trouble> {
 
 fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
     let within = if path.is_empty() { String::new() } else { format!(" found in {path}") };
-    let missing: Vec<&str> = spec
+    let mut missing: Vec<&str> = spec
         .iter()
         .filter(|(_, o)| o.get("required").is_some_and(truth))
         .filter_map(|(k, _)| k.as_str())
-        .filter(|name| values.get(name).is_none_or(Value::is_null))
+        .filter(|name| !values.contains(name))
         .collect();
+    missing.sort_unstable();
     if !missing.is_empty() {
         errors.push(format!("missing required arguments: {}{within}", missing.join(", ")));
     }

@@ -39,10 +39,14 @@ pub(super) struct Statement<'n> {
     /// As written.
     pub name: String,
     pub span: Span,
+    /// Where the task begins.
+    pub task: Span,
     /// By name; later ways of giving an argument replaced earlier ones.
     pub args: IndexMap<Arc<str>, Arg>,
     pub free_form: Option<Tree>,
     pub template_args: Option<Tree>,
+    /// The name as a template.
+    pub dynamic: Option<Tree>,
     /// `apply` of an include.
     pub apply: Option<&'n Node>,
     /// Written as `local_action`.
@@ -166,7 +170,7 @@ impl Load<'_> {
     }
 
     fn known_module(&mut self, statement: &Statement<'_>) -> Option<()> {
-        if STATEMENTS.contains(&statement.short()) {
+        if statement.dynamic.is_some() || STATEMENTS.contains(&statement.short()) {
             return Some(());
         }
         let name = &statement.name;
@@ -233,12 +237,15 @@ impl Load<'_> {
             self.error(unbalanced(text_node));
             return None;
         };
-        if name.is_empty() || name.contains("{{") {
+        if name.is_empty() {
             bad(self, Some(text_node));
             return None;
         }
         let name_span = text_node.content_span(0..name.len());
         let mut statement = self.empty_statement(fields, &name, name_span);
+        if name.contains("{{") {
+            statement.dynamic = Some(self.compiled(text_node, &name, name_span)?);
+        }
         statement.local = keyword == "local_action";
         if value.is_map() {
             self.mapping(&mut statement, value);
@@ -257,9 +264,11 @@ impl Load<'_> {
         let mut statement = Statement {
             name: name.to_owned(),
             span,
+            task: fields.node.span,
             args: IndexMap::new(),
             free_form: None,
             template_args: None,
+            dynamic: None,
             apply: None,
             local: false,
         };
@@ -280,6 +289,14 @@ impl Load<'_> {
             statement.apply = node.get("apply").or(statement.apply);
         }
         for (name, span, value) in self.pairs(node) {
+            if name.starts_with("_ansible_") {
+                let message = format!(
+                    "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': '{name}'. The prefix '_ansible_' is reserved for internal use only.",
+                    statement.name
+                );
+                self.error(Diagnostic::error("XP0602", message).at(span, "choose another name"));
+                continue;
+            }
             if &*name == "_raw_params" {
                 statement.free_form = Some(value);
             } else {
@@ -339,8 +356,13 @@ impl Load<'_> {
             }
         }
         let Some((rest, place)) = found.rest else { return Some(()) };
+        let argument_less = matches!(statement.short(), "add_host" | "set_fact" | "group_by");
+        if argument_less && statement.args.is_empty() && whole_template(node) && range.start == 0 {
+            statement.template_args = self.tree(node);
+            return Some(());
+        }
         let span = node.content_span(range.start + place.start..range.start + place.end);
-        if free_form || BARE_TEXT.contains(&statement.short()) {
+        if free_form || statement.dynamic.is_some() || BARE_TEXT.contains(&statement.short()) {
             statement.free_form = self.compiled(node, &rest, span);
             return Some(());
         }
@@ -390,6 +412,11 @@ impl Load<'_> {
             "include_role" => {
                 self.include_keywords(fields, statement);
                 self.only_arguments(statement, &ROLE_ARGUMENTS);
+                if place.handlers {
+                    self.no_handler(statement);
+                    return None;
+                }
+                self.names_of_role_files(statement);
                 let name = self.required(statement, &["name", "role"], "a role")?;
                 let get = |name: &str| statement.args.get(name).map(|a| a.value.clone());
                 Some(Action::IncludeRole(Box::new(IncludeRole {
@@ -414,25 +441,57 @@ impl Load<'_> {
             }
             _ => {
                 self.check_arguments(statement, own, place);
-                let pairs = statement.args.iter().map(|(name, arg)| {
-                    (
-                        Tree { kind: TreeKind::Value(name.clone().into()), span: Some(arg.span) },
-                        arg.value.clone(),
-                    )
-                });
-                let args =
-                    Tree { kind: TreeKind::Map(Arc::new(pairs.collect())), span: Some(statement.span) };
+                let mut pairs = Vec::with_capacity(statement.args.len());
+                for (name, arg) in &statement.args {
+                    let plain = Tree { kind: TreeKind::Value(name.clone().into()), span: Some(arg.span) };
+                    // Only where names are data they may be templates.
+                    let named = matches!(statement.short(), "set_fact" | "add_host") && name.contains("{{");
+                    let key = match self.loader.options.templar.compile_str(name, Some(arg.span)) {
+                        Ok(tree) if named => tree,
+                        _ => plain,
+                    };
+                    pairs.push((key, arg.value.clone()));
+                }
+                let args = Tree { kind: TreeKind::Map(Arc::new(pairs)), span: Some(statement.span) };
                 Some(Action::Module {
                     name: statement.name.as_str().into(),
                     args,
                     free_form: statement.free_form.clone(),
                     template_args: statement.template_args.clone(),
+                    dynamic: statement.dynamic.clone(),
                 })
             }
         }
     }
 
+    /// Reports a statement that cannot be a handler.
+    pub(super) fn no_handler(&mut self, statement: &Statement<'_>) {
+        let message = format!("Using '{}' as a handler is not supported.", statement.name);
+        self.error(Diagnostic::error("XP0617", message).at(statement.span, "among handlers"));
+    }
+
+    /// Reports names of a role's files that are no texts.
+    fn names_of_role_files(&mut self, statement: &Statement<'_>) {
+        for name in ["tasks_from", "vars_from", "defaults_from", "handlers_from"] {
+            let Some(arg) = statement.args.get(name) else { continue };
+            if arg.value.as_value().is_some_and(|v| v.as_str().is_none())
+                || matches!(arg.value.kind, TreeKind::List(_) | TreeKind::Map(_))
+            {
+                let got = match &arg.value.kind {
+                    TreeKind::Map(_) => "a mapping",
+                    TreeKind::List(_) => "a list",
+                    _ => arg.value.as_value().map_or("something else", Value::type_name),
+                };
+                let message = format!("Expected a string for {name} but got {got} instead");
+                self.error(Diagnostic::error("XP0604", message).at(arg.span, "the name of a file"));
+            }
+        }
+    }
+
     fn check_arguments(&mut self, statement: &Statement<'_>, own: &Directives, place: &Place) {
+        if statement.dynamic.is_some() {
+            return;
+        }
         let literal = LiteralArgs {
             args: statement.args.iter().map(|(n, a)| (n.clone(), Some(a.span), a.value.clone())).collect(),
             free_form: statement.free_form.is_some(),
@@ -455,10 +514,16 @@ impl Load<'_> {
             statement.free_form.as_ref().and_then(Tree::as_value).and_then(Value::as_str).unwrap_or("");
         if let Some((_, kind)) = MetaKind::ALL.iter().find(|(name, _)| *name == word.trim()) {
             if *kind == MetaKind::EndRole && (place.role.is_none() || place.handlers) {
-                let place = if place.handlers { "in a handler" } else { "outside of a role" };
+                let place = if place.handlers { "a handler" } else { "outside of a role" };
                 self.error(
-                    Diagnostic::error("XP0615", format!("`end_role` has no meaning {place}"))
+                    Diagnostic::error("XP0615", format!("Cannot execute 'end_role' from {place}"))
                         .at(statement.span, "no role to end"),
+                );
+            }
+            if *kind == MetaKind::FlushHandlers && place.handlers {
+                self.error(
+                    Diagnostic::error("XP0615", "flush_handlers cannot be used as a handler")
+                        .at(statement.span, "handlers are running already"),
                 );
             }
             return Some(*kind);
@@ -515,7 +580,7 @@ impl Load<'_> {
         for (name, arg) in &statement.args {
             if !names.contains(&&**name) {
                 let diagnostic =
-                    Diagnostic::error("XP0614", format!("`{}` has no argument `{name}`", statement.name))
+                    Diagnostic::error("XP0614", format!("Invalid options for {}: {name}", statement.name))
                         .at(arg.span, "unknown argument")
                         .suggest(name, names.iter().copied());
                 self.error(diagnostic);
@@ -529,9 +594,13 @@ impl Load<'_> {
         let bare = if names.contains(&"file") { statement.free_form.clone() } else { None };
         let found = bare.or(named).filter(|t| t.as_value().is_none_or(|v| !v.is_null()));
         if found.is_none() {
-            let diagnostic = Diagnostic::error("XP0605", format!("`{}` needs {what}", statement.name));
+            let message = match what {
+                "a file" => format!("No file specified for {}", statement.name),
+                _ => format!("`{}` needs {what}", statement.name),
+            };
             let field = names.first().copied().unwrap_or_default();
-            self.error(at(diagnostic, Some(statement.span), &format!("`{field}` is missing")));
+            let diagnostic = Diagnostic::error("XP0605", message);
+            self.error(at(diagnostic, Some(statement.task), &format!("`{field}` is missing")));
         }
         found
     }

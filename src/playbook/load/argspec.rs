@@ -147,6 +147,7 @@ impl Load<'_> {
                 ]),
                 free_form: None,
                 template_args: None,
+                dynamic: None,
             },
             directives: Arc::new(place.inherited.with(&always)),
             register: None,

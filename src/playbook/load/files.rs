@@ -44,7 +44,14 @@ pub(super) fn shown(path: &Path) -> PathBuf {
 }
 
 pub(super) fn parse(options: &LoadOptions, path: &Path) -> Result<Parsed, Diagnostic> {
-    parse_yaml(&options.sources, &options.templar, &shown(path))
+    let parsed = parse_yaml(&options.sources, &options.templar, &shown(path));
+    // What is wrong with JSON is better said by a reader of JSON.
+    let json =
+        path.extension().is_some_and(|e| e == "json").then(|| std::fs::read_to_string(path).ok()).flatten();
+    match (parsed, json.map(|text| serde_json::from_str::<serde_json::Value>(&text))) {
+        (Err(diagnostic), Some(Err(reason))) => Err(diagnostic.note(format!("JSON: {reason}"))),
+        (parsed, _) => parsed,
+    }
 }
 
 /// Joins what a user wrote to a directory; absolute names and `~` stand for themselves.
@@ -77,6 +84,10 @@ impl Load<'_> {
             let at = if order == Order::RoleFirst { 0 } else { 1 };
             dirs.insert(at, role.files.path.join(kind));
             dirs.push(role.files.path.clone());
+        }
+        // Handlers of a role may include its tasks.
+        if let Some(role) = place.role.as_ref().filter(|_| place.handlers) {
+            dirs.push(role.files.path.join("tasks"));
         }
         dirs.push(self.playbook_dir.join(kind));
         dirs.push(self.playbook_dir.clone());

@@ -62,10 +62,7 @@ impl Load<'_> {
             }
             Import::Role => {
                 if place.handlers {
-                    self.error(
-                        Diagnostic::error("XP0617", "a role cannot be a handler")
-                            .at(statement.span, "among handlers"),
-                    );
+                    self.no_handler(statement);
                     return None;
                 }
                 let body = self.import_role(statement, &own, vars, place)?;

@@ -65,6 +65,14 @@ impl Loader {
         Loader { options, parsed: Mutex::default(), roles: Mutex::default(), included: Mutex::default() }
     }
 
+    /// Lets a text stand for a file: a playbook that was typed instead of written.
+    pub fn preload(&self, path: &Path, text: &str) {
+        let path = files::absolute(path);
+        let file = self.options.sources.add(files::shown(&path), text);
+        let parsed = crate::yaml::parse(&self.options.sources, file).map(Arc::new);
+        lock(&self.parsed).insert(path, parsed);
+    }
+
     pub fn options(&self) -> &LoadOptions {
         &self.options
     }
@@ -204,6 +212,8 @@ struct Place {
     dir: PathBuf,
     /// Whether handlers are being loaded.
     handlers: bool,
+    /// Whether a block around has a `rescue`.
+    rescued: bool,
     id_path: Arc<str>,
     /// Task files and roles that are being loaded, to notice circles.
     stack: Vec<(PathBuf, Option<String>)>,
@@ -222,6 +232,7 @@ impl Place {
             role: context.role.clone(),
             dir: context.dir.clone(),
             handlers: context.handlers,
+            rescued: context.rescued,
             id_path: context.id_path.clone(),
             stack: Vec::new(),
         }

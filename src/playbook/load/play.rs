@@ -25,6 +25,7 @@ struct Imported {
     stack: Vec<PathBuf>,
 }
 
+const NO_HOSTS: &str = "Hosts list cannot be empty. Please check your playbook";
 const IMPORTS: [&str; 3] =
     ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"];
 
@@ -63,6 +64,12 @@ impl Load<'_> {
             }
             self.error(diagnostic);
             return Vec::new();
+        }
+        if node.items().is_empty() {
+            self.error(
+                Diagnostic::error("XP0601", "A playbook must contain at least one play")
+                    .at(node.span, "no plays"),
+            );
         }
         let mut plays = Vec::new();
         for entry in node.items() {
@@ -124,6 +131,7 @@ impl Load<'_> {
             role: None,
             dir: files::parent(path),
             handlers: false,
+            rescued: false,
             id_path: "".into(),
             stack: Vec::new(),
         };
@@ -160,6 +168,14 @@ impl Load<'_> {
 
         let mut directives = self.directives(&fields);
         if let Some(user) = self.value(&fields, "user") {
+            if let (Some(user), Some(remote_user)) = (fields.key("user"), fields.key("remote_user")) {
+                self.error(
+                    Diagnostic::error("XP0603", "both 'user' and 'remote_user' are set for this play.")
+                        .at(user, "the old name")
+                        .at(remote_user, "the same once more")
+                        .help("keep `remote_user`"),
+                );
+            }
             directives.remote_user.get_or_insert(user);
         }
         directives.when = imported.when.clone();
@@ -178,6 +194,7 @@ impl Load<'_> {
             role: None,
             dir: files::parent(path),
             handlers: false,
+            rescued: false,
             id_path: id_path.clone(),
             stack: vec![(path.to_owned(), None)],
         };
@@ -197,12 +214,13 @@ impl Load<'_> {
             inherited: Arc::new(Directives { when: Vec::new(), ..(*directives).clone() }),
             ..place.clone()
         };
-        let mut handlers = match fields.get("handlers") {
-            Some(list) => self.handlers_of(list, "`handlers`", &handler_place),
-            None => Vec::new(),
-        };
+        let mut handlers = role_handlers;
+        let imported_handlers = std::mem::take(&mut self.handlers);
+        if let Some(list) = fields.get("handlers") {
+            handlers.extend(self.handlers_of(list, "`handlers`", &handler_place));
+        }
         handlers.append(&mut self.handlers);
-        handlers.extend(role_handlers);
+        handlers.extend(imported_handlers);
 
         Some(Arc::new(Play {
             name: self.value(&fields, "name"),
@@ -240,8 +258,9 @@ impl Load<'_> {
             let mut diagnostic = self.unknown_keyword(name, key.span, Level::Play);
             let known = keywords::find(name).is_some();
             if !known && self.loader.options.catalog.find(name) != crate::playbook::ModuleKnown::No {
-                diagnostic = Diagnostic::error("XP0603", format!("the module `{name}` stands in a play"))
-                    .at(key.span, "belongs to a task")
+                let message = format!("'{name}' is not a valid attribute for a Play");
+                diagnostic = Diagnostic::error("XP0603", message)
+                    .at(key.span, "a module belongs to a task")
                     .help("write it as an entry of `tasks:`");
             }
             self.error(diagnostic);
@@ -285,7 +304,7 @@ impl Load<'_> {
                 Some(span) => (span, "empty"),
                 None => (fields.node.span, "`hosts` is missing"),
             };
-            let mut diagnostic = Diagnostic::error("XP0605", "this play has no hosts").at(span, text);
+            let mut diagnostic = Diagnostic::error("XP0605", NO_HOSTS).at(span, text);
             if !fields.has("hosts") && fields.others.iter().any(|(n, _, _)| *n == "include_playbook") {
                 diagnostic = diagnostic.help("did you mean `import_playbook`?");
             } else {
@@ -296,7 +315,7 @@ impl Load<'_> {
         };
         if node.is_list() {
             if node.items().is_empty() {
-                self.error(Diagnostic::error("XP0605", "this play has no hosts").at(node.span, "empty list"));
+                self.error(Diagnostic::error("XP0605", NO_HOSTS).at(node.span, "empty list"));
             }
             for item in node.items() {
                 if item.scalar().is_none_or(|s| s.value.is_null()) {
@@ -370,8 +389,8 @@ impl Load<'_> {
             }
             let Some(name) = item.get("name").and_then(Node::scalar) else {
                 self.error(
-                    Diagnostic::error("XP0605", "a question of `vars_prompt` needs a name")
-                        .at(item.span, "`name` is missing"),
+                    Diagnostic::error("XP0605", "Invalid vars_prompt data structure, missing 'name' key")
+                        .at(item.span, "a question needs a `name`"),
                 );
                 continue;
             };

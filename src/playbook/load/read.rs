@@ -14,6 +14,9 @@ use crate::template::{Expr, Tree, TreeKind, VarMap};
 use crate::value::Value;
 use crate::yaml::{Node, Tag};
 
+/// What a keyword wants that is true or false.
+const BOOLEAN: &str = "true or false";
+
 /// The keywords of one mapping.
 pub(super) struct Fields<'n> {
     known: IndexMap<&'static str, (&'n Node, &'n Node)>,
@@ -75,14 +78,18 @@ impl<'l> Load<'l> {
 
     pub(super) fn unknown_keyword(&self, name: &str, span: Span, level: Level) -> Diagnostic {
         match keywords::find(name) {
-            Some(keyword) => {
-                Diagnostic::error("XP0603", format!("`{name}` is not a keyword of {}", level.name()))
-                    .at(span, format!("not allowed in {}", level.name()))
-                    .help(format!("`{name}` belongs to {}", keyword.places()))
-            }
-            None => Diagnostic::error("XP0602", format!("unknown keyword `{name}` in {}", level.name()))
-                .at(span, "no such keyword")
-                .suggest(name, keywords::names_at(level)),
+            Some(keyword) => Diagnostic::error(
+                "XP0603",
+                format!("'{name}' is not a valid attribute for a {}", level.word()),
+            )
+            .at(span, format!("not allowed in {}", level.name()))
+            .help(format!("`{name}` belongs to {}", keyword.places())),
+            None => Diagnostic::error(
+                "XP0602",
+                format!("'{name}' is not a valid attribute for a {}", level.word()),
+            )
+            .at(span, "no such keyword")
+            .suggest(name, keywords::names_at(level)),
         }
     }
 
@@ -106,10 +113,11 @@ impl<'l> Load<'l> {
             }
             _ => node.described(),
         };
-        self.error(
-            Diagnostic::error("XP0604", format!("`{name}` takes {wanted}, not {got}"))
-                .at(node.span, format!("expected {wanted}")),
-        );
+        let message = match wanted {
+            BOOLEAN => format!("`{name}` takes {wanted}: {got} is not a valid boolean"),
+            _ => format!("`{name}` takes {wanted}, not {got}"),
+        };
+        self.error(Diagnostic::error("XP0604", message).at(node.span, format!("expected {wanted}")));
     }
 
     /// Reads one keyword's value by the table.
@@ -133,7 +141,7 @@ impl<'l> Load<'l> {
             Some(None) => Some(tree),
             None => {
                 let wanted = match kind {
-                    Kind::Bool => "true or false",
+                    Kind::Bool => BOOLEAN,
                     Kind::Int => "a whole number",
                     Kind::Float => "a number",
                     Kind::Percent => "a number or a percentage",
@@ -302,7 +310,8 @@ impl<'l> Load<'l> {
         if let TreeKind::Value(Value::Str(text)) = &tree.kind
             && !is_identifier(text)
         {
-            self.error(bad_name(text, tree.span));
+            let message = format!("Invalid variable name in '{name}' specified: '{text}'");
+            self.error(Diagnostic { message, ..bad_name(text, tree.span) });
             return None;
         }
         Some(tree)
@@ -372,8 +381,16 @@ impl<'l> Load<'l> {
     /// Checks that a node is a list of entries; an empty value is an empty list.
     pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         if !node.is_list() && !node.is_null() {
+            let message = match node.scalar() {
+                Some(scalar) => format!(
+                    "A malformed block was encountered while loading {}: {} should be a list or None",
+                    what.trim_matches('`'),
+                    scalar.text
+                ),
+                None => format!("{what} is a list, not {}", node.described()),
+            };
             self.error(
-                Diagnostic::error("XP0601", format!("{what} is a list, not {}", node.described()))
+                Diagnostic::error("XP0601", message)
                     .at(node.span, "not a list")
                     .help("start every entry with `- `"),
             );

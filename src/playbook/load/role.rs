@@ -35,7 +35,14 @@ impl Load<'_> {
     /// Loads the entries of `roles:`.
     pub(super) fn roles(&mut self, list: &Node, place: &Place) -> Vec<Entry> {
         let mut entries = Vec::new();
-        for node in self.items(list, "`roles`") {
+        if !list.is_list() && !list.is_null() {
+            self.error(
+                Diagnostic::error("XP0601", "A malformed role declaration was encountered.")
+                    .at(list.span, "not a list of roles")
+                    .help("start every entry with `- `"),
+            );
+        }
+        for node in list.items() {
             if let Some(usage) = self.role_statement(node, place)
                 && let Some((blocks, _)) = self.role(usage, place, Vec::new())
             {
@@ -60,6 +67,15 @@ impl Load<'_> {
             allow_duplicates: None,
         };
         if let Some(scalar) = node.scalar().filter(|s| !s.value.is_null()) {
+            if scalar.text.contains(',') && !scalar.text.contains("{{") {
+                let message = format!("Invalid old style role requirement: {}", scalar.text);
+                self.error(
+                    Diagnostic::error("XP0623", message)
+                        .at(node.span, "not the name of a role")
+                        .help("write `- role: NAME`; versions belong into requirements.yml"),
+                );
+                return None;
+            }
             let tree = self.tree(node)?;
             usage.name = if tree.as_value().is_some() {
                 scalar.text.to_string()
@@ -159,6 +175,7 @@ impl Load<'_> {
             public: usage.public,
             identity: identity(&usage, &path).into(),
             allow_duplicates: usage.allow_duplicates.unwrap_or(parts.files.allow_duplicates),
+            from_include: usage.from_include,
         };
         let mut inner = place.with(&usage.directives);
         inner.stack.push(key);

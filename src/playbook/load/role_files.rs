@@ -64,7 +64,9 @@ impl Load<'_> {
                 searched.push(dir);
             }
         }
-        let mut diagnostic = Diagnostic::error("XP0620", format!("the role `{name}` does not exist"));
+        let paths: Vec<String> = searched.iter().map(|d| d.display().to_string()).collect();
+        let message = format!("the role '{name}' was not found in {}", paths.join(":"));
+        let mut diagnostic = Diagnostic::error("XP0620", message);
         if let Some(span) = span {
             diagnostic = diagnostic.at(span, "not found");
         }
@@ -74,9 +76,6 @@ impl Load<'_> {
             .flat_map(|d| std::fs::read_dir(d).into_iter().flatten().flatten())
             .filter_map(|e| e.file_name().into_string().ok())
             .collect();
-        for dir in &searched {
-            diagnostic = diagnostic.note(format!("looked in `{}`", shown(dir).display()));
-        }
         if let Some(best) = did_you_mean(name, siblings.iter().map(String::as_str)) {
             diagnostic = diagnostic.help(format!("did you mean `{best}`?"));
         }
@@ -158,7 +157,11 @@ impl Load<'_> {
         if let Some(outside) = found.iter().find(|f| !f.starts_with(&dir)) {
             let diagnostic = Diagnostic::error(
                 "XP0621",
-                format!("`{}` lies outside of the role's `{folder}`", shown(outside).display()),
+                format!(
+                    "Failed loading '{}' as it is not inside the expected role path: '{}'",
+                    shown(outside).display(),
+                    shown(&dir).display()
+                ),
             );
             self.error(super::scope::at(diagnostic, span, "named here"));
             return Vec::new();

@@ -6,9 +6,12 @@ use super::read::Fields;
 use super::{Load, Place};
 use crate::diag::{Diagnostic, Span};
 use crate::playbook::keywords::Level;
-use crate::playbook::{Block, Directives, Entry, Loop, LoopControl, LoopKind, Task};
+use crate::playbook::{Action, Block, Directives, Entry, Loop, LoopControl, LoopKind, Task};
 use crate::value::Value;
 use crate::yaml::Node;
+
+/// The code for a module that is known and not built in.
+const NOT_BUILT_IN: &str = "XP0613";
 
 impl Load<'_> {
     /// Loads a list of tasks and blocks; `what` names it in messages.
@@ -41,7 +44,7 @@ impl Load<'_> {
         }
         if place.handlers {
             self.error(
-                Diagnostic::error("XP0603", "a block cannot be a handler")
+                Diagnostic::error("XP0603", "Using a block as a handler is not supported.")
                     .at(node.span, "a block")
                     .help("write several handlers that `listen` to one topic"),
             );
@@ -63,8 +66,12 @@ impl Load<'_> {
         let mut own = self.directives(&fields);
         own.vars.extend(self.vars(&fields));
         let inner = place.with(&own);
+        let rescued = fields.get("rescue").is_some_and(|list| !list.items().is_empty());
+        let guarded = Place { rescued: inner.rescued || rescued, ..inner.clone() };
         let part = |load: &mut Self, name: &'static str| match fields.get(name) {
-            Some(list) => load.entries(list, &format!("`{name}`"), &inner),
+            Some(list) => {
+                load.entries(list, &format!("`{name}`"), if name == "block" { &guarded } else { &inner })
+            }
             None => Vec::new(),
         };
         let body = part(self, "block");
@@ -81,7 +88,68 @@ impl Load<'_> {
         }))
     }
 
+    /// Loads a task. A mistake that Ansible only finds while running is the task's own failure where something is
+    /// prepared for that: `ignore_errors`, `rescue`.
     fn task(&mut self, node: &Node, place: &Place) -> Option<Entry> {
+        let before = self.errors.len();
+        let entry = self.read_task(node, place);
+        let found = self.errors.get(before..).unwrap_or_default();
+        let Some(first) = found.first().filter(|_| found.iter().all(|e| e.is_of_the_run())).cloned() else {
+            return entry;
+        };
+        let refused = found.iter().all(|e| e.code == NOT_BUILT_IN);
+        let level = if place.handlers { Level::Handler } else { Level::Task };
+        let fields = self.fields(node, level);
+        let guarded = place.rescued
+            || place.inherited.ignore_errors.is_some()
+            || fields.get("ignore_errors").is_some_and(|n| n.as_bool() != Some(false));
+        // On which hosts a module is needed is often said by a condition.
+        let conditional = fields.get("when").is_some() || !place.inherited.when.is_empty();
+        let deferred = if refused { conditional || guarded } else { guarded };
+        if !deferred {
+            return entry;
+        }
+        self.errors.truncate(before);
+        if refused {
+            self.warn(Diagnostic { severity: crate::diag::Severity::Warning, ..first.clone() });
+        }
+        let entry = self.mistaken(node, &fields, first, place);
+        // What else is wrong with it was found already.
+        self.errors.truncate(before);
+        Some(entry)
+    }
+
+    /// A task that fails with a message when it is run.
+    fn mistaken(&mut self, node: &Node, fields: &Fields<'_>, mistake: Diagnostic, place: &Place) -> Entry {
+        let mut own = self.directives(fields);
+        own.vars.extend(self.vars(fields));
+        let effective = place.inherited.with(&own);
+        let module: Arc<str> = fields.others.first().map_or("action", |(name, _, _)| *name).into();
+        let label = Self::label(fields, &module);
+        Entry::Task(Arc::new(Task {
+            id: self.step_id(&place.id_below(&label), node),
+            name: self.value(fields, "name"),
+            action: Action::Mistake { module, diagnostic: Box::new(mistake) },
+            register: self.register(fields),
+            loop_: None,
+            until: Vec::new(),
+            retries: None,
+            delay: None,
+            changed_when: Vec::new(),
+            failed_when: self.conditions(fields, "failed_when"),
+            notify: Vec::new(),
+            listen: self.text_list(fields, "listen"),
+            async_: None,
+            poll: None,
+            directives: Arc::new(effective),
+            role: place.role.clone(),
+            dir: place.dir.clone(),
+            span: node.span,
+            action_span: node.span,
+        }))
+    }
+
+    fn read_task(&mut self, node: &Node, place: &Place) -> Option<Entry> {
         let level = if place.handlers { Level::Handler } else { Level::Task };
         let mut fields = self.fields(node, level);
         let with = self.take_with(&mut fields);

@@ -229,7 +229,7 @@ fn show_task(task: &Task, depth: usize, out: &mut String) {
             word("meta", Some(kind.name().to_owned()));
             None
         }
-        Action::Module { .. } => None,
+        Action::Module { .. } | Action::Mistake { .. } => None,
     };
     if let Some(loop_) = &task.loop_ {
         let kind = match &loop_.kind {
@@ -308,6 +308,7 @@ fn dynamic_includes() {
     let task = playbook.plays[0].tasks[0].tasks()[0].clone();
     let Action::IncludeTasks(include) = &task.action else { panic!("an include") };
     let mut context = IncludeContext {
+        rescued: false,
         inherited: include.inherited.clone(),
         vars: VarMap::default(),
         role: None,

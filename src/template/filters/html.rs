@@ -20,7 +20,8 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("xmlattr", Plain(xmlattr)),
 ];
 
-pub(super) fn escaped(text: &str) -> String {
+/// Returns text with what HTML and XML give a meaning written as entities.
+pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -37,7 +38,7 @@ pub(super) fn escaped(text: &str) -> String {
 
 fn escape(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     args.bind([])?;
-    Ok(Value::str(escaped(&v.to_text())))
+    Ok(Value::str(escape_html(&v.to_text())))
 }
 
 fn safe(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
@@ -149,12 +150,12 @@ fn urlize(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     rels.sort();
     let target = target
         .filter(|t| !t.is_null())
-        .map_or(String::new(), |t| format!(" target=\"{}\"", escaped(&t.to_text())));
+        .map_or(String::new(), |t| format!(" target=\"{}\"", escape_html(&t.to_text())));
     let text = v.to_text();
     let linked: Vec<String> = text
         .split(' ')
         .map(|word| {
-            let shown = escaped(word);
+            let shown = escape_html(word);
             if word.starts_with("http://") || word.starts_with("https://") {
                 format!("<a href=\"{shown}\" rel=\"{}\"{target}>{shown}</a>", rels.join(" "))
             } else {
@@ -226,7 +227,7 @@ fn xmlattr(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
         if name.contains(|c: char| c.is_whitespace() || "/>=".contains(c)) {
             return Err(Fail::failed(format!("Invalid character in attribute name: {name:?}")));
         }
-        parts.push(format!("{}=\"{}\"", escaped(&name), escaped(&value.to_text())));
+        parts.push(format!("{}=\"{}\"", escape_html(&name), escape_html(&value.to_text())));
     }
     let text = parts.join(" ");
     Ok(Value::str(if flag_or(autospace, true) && !text.is_empty() { format!(" {text}") } else { text }))

@@ -8,7 +8,7 @@ use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
 use crate::template::runtime::text_of;
 use crate::value::{self, Value, float_repr, write_json_text};
-use crate::yaml::{self, EmitOptions, FlowStyle, Secrets};
+use crate::yaml::{self, EmitOptions, FlowStyle, LineBreaks, Secrets};
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
     ("from_json", Plain(from_json)),
@@ -174,6 +174,7 @@ fn emit(v: &Value, args: ValueArgs, defaults: EmitOptions) -> R<Value> {
         indent: size_or(indent, "indent", defaults.indent)?,
         width: size_or(width, "width", defaults.width)?,
         sort_keys: spelled_flag(sort_keys, defaults.sort_keys),
+        line_breaks: LineBreaks::Quoted,
         explicit_start: spelled_flag(start, false),
         allow_unicode: spelled_flag(unicode, true),
         default_flow_style: match flow {

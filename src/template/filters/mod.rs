@@ -19,6 +19,8 @@ pub(super) mod time;
 pub(super) use convert::to_bool;
 pub(super) use dicts::pairs_with_members;
 
+pub use html::escape_html;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

@@ -41,6 +41,11 @@ fn items_lookup(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
 }
 
 fn list(_: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
+    if let [term] = &call.terms[..]
+        && term.is_dict()
+    {
+        return Err(Fail::failed("with_list expects a list, not a mapping"));
+    }
     Ok(call.terms)
 }
 

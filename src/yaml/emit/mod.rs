@@ -18,6 +18,17 @@ pub enum FlowStyle {
     Leaves,
 }
 
+/// How texts with line breaks are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineBreaks {
+    /// In quotes.
+    Quoted,
+    /// As blocks, where that gives the same text back.
+    Literal,
+    /// As blocks, at the price of blanks and special characters that blocks cannot have.
+    Readable,
+}
+
 /// What becomes of secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
@@ -38,6 +49,7 @@ pub struct EmitOptions {
     pub sort_keys: bool,
     pub allow_unicode: bool,
     pub explicit_start: bool,
+    pub line_breaks: LineBreaks,
     pub secrets: Secrets,
 }
 
@@ -51,6 +63,7 @@ impl Default for EmitOptions {
             sort_keys: true,
             allow_unicode: true,
             explicit_start: false,
+            line_breaks: LineBreaks::Quoted,
             secrets: Secrets::Mask,
         }
     }
@@ -136,8 +149,19 @@ impl Emitter<'_> {
 
     fn scalar(&mut self, text: &str, is_string: bool, context: Context) {
         let simple_key = context == Context::SimpleKey;
-        let style =
-            Analysis::of(text, self.options.allow_unicode).style(is_string, self.flow_level > 0, simple_key);
+        let in_flow = self.flow_level > 0;
+        let readable;
+        let mut text = text;
+        let broken = is_string && text.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}']);
+        if broken && self.options.line_breaks == LineBreaks::Readable {
+            readable = scalar::made_readable(text);
+            text = &readable;
+        }
+        let analysis = Analysis::of(text, self.options.allow_unicode);
+        let style = match self.options.line_breaks {
+            LineBreaks::Literal | LineBreaks::Readable if broken => analysis.block_style(in_flow, simple_key),
+            _ => analysis.style(is_string, in_flow, simple_key),
+        };
         self.out.increase_indent(true, false);
         self.out.scalar(text, style, !simple_key);
         self.out.decrease_indent();

@@ -9,6 +9,8 @@ pub(super) enum Style {
     Plain,
     Single,
     Double,
+    /// A block behind `|`.
+    Literal,
 }
 
 /// What a text allows.
@@ -18,6 +20,7 @@ pub(super) struct Analysis<'a> {
     plain_in_flow: bool,
     plain_in_block: bool,
     single_quoted: bool,
+    block: bool,
 }
 
 impl<'a> Analysis<'a> {
@@ -78,7 +81,13 @@ impl<'a> Analysis<'a> {
             plain_in_flow: plain && !flow_indicator && !text.is_empty(),
             plain_in_block: plain && !block_indicator,
             single_quoted,
+            block: !space_then_break && !special && !text.ends_with(' '),
         }
+    }
+
+    /// Chooses a block where it is possible.
+    pub(super) fn block_style(&self, in_flow: bool, simple_key: bool) -> Style {
+        if self.block && !in_flow && !simple_key { Style::Literal } else { Style::Double }
     }
 
     /// Chooses the first style of plain, single and double quotes that is possible.
@@ -95,6 +104,32 @@ impl<'a> Analysis<'a> {
         }
         if self.single_quoted { Style::Single } else { Style::Double }
     }
+}
+
+/// Returns a text that can be a block: without blanks at the ends of lines, tabs and characters that need escapes.
+pub(super) fn made_readable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0;
+    for c in text.trim_end().chars() {
+        match c {
+            '\t' => {
+                let width = 8 - column % 8;
+                out.extend(std::iter::repeat_n(' ', width));
+                column += width;
+                continue;
+            }
+            c if is_break(c) && c != '\r' => {
+                out.truncate(out.trim_end_matches(' ').len());
+                column = 0;
+                out.push(c);
+                continue;
+            }
+            c if is_printable(c) || c >= '\u{10000}' => out.push(c),
+            _ => {}
+        }
+        column += 1;
+    }
+    out
 }
 
 fn is_blank(c: char) -> bool {

@@ -109,9 +109,43 @@ impl Writer {
             Style::Plain => self.plain(&chars, may_fold),
             Style::Single => self.single_quoted(&chars, may_fold),
             Style::Double => self.double_quoted(&chars, may_fold),
+            Style::Literal => return self.literal(&chars),
         }
         self.whitespace = false;
         self.indention = false;
+    }
+
+    /// A block: `|` with what it needs to be read back, then the lines as they are.
+    fn literal(&mut self, chars: &[char]) {
+        let mut hints = String::from("|");
+        if chars.first().is_some_and(|c| *c == ' ' || is_break(*c)) {
+            hints.push_str(&self.best_indent.to_string());
+        }
+        match chars {
+            [.., before, last] if is_break(*last) && is_break(*before) => hints.push('+'),
+            [last] if is_break(*last) => hints.push('+'),
+            [.., last] if is_break(*last) => {}
+            _ => hints.push('-'),
+        }
+        self.indicator(&hints, true, false, false);
+        self.put_break('\n');
+        self.indention = true;
+        self.whitespace = true;
+        let mut breaks = true;
+        for c in chars {
+            if is_break(*c) {
+                self.put_break(*c);
+                self.indention = true;
+                breaks = true;
+                continue;
+            }
+            if breaks {
+                self.line_break_and_indent();
+            }
+            self.put(*c);
+            self.indention = false;
+            breaks = false;
+        }
     }
 
     fn plain(&mut self, chars: &[char], may_fold: bool) {

@@ -1,0 +1,115 @@
+//! `xplay adhoc`: one module on hosts, with the flags and the output of the command `ansible`.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::args::{AdhocArgs, ColorWhen, ListArgs, RunArgs, TaskArgs};
+use super::config::Config;
+use super::exit::{CliError, Ending};
+use super::output::Output;
+use super::settings::{Format, RunSettings};
+use super::{drive, project, run};
+use crate::modules::sh::PRELUDE;
+use crate::transport::{HostConnector, Identity};
+
+/// The name under which messages show the play that was typed.
+const PLAYBOOK: &str = "<ansible ad-hoc>";
+
+pub fn adhoc(
+    args: &AdhocArgs,
+    color: Option<ColorWhen>,
+    config: &Config,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    let mut settings = RunSettings::new(&as_run(args), color, config)?;
+    let dir = args.playbook_dir.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
+    let path = dir.unwrap_or_else(|| config.env.cwd.clone()).join(PLAYBOOK);
+    settings.sources.typed.push((path.clone(), play(args).to_string()));
+    settings.output.tree = args.tree.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
+    if settings.output.format == Format::Default {
+        settings.output.format = if args.one_line { Format::OneLine } else { Format::Minimal };
+    }
+    if !args.list_hosts {
+        project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
+    }
+    let secrets = project::vault_secrets(&settings.vault, out)?;
+    let project = project::load(&settings.sources, &[path], secrets, out)?;
+    run::check_hosts(&project, settings.options.limit.as_deref(), out)?;
+    if args.list_hosts {
+        return list_hosts(args, &project, settings.options.limit.as_deref(), out);
+    }
+    let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
+    let runtime = drive::runtime()?;
+    let ending = runtime.block_on(drive::run(
+        project,
+        settings.options,
+        drive::Conduct::free(connector),
+        &settings.output,
+        out,
+    ));
+    runtime.shutdown_background();
+    ending
+}
+
+/// The flags as those of a run without a playbook.
+fn as_run(args: &AdhocArgs) -> RunArgs {
+    RunArgs {
+        playbooks: Vec::new(),
+        hosts: args.hosts.clone(),
+        tasks: TaskArgs::default(),
+        vars: args.vars.clone(),
+        mode: args.mode.clone(),
+        output: args.output.clone(),
+        login: args.login.clone(),
+        r#become: args.r#become.clone(),
+        vault: args.vault.clone(),
+        list: ListArgs::default(),
+        forks: args.forks.clone(),
+        force_handlers: false,
+        flush_cache: false,
+        module_path: args.module_path.clone(),
+    }
+}
+
+/// The play that was typed. JSON is YAML, and quotes everything.
+fn play(args: &AdhocArgs) -> Json {
+    let name = args.module_name.as_str();
+    let typed = args.args.trim();
+    let mapping = typed
+        .starts_with('{')
+        .then(|| crate::yaml::parse_value(typed).ok())
+        .flatten()
+        .filter(|value| value.as_map().is_some());
+    let mut task = match mapping {
+        Some(mapping) => json!({ name: crate::value::to_json(&mapping) }),
+        None if typed.is_empty() => json!({ "action": name }),
+        None => json!({ "action": format!("{name} {typed}") }),
+    };
+    for (keyword, value) in [("async", args.background), ("timeout", args.task_timeout)] {
+        if let Some(value) = value {
+            task[keyword] = value.into();
+        }
+    }
+    if args.background.is_some() {
+        task["poll"] = args.poll.into();
+    }
+    json!([{ "name": "Ansible Ad-Hoc", "hosts": args.pattern, "gather_facts": false, "tasks": [task] }])
+}
+
+fn list_hosts(
+    args: &AdhocArgs,
+    project: &project::Project,
+    limit: Option<&str>,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    let limits = limit.map(|l| project.limit(l, out)).transpose()?;
+    let hosts = project.matching(&args.pattern, limits.as_deref(), out)?;
+    let mut text = format!("  hosts ({}):\n", hosts.len());
+    for host in hosts {
+        let _ = writeln!(text, "    {}", project.inventory.host(host).name);
+    }
+    out.text(&text)?;
+    Ok(Ending::Done)
+}

@@ -1,0 +1,25 @@
+//! The variables that are known of a project before anything runs.
+
+use std::sync::Arc;
+
+use crate::template::{Scope, SearchPath, Var, VarMap};
+
+/// Layers of variables, the strongest first.
+pub struct StaticScope {
+    pub layers: Vec<VarMap>,
+    pub search: SearchPath,
+}
+
+impl Scope for StaticScope {
+    fn get(&self, name: &str) -> Option<Var> {
+        self.layers.iter().find_map(|layer| layer.get(name)).cloned().map(Var::Tree)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.layers.iter().flat_map(|layer| layer.keys().cloned()).collect()
+    }
+
+    fn search(&self) -> &SearchPath {
+        &self.search
+    }
+}

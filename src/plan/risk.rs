@@ -1,0 +1,36 @@
+//! How much a step can break, by what its module does.
+
+use super::model::{Plan, Risk};
+
+/// Returns the risk of a change by this module. `name` is the module's own name without a namespace.
+pub fn of_module(name: &str) -> Risk {
+    match name {
+        "xcat_boot" | "reboot" => Risk::Disruptive,
+        "xcat_nodeset" | "xcat_packimage" | "xcat_updatenode" | "iptables" | "firewalld" => Risk::High,
+        "command" | "shell" | "raw" | "script" | "expect" => Risk::Opaque,
+        "lvg" | "lvol" | "filesystem" | "parted" => Risk::Destructive,
+        "package" | "apt" | "dnf" | "dnf5" | "yum" | "zypper" | "apk" | "pip" | "rpm_key" | "apt_key"
+        | "service" | "systemd" | "systemd_service" | "sysvinit" | "mount" | "user" | "group" | "selinux"
+        | "seboolean" | "sysctl" | "modprobe" | "xcat_osimage" | "xcat_node" | "xcat_genimage"
+        | "xcat_copycds" | "xcat_otherpkgs" | "xcat_image_service" | "xcat_sync_install" | "hostname"
+        | "unarchive" | "synchronize" | "git" => Risk::Medium,
+        _ => Risk::Low,
+    }
+}
+
+/// Returns the highest risk of what applying a plan may change.
+pub fn of_plan(plan: &Plan) -> Risk {
+    plan.steps.iter().filter(|s| s.acts()).map(|s| s.risk).max().unwrap_or(Risk::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn power_is_disruptive_and_commands_are_opaque() {
+        assert!(of_module("xcat_boot") >= Risk::Disruptive);
+        assert_eq!(of_module("shell"), Risk::Opaque);
+        assert!(of_module("copy") < of_module("xcat_nodeset"));
+    }
+}
