@@ -39,12 +39,22 @@ pub enum Command {
     Adhoc(Box<AdhocArgs>),
     /// Run playbooks against a small emulated xCAT cluster inside this machine.
     Rehearse(Box<RehearseArgs>),
+    /// Show a plan: what would change where, offline, in several formats.
+    Show(Box<ShowArgs>),
+    /// Say what a run would do, change nothing, and save it as a plan; also: plan check, plan diff.
+    Plan(Box<PlanArgs>),
+    /// Execute a saved plan, and nothing else.
+    Apply(Box<ApplyArgs>),
     /// Show hosts, groups and variables as a run would see them.
     Inventory(Box<InventoryArgs>),
     /// Gather the facts of hosts and print them as JSON.
     Facts(Box<FactsArgs>),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
+    /// Sign a plan: say that it may be applied.
+    Approve(ApproveArgs),
+    /// Show who approved a plan; exit code 6 when that is not enough.
+    Verify(VerifyArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page.
@@ -297,7 +307,7 @@ pub struct ListArgs {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct RehearseArgs {
     /// Playbooks to rehearse; a name that is not here is looked for in playbooks/.
-    #[arg(required_unless_present = "shell", value_name = "PLAYBOOK")]
+    #[arg(required_unless_present_any = ["shell", "apply"], value_name = "PLAYBOOK")]
     pub playbooks: Vec<PathBuf>,
     /// The cluster to rehearse: el9 (rhels9.4, x86_64, ipmi) or seed (rhels6.4, ppc64, hmc).
     #[arg(long, value_name = "NAME", default_value = "el9")]
@@ -311,6 +321,12 @@ pub struct RehearseArgs {
     /// Let the management node be of another system than the images, and a host of the group image_builders build them.
     #[arg(long)]
     pub builder: bool,
+    /// Only make a plan of the playbooks, and write it to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "apply")]
+    pub plan: Option<PathBuf>,
+    /// Apply this plan, which was made for a rehearsal.
+    #[arg(long, value_name = "FILE", conflicts_with = "playbooks")]
+    pub apply: Option<PathBuf>,
     /// Open a shell on this rehearsal host, after the playbooks if some are given.
     #[arg(long, value_name = "HOST")]
     pub shell: Option<String>,
@@ -335,6 +351,121 @@ pub struct RehearseArgs {
 pub enum RootModeArg {
     Namespaces,
     Chroot,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to show it; by default as the name after -o asks, else for a terminal.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<ShowFormat>,
+    /// Only these hosts: a set such as sn[01-06],mn1, a pattern such as sn*, without those after a !.
+    #[arg(long, value_name = "SET")]
+    pub hosts: Option<String>,
+    /// Only steps with this in their name, or whose id begins so; shows them whole.
+    #[arg(long, value_name = "ID")]
+    pub step: Option<String>,
+    /// Also steps that change nothing, and differences of any length.
+    #[arg(long)]
+    pub all: bool,
+    /// Write to this file; a long Markdown text becomes several files.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShowFormat {
+    Terminal,
+    Md,
+    Html,
+    Json,
+    Junit,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct PlanArgs {
+    #[command(subcommand)]
+    pub action: Option<PlanAction>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Write the plan to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum PlanAction {
+    /// Show what changed between two plans; exit code 2 when something did.
+    Diff(PlanDiffArgs),
+    /// Say whether a plan may be applied now, and if not, why.
+    Check(PlanFileArgs),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PlanFileArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ApplyArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N", help_heading = "Hosts")]
+    pub forks: Option<String>,
+    /// Show what differs in files and settings.
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+}
+
+/// How this user logs in; everything else about the run stands in the plan.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Connection")]
+pub struct KeyArgs {
+    /// Ask for the login password.
+    #[arg(short = 'k', long)]
+    pub ask_pass: bool,
+    /// Read the login password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE", conflicts_with = "ask_pass")]
+    pub connection_password_file: Option<PathBuf>,
+    /// Log in with this private key.
+    #[arg(long, visible_alias = "key-file", value_name = "FILE")]
+    pub private_key: Option<PathBuf>,
+    /// Give up connecting after this many seconds.
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    pub timeout: Option<String>,
+    /// Ask for the password that becoming needs.
+    #[arg(short = 'K', long)]
+    pub ask_become_pass: bool,
+    /// Read that password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "become-pass-file", value_name = "FILE", conflicts_with = "ask_become_pass")]
+    pub become_password_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PlanDiffArgs {
+    /// The plan that is known.
+    #[arg(value_name = "FILE")]
+    pub before: PathBuf,
+    /// The plan to compare with it.
+    #[arg(value_name = "FILE")]
+    pub after: PathBuf,
+    /// Print the differences as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -411,6 +542,29 @@ pub struct ModulesArgs {
     /// The module to document.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ApproveArgs {
+    /// The plan file; the signature is put into it.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sign with this private key, with the agent's key of this .pub file, or with "agent" for its only key.
+    #[arg(short, long, value_name = "KEY")]
+    pub key: Option<PathBuf>,
+    /// What to say with it; it is signed too.
+    #[arg(short, long, value_name = "NOTE")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose keys count, as for ssh-keygen -Y verify; by default the file that xplay.toml names.
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -3,6 +3,8 @@
 //! [`main`] is the whole program. Nothing of the library reads the environment or the user's home; it comes in here.
 
 mod adhoc;
+mod apply;
+mod approve;
 mod args;
 mod catalog;
 mod completions;
@@ -16,11 +18,15 @@ mod listing;
 mod lookup;
 mod modules;
 mod output;
+mod plan;
+mod plan_diff;
+mod policy;
 mod project;
 mod prompt;
 mod rehearse;
 mod run;
 mod settings;
+mod show;
 mod static_scope;
 mod system;
 
@@ -75,6 +81,11 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
+        Command::Show(args) => show::show(args, out),
+        Command::Plan(plan) => plan::plan(plan, args.color, config, out),
+        Command::Apply(apply) => apply::apply(apply, args.color, config, out),
+        Command::Approve(args) => approve::approve(args, config, out),
+        Command::Verify(args) => approve::verify(args, config, out),
         Command::Completions(completions) => completions::completions(completions, out),
         Command::Man => completions::man(out),
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{
-    BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs, VaultArgs,
+    ApplyArgs, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs,
+    VaultArgs,
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
@@ -126,6 +127,49 @@ impl RunSettings {
             output: output(&args.output, color, &options, config),
             options,
         })
+    }
+}
+
+impl RunSettings {
+    /// What `apply` has to know besides the plan.
+    pub fn of_apply(args: &ApplyArgs, color: Option<ColorWhen>, config: &Config) -> Result<Self, CliError> {
+        let keys = &args.keys;
+        let login_args = LoginArgs {
+            ask_pass: keys.ask_pass,
+            connection_password_file: keys.connection_password_file.clone(),
+            private_key: keys.private_key.clone(),
+            timeout: keys.timeout.clone(),
+            ..LoginArgs::default()
+        };
+        let become_args = BecomeArgs {
+            ask_become_pass: keys.ask_become_pass,
+            become_password_file: keys.become_password_file.clone(),
+            ..BecomeArgs::default()
+        };
+        let mut options = RunOptions {
+            forks: forks(args.forks.as_deref(), config)?,
+            login: login(&login_args, &become_args, config)?,
+            ..RunOptions::default()
+        };
+        let mode = ModeArgs { check: false, diff: args.diff };
+        apply_mode(&mut options, &mode, args.output.verbose, config)?;
+        Ok(RunSettings {
+            sources: Sources::default(),
+            vault: vault_settings(&args.vault, config),
+            passwords: passwords(&login_args, &become_args, config),
+            output: output(&args.output, color, &options, config),
+            options,
+        })
+    }
+
+    /// Files with passwords and keys.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let vaults = self.vault.sources.iter().filter_map(|source| match source {
+            vault::Source::File { path, .. } => Some(path.clone()),
+            vault::Source::Prompt { .. } => None,
+        });
+        let others = [&self.passwords.login_file, &self.passwords.become_file, &self.options.login.key];
+        vaults.chain(others.into_iter().flatten().cloned()).collect()
     }
 }
 
@@ -366,11 +410,16 @@ fn results(config: &Config) -> ResultStyle {
 }
 
 fn reports_dir(config: &Config) -> Option<PathBuf> {
+    Some(state_dir(config)?.join("reports"))
+}
+
+/// Returns where xplay keeps what outlives a run.
+pub fn state_dir(config: &Config) -> Option<PathBuf> {
     let state = match config.env.get("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute()) {
         Some(state) => state,
         None => config.env.home()?.join(".local/state"),
     };
-    Some(state.join("xplay/reports"))
+    Some(state.join("xplay"))
 }
 
 fn strategy(config: &Config) -> Result<Strategy, CliError> {
@@ -392,7 +441,8 @@ fn gathering(config: &Config) -> Result<Gather, CliError> {
     }
 }
 
-fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
+/// Reads the name of a way to become another user.
+pub fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
     match name.map(|n| n.rsplit('.').next().unwrap_or(n)) {
         None | Some("sudo") => Ok(BecomeMethod::Sudo),
         Some("su") => Ok(BecomeMethod::Su),

@@ -80,7 +80,7 @@ pub use check::{ArgIssue, Completeness, fits_kind};
 pub use local::{hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
-pub use world::{Body, Certainty, FileAfter, Known, Touch, World};
+pub use world::{Body, Certainty, FileAfter, Known, Relations, Thing, Touch, World};
 
 use std::path::PathBuf;
 
@@ -110,6 +110,13 @@ pub trait Module: Send + Sync {
 
     /// Predicts from the probe's output, and says how to bring the change about. Pure.
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure>;
+
+    /// Returns the things besides files that the call has to do with. Where an earlier step of a plan changes one that is
+    /// read here, nothing that is foreseen is certain.
+    fn relations(&self, call: &Call) -> Relations {
+        let _ = call;
+        Relations::default()
+    }
 
     /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
     /// result and fails when an action failed.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::file::PlanFile;
+use super::guide::Score;
 
 /// A record is never larger.
 const MAX_RECORD: u64 = 1 << 20;
@@ -37,9 +38,9 @@ pub struct Outcome {
     /// How many results there are of each kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, usize>,
-    /// How many predictions came true, of how many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score: Option<(usize, usize)>,
+    /// How often predictions came true.
+    #[serde(default)]
+    pub score: Score,
 }
 
 /// How far applying is.
@@ -207,7 +208,8 @@ mod tests {
         assert_eq!(progress(&applied), Some(Progress::Running));
         let second = applied.begin(&plan, time("2026-11-25T08:01:00Z")).unwrap_err();
         assert!(matches!(second, AppliedError::Taken(f) if f.progress == Progress::Running));
-        let outcome = Outcome { counts: BTreeMap::from([("changed".into(), 3)]), score: Some((2, 3)) };
+        let score = Score { modules: BTreeMap::from([("copy".into(), (3, 2))]), unforeseen: 1 };
+        let outcome = Outcome { counts: BTreeMap::from([("changed".into(), 3)]), score };
         claim.finish(outcome.clone(), time("2026-11-25T08:05:00Z")).unwrap();
         let found = applied.find(&plan).unwrap().unwrap();
         let record = Record {

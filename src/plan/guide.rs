@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::model::{Plan, State, Unit};
 use super::seal::{Opened, Seal};
 use crate::value::{Map, Value};
@@ -132,7 +134,7 @@ pub struct Followed {
 }
 
 /// How often predictions came true.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// By module: predictions that were exact, and those of them that came true.
     pub modules: BTreeMap<String, (usize, usize)>,

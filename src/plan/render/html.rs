@@ -87,7 +87,7 @@ impl Page<'_> {
         }
         for approval in &header.approvals {
             let note = approval.note.as_ref().map(|n| format!(" ({})", text(n))).unwrap_or_default();
-            facts.push(format!("approved by <b>{}</b>{note}", text(&approval.by)));
+            facts.push(format!("signed by <b>{}</b>{note}, not verified here", text(&approval.by)));
         }
         if !facts.is_empty() {
             let _ = writeln!(self.out, "<p class=facts>{}</p>", facts.join(" &middot; "));

@@ -20,6 +20,9 @@ use crate::plan::model::{PlanDiff, Reach, Risk, State, Unit, Verdict};
 /// Longer lines of a difference are cut; the other formats show them whole.
 const MAX_LINE: usize = 1000;
 
+/// Lines that are taken for one screen.
+pub const SCREEN: usize = 50;
+
 /// How the text is made.
 #[derive(Clone, Debug)]
 pub struct TerminalOptions {
@@ -130,7 +133,7 @@ impl Page<'_> {
             [] => {}
             all => {
                 let names: Vec<&str> = all.iter().map(|a| a.by.as_str()).collect();
-                facts.push(format!("approved by {}", names.join(", ")));
+                facts.push(format!("signed by {} (not verified here)", names.join(", ")));
             }
         }
         if !facts.is_empty() {
