@@ -319,7 +319,7 @@ pub struct RehearseArgs {
     /// Keep the cluster's disks here; a later rehearsal with the same directory goes on from them.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Make this go wrong; may be given again.
+    /// Make this go wrong, such as node-never-boots (a wrong name prints all); may be given again.
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
     /// Let the management node be of another system than the images, and a host of the group image_builders build them.

@@ -17,7 +17,7 @@ use crate::inventory::{self, HostId, Inventory};
 use crate::playbook::{self, Loader, Playbook};
 use crate::template::{Templar, TemplarSettings, Tree, VarMap};
 use crate::value::{Key, Secret, Value};
-use crate::vault::{self, Password, VaultSecrets};
+use crate::vault::{self, Password, VaultError, VaultSecrets};
 use crate::yaml;
 
 /// What was loaded before anything connects.
@@ -117,6 +117,7 @@ pub fn load(
             Err(errors) => found.extend(errors),
         }
     }
+    found.extend(playbook::missing_vars_files(books.iter().flat_map(|b| &b.plays)));
     found = judge_duplicates(found, from.duplicate_keys);
     out.diagnostics(&sources, found.iter());
     for warning in templar.take_warnings() {
@@ -153,8 +154,8 @@ fn judge_duplicates(found: Diagnostics, setting: DuplicateKeys) -> Diagnostics {
 fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> TemplarSettings {
     let masking = out.secrets.clone();
     let open = move |text: &str| {
-        let plain = vault::decrypt(text.as_bytes(), &secrets).map_err(|e| e.to_string())?;
-        let plain = String::from_utf8(plain).map_err(|_| "the decrypted text is not UTF-8".to_string())?;
+        let plain = vault::decrypt(text.as_bytes(), &secrets)?;
+        let plain = String::from_utf8(plain).map_err(|_| VaultError::NotText)?;
         masking.add(&plain);
         for value in values_of(&plain) {
             masking.add(&value);

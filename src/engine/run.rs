@@ -22,7 +22,7 @@ use super::{files, login};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::Inventory;
 use crate::plan::Guide;
-use crate::playbook::{Action, Directives, Entry, Loader, Play, Playbook, StepId, Task};
+use crate::playbook::{Action, BatchSize, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
 use crate::value::{Map, Value};
@@ -627,9 +627,9 @@ fn batches(hosts: &[Host], sizes: &[Value]) -> Result<Vec<Vec<Host>>, String> {
     let mut rest = hosts;
     let mut all = Vec::new();
     let mut sizes = wanted.iter().copied();
-    let mut size = sizes.next().unwrap_or(0);
+    let mut size = sizes.next().unwrap_or(hosts.len());
     while !rest.is_empty() {
-        let take = if size == 0 { rest.len() } else { size.min(rest.len()) };
+        let take = size.min(rest.len());
         let (batch, more) = rest.split_at(take);
         all.push(batch.to_vec());
         rest = more;
@@ -640,15 +640,8 @@ fn batches(hosts: &[Host], sizes: &[Value]) -> Result<Vec<Vec<Host>>, String> {
 
 fn batch_size(size: &Value, hosts: usize) -> Result<usize, String> {
     let text = size.to_text();
-    let bad = || format!("serial must be a number or a percentage, not \"{text}\"");
-    match text.trim().strip_suffix('%') {
-        Some(percent) => {
-            let percent: f64 = percent.trim().parse().map_err(|_| bad())?;
-            let size = (percent / 100.0 * hosts as f64) as usize;
-            Ok(size.max(1))
-        }
-        None => text.trim().parse::<i64>().map(|n| usize::try_from(n).unwrap_or(0)).map_err(|_| bad()),
-    }
+    let size = BatchSize::parse(&text);
+    Ok(size.ok_or_else(|| format!("serial must be a number or a percentage, not \"{text}\""))?.of(hosts))
 }
 
 #[cfg(test)]

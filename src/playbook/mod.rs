@@ -11,8 +11,10 @@ mod load;
 mod model;
 mod options;
 mod role;
+mod serial;
 mod step_id;
 mod tags;
+mod vars_files;
 
 pub use condition::plain_condition;
 pub use directives::Directives;
@@ -27,5 +29,7 @@ pub use options::{
     RoleOptions,
 };
 pub use role::{Role, RoleFiles};
+pub use serial::BatchSize;
 pub use step_id::StepId;
 pub use tags::selected;
+pub use vars_files::missing_vars_files;

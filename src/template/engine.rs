@@ -11,9 +11,10 @@ use super::runtime::V;
 use super::{Expr, Scope, Tree, TreeKind, Truth};
 use crate::diag::{SourceMap, did_you_mean};
 use crate::value::{Key, Map, Secret, Value};
+use crate::vault::VaultError;
 
-/// Opens a `!vault` text; the error says why it cannot.
-pub type VaultOpener = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+/// Opens a `!vault` text.
+pub type VaultOpener = Arc<dyn Fn(&str) -> Result<String, VaultError> + Send + Sync>;
 
 /// Settings of a [`Templar`].
 #[derive(Clone)]
@@ -151,11 +152,15 @@ impl Templar {
         }
     }
 
-    pub(super) fn decrypt(&self, text: &str) -> Result<Value, String> {
-        match &self.0.settings.vault {
-            Some(open) => open(text).map(|plain| Value::Secret(Secret::new(plain))),
-            None => Err("attempting to decrypt but no vault secrets found".to_string()),
-        }
+    pub(super) fn decrypt(&self, text: &str) -> R<Value> {
+        let opened = self.0.settings.vault.as_ref().map_or(Err(VaultError::NoSecrets), |open| open(text));
+        opened.map(|plain| Value::Secret(Secret::new(plain))).map_err(|error| {
+            let fail = Fail::failed(error.to_string());
+            match error.help() {
+                Some(help) => fail.help(help),
+                None => fail,
+            }
+        })
     }
 
     pub(super) fn with<T>(

@@ -5,7 +5,7 @@
 
 mod action;
 mod argspec;
-mod files;
+pub(super) mod files;
 mod import;
 mod library;
 mod play;
