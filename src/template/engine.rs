@@ -103,7 +103,10 @@ impl Templar {
             return None;
         }
         let open = self.settings().vault.as_ref();
-        Some(open.map_or_else(|| Err("no vault password was given".to_string()), |open| open(text)))
+        Some(open.map_or_else(
+            || Err("no vault password was given".to_string()),
+            |open| open(text).map_err(|e| e.to_string()),
+        ))
     }
 
     /// Returns the value of a bare expression.
