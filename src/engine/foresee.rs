@@ -102,7 +102,7 @@ impl Execution<'_> {
 
     /// A module that cannot predict: because of what is not known yet, or because it would fail.
     fn failed(&self, failure: Failure, world: &World) -> Result<Foreseen, Trouble> {
-        let unknown = failure.unknown.clone().or_else(|| self.files.take_unknown());
+        let unknown = failure.unknown.clone().map(|unknown| *unknown).or_else(|| self.files.take_unknown());
         if let Some(unknown) = unknown {
             return Ok(not_known(self.module.spec(), unknown));
         }

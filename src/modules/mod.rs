@@ -249,9 +249,9 @@ pub struct Failure {
     pub msg: String,
     /// Other return values, such as `rc`, `stdout`, `stderr`.
     pub result: Map,
-    pub diff: Vec<Diff>,
+    pub diff: Box<[Diff]>,
     /// Nothing went wrong: what the module needs is not known before an earlier step of the plan has run.
-    pub unknown: Option<Unknown>,
+    pub unknown: Option<Box<Unknown>>,
 }
 
 impl Failure {
@@ -263,7 +263,7 @@ impl Failure {
     pub fn unknown(unknown: Unknown) -> Self {
         Failure {
             msg: format!("not known before it runs: {}", unknown.cause),
-            unknown: Some(unknown),
+            unknown: Some(Box::new(unknown)),
             ..Failure::default()
         }
     }

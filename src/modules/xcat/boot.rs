@@ -177,7 +177,7 @@ impl Module for Boot {
             return Err(Failure {
                 msg: format!("booting ended early: of {asked} nodes only {told} were watched to the end"),
                 result: outcome.result,
-                diff: outcome.diff,
+                diff: outcome.diff.into(),
                 unknown: None,
             });
         }
@@ -192,7 +192,7 @@ impl Module for Boot {
                 add(&mut msg, format_args!("\nconsole of {node}:\n{}", lines.join("\n")));
             }
             outcome.result.insert("consoles", consoles.into_iter().collect::<Map>());
-            return Err(Failure { msg, result: outcome.result, diff: outcome.diff, unknown: None });
+            return Err(Failure { msg, result: outcome.result, diff: outcome.diff.into(), unknown: None });
         }
         outcome.warnings.extend(reasons);
         Ok(outcome)
