@@ -39,6 +39,11 @@ pub enum Command {
     Adhoc(Box<AdhocArgs>),
     /// Run playbooks against a small emulated xCAT cluster inside this machine.
     Rehearse(Box<RehearseArgs>),
+    /// Show a plan: what would change where, offline, in several formats.
+    Show(Box<ShowArgs>),
+    /// Work with plans.
+    #[command(subcommand, arg_required_else_help = true)]
+    Plan(PlanCommand),
     /// Show hosts, groups and variables as a run would see them.
     Inventory(Box<InventoryArgs>),
     /// Gather the facts of hosts and print them as JSON.
@@ -335,6 +340,57 @@ pub struct RehearseArgs {
 pub enum RootModeArg {
     Namespaces,
     Chroot,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to show it; by default as the name after -o asks, else for a terminal.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<ShowFormat>,
+    /// Only these hosts: a set such as sn[01-06],mn1, a pattern such as sn*, without those after a !.
+    #[arg(long, value_name = "SET")]
+    pub hosts: Option<String>,
+    /// Only steps with this in their name, or whose id begins so; shows them whole.
+    #[arg(long, value_name = "ID")]
+    pub step: Option<String>,
+    /// Also steps that change nothing, and differences of any length.
+    #[arg(long)]
+    pub all: bool,
+    /// Write to this file; a long Markdown text becomes several files.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShowFormat {
+    Terminal,
+    Md,
+    Html,
+    Json,
+    Junit,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Show what changed between two plans; exit code 2 when something did.
+    Diff(PlanDiffArgs),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PlanDiffArgs {
+    /// The plan that is known.
+    #[arg(value_name = "FILE")]
+    pub before: PathBuf,
+    /// The plan to compare with it.
+    #[arg(value_name = "FILE")]
+    pub after: PathBuf,
+    /// Print the differences as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | everything succeeded, or the reader of the output went away |
 //! | 1 | an error: nothing to run, unreadable password file, no hosts left by `--limit`, rehearsal impossible |
-//! | 2 | a task failed on some host; also a mistake in the command line (argparse's code) |
+//! | 2 | a task failed on some host; compared plans differ; also a mistake in the command line (argparse's code) |
 //! | 4 | some host was unreachable (whether or not others failed); also mistakes in playbooks, roles, inventories |
 //! | 5 | an option whose value makes no sense |
 //! | 99 | interrupted from the keyboard |
@@ -84,6 +84,8 @@ pub enum Ending {
     Done,
     /// Hosts were worked on.
     Ran(Box<Recap>),
+    /// Two plans were compared, and they differ.
+    Differs,
     /// An interactive program's own code.
     Code(u8),
 }
@@ -92,6 +94,7 @@ pub enum Ending {
 pub fn code(result: &Result<Ending, CliError>) -> u8 {
     match result {
         Ok(Ending::Done) => 0,
+        Ok(Ending::Differs) => 2,
         Ok(Ending::Code(code)) => *code,
         Ok(Ending::Ran(recap)) if recap.any_unreachable() => 4,
         Ok(Ending::Ran(recap)) if recap.any_failed() => 2,

@@ -16,11 +16,13 @@ mod listing;
 mod lookup;
 mod modules;
 mod output;
+mod plan_diff;
 mod project;
 mod prompt;
 mod rehearse;
 mod run;
 mod settings;
+mod show;
 mod static_scope;
 mod system;
 
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, PlanCommand};
 use config::{Config, Env};
 use exit::{CliError, Ending};
 use output::{Output, Voice};
@@ -72,6 +74,8 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Run(run) => run::run(run, args.color, config, out),
         Command::Adhoc(adhoc) => adhoc::adhoc(adhoc, args.color, config, out),
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
+        Command::Show(args) => show::show(args, out),
+        Command::Plan(PlanCommand::Diff(args)) => plan_diff::diff(args, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),

@@ -57,13 +57,13 @@ pub fn render(sources: &SourceMap, diagnostic: &Diagnostic, style: Style) -> Str
 
 /// Returns the message with its place in the words that Ansible had for it until version 2.18.
 pub fn classic(sources: &SourceMap, diagnostic: &Diagnostic) -> String {
-    let mut text = sanitize(&diagnostic.message).into_owned();
+    let mut text = visible(&diagnostic.message).into_owned();
     text.push('\n');
     for note in &diagnostic.notes {
-        let _ = writeln!(text, "{}", sanitize(note));
+        let _ = writeln!(text, "{}", visible(note));
     }
     if let Some(help) = &diagnostic.help {
-        let _ = writeln!(text, "{}", sanitize(help));
+        let _ = writeln!(text, "{}", visible(help));
     }
     let Some(label) = diagnostic.labels.first() else { return text };
     let place = sources.place(label.span);
@@ -83,7 +83,7 @@ pub fn classic(sources: &SourceMap, diagnostic: &Diagnostic) -> String {
     }
     let line = source.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
     let arrow = " ".repeat(place.column.saturating_sub(1));
-    let _ = writeln!(text, "{}\n{}\n{arrow}^ here", sanitize(before), sanitize(line));
+    let _ = writeln!(text, "{}\n{}\n{arrow}^ here", visible(before), visible(line));
     text
 }
 

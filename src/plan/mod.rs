@@ -20,8 +20,8 @@ pub mod seal;
 pub mod select;
 
 pub use build::{Builder, StepHead};
-pub use guide::{Actual, Followed, Guide, Recorded, Score};
 pub use file::{Bundle, Created, PlanFile, PlanFileError};
+pub use guide::{Actual, Followed, Guide, Recorded, Score};
 pub use model::{
     Counts, DiffSide, Group, HostEntry, Invocation, Plan, PlanDiff, PlayEntry, Reach, Risk, State, Step,
     StepKind, Unit, Verdict,

@@ -102,7 +102,7 @@ fn head(document: &Document<'_>, summary: &Summary, blocks: &mut Vec<Block>) {
     }
     if !header.approvals.is_empty() {
         let names: Vec<&str> = header.approvals.iter().map(|a| a.by.as_str()).collect();
-        let _ = writeln!(text, "- Approved by {}", code(&names.join(", ")));
+        let _ = writeln!(text, "- Signed by {}, not verified here", code(&names.join(", ")));
     }
     // The first block has no heading of its own: the title of the part is above it.
     blocks.push(Block { heading: String::new(), text });

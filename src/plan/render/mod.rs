@@ -31,7 +31,7 @@ pub struct Header<'a> {
     pub approvals: Vec<Approval>,
 }
 
-/// One signature.
+/// What somebody signed. Whether the signature is good is not known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
     pub by: String,
