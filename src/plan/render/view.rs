@@ -31,7 +31,8 @@ pub struct Lost {
 pub struct PlayView<'p> {
     pub name: &'p str,
     pub hosts: Hosts,
-    pub batches: &'p [Vec<String>],
+    /// Those in which some host is shown.
+    pub batches: Vec<&'p [String]>,
     pub steps: Vec<StepView<'p>>,
 }
 
@@ -308,9 +309,10 @@ fn lost(plan: &Plan) -> Vec<Lost> {
 
 fn play<'p>(entry: Option<&'p PlayEntry>, steps: &[&'p Step]) -> PlayView<'p> {
     let batches = entry.map_or(&[][..], |e| e.batches.as_slice());
+    let batches: Vec<&[String]> = batches.iter().map(Vec::as_slice).filter(|b| !b.is_empty()).collect();
     PlayView {
         name: entry.map_or("", |e| e.name.as_str()),
-        hosts: Hosts::of(batches.iter().flatten()),
+        hosts: Hosts::of(batches.iter().copied().flatten()),
         batches,
         steps: merge(steps),
     }
