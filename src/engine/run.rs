@@ -12,6 +12,7 @@ use super::ask::Answers;
 use super::event::{Event, Recap};
 use super::gate::{Gate, Unanswered};
 use super::inventory::LiveInventory;
+use super::jobs::Jobs;
 use super::options::{Gather, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
@@ -81,6 +82,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         events: request.events,
         vars,
         secrets: request.secrets,
+        jobs: Jobs::default(),
         answers: request.answers,
         run_id: run_id(),
         worlds: Mutex::default(),
@@ -102,6 +104,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         recap: Recap::default(),
         gone: IndexSet::new(),
         gathered: IndexSet::new(),
+        recalled: IndexSet::new(),
         vars_files: HashMap::new(),
     };
     let mut error = None;
@@ -193,6 +196,8 @@ struct Whole {
     /// Hosts that failed or became unreachable: later plays go on without them.
     gone: IndexSet<Host>,
     gathered: IndexSet<Host>,
+    /// Hosts whose kept facts were looked for.
+    recalled: IndexSet<Host>,
     vars_files: HashMap<PathBuf, VarMap>,
     gate: Gate,
     unanswered: Option<Unanswered>,
@@ -287,6 +292,7 @@ impl Whole {
             // Set anew by the first task of the batch.
             magic.remove("ansible_play_batch");
         }
+        self.recall(batch);
         self.load_vars_files(play, vars, batch, Missing::Allowed)?;
         self.gate.stepping = self.shared.options.step;
         let gather = self.wants_facts(play, vars, batch);
@@ -365,6 +371,22 @@ impl Whole {
         }
         // When a whole batch is lost the rest of the run is left alone.
         Ok(if lost < batch.len() { After::NextBatch } else { After::End })
+    }
+
+    /// Takes facts that were kept for hosts which come up for the first time.
+    fn recall(&mut self, hosts: &[Host]) {
+        let Some(cache) = &self.shared.options.fact_cache else { return };
+        for host in hosts {
+            if !self.recalled.insert(host.clone()) {
+                continue;
+            }
+            if self.shared.options.flush_cache {
+                cache.forget(host);
+            } else if let Some(facts) = cache.load(host) {
+                self.shared.vars.store.write(host, |vars| vars.add_facts(&facts));
+                self.gathered.insert(host.clone());
+            }
+        }
     }
 
     /// How the hosts go through the play.
@@ -565,6 +587,7 @@ fn gather_task(play: &Play) -> Task {
             args: Tree { kind: TreeKind::Map(Arc::new(args)), span: None },
             free_form: None,
             template_args: None,
+            file: None,
             dynamic: None,
         },
         directives: Arc::new(Directives {

@@ -16,6 +16,7 @@ mod step_id;
 mod tags;
 mod vars_files;
 
+pub use condition::plain_condition;
 pub use directives::Directives;
 pub use kv::pairs;
 pub use load::{Loader, load_playbook};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::error::{Fail, R, RenderError, RenderErrorKind};
 use super::file::FileCache;
 use super::interp::Interp;
-use super::lookups;
+use super::lookups::{self, SettingValue};
 use super::runtime::V;
 use super::{Expr, Scope, Tree, TreeKind, Truth};
 use crate::diag::{SourceMap, did_you_mean};
@@ -24,11 +24,18 @@ pub struct TemplarSettings {
     pub vault: Option<VaultOpener>,
     /// Whether `lookup('pipe')`, `lookup('lines')` and `lookup('password')` may run programs and write files.
     pub local_effects: bool,
+    /// What the lookup `config` knows.
+    pub settings: Arc<Vec<SettingValue>>,
 }
 
 impl Default for TemplarSettings {
     fn default() -> Self {
-        TemplarSettings { ansible_managed: "Ansible managed".to_string(), vault: None, local_effects: true }
+        TemplarSettings {
+            ansible_managed: "Ansible managed".to_string(),
+            vault: None,
+            local_effects: true,
+            settings: Arc::default(),
+        }
     }
 }
 
@@ -88,6 +95,15 @@ impl Templar {
             map.insert(name, self.render(value, scope)?);
         }
         Ok(Value::map(map))
+    }
+
+    /// Returns what is in a text that is encrypted with a vault; nothing for any other text.
+    pub fn unlocked(&self, text: &str) -> Option<Result<String, String>> {
+        if !text.starts_with("$ANSIBLE_VAULT;") {
+            return None;
+        }
+        let open = self.settings().vault.as_ref();
+        Some(open.map_or_else(|| Err("no vault password was given".to_string()), |open| open(text)))
     }
 
     /// Returns the value of a bare expression.

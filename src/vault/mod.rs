@@ -6,7 +6,7 @@
 mod envelope;
 mod password;
 
-pub use envelope::{Salt, decrypt, encrypt, is_vault, label};
+pub use envelope::{Salt, decrypt, encrypt, is_vault, label, open};
 pub use password::{Password, Source, VaultSecrets, load_password_file};
 
 use std::io;
