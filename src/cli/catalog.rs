@@ -9,23 +9,10 @@ pub struct BuiltIn;
 
 /// Modules that playbooks often call and that are not built in; the message then says so instead of guessing.
 const NOT_BUILT_IN: &[&str] = &[
-<<<<<<< HEAD
-    "apt",
-    "apt_key",
-    "apt_repository",
-    "cron",
-    "deb822_repository",
-    "debconf",
-    "dnf",
-    "dnf5",
-    "dpkg_selections",
-=======
     "acl",
     "archive",
-    "async_status",
     "at",
     "capabilities",
->>>>>>> sysmods
     "expect",
     "filesystem",
     "htpasswd",
@@ -34,7 +21,6 @@ const NOT_BUILT_IN: &[&str] = &[
     "mount_facts",
     "pam_limits",
     "parted",
-    "subversion",
     "synchronize",
     "xml",
 ];

@@ -231,6 +231,7 @@ async fn a_long_command_is_found_again() {
         diff: false,
         timeout: None,
         job: "run-1".into(),
+        background: false,
         unit: None,
     };
     assert!(execution.run().await.unwrap().changed);
@@ -264,6 +265,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
+        jobs: Default::default(),
         guide: None,
     };
     (Arc::new(shared), queue)
