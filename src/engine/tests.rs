@@ -231,6 +231,7 @@ async fn a_long_command_is_found_again() {
         diff: false,
         timeout: None,
         job: "run-1".into(),
+        background: false,
         unit: None,
     };
     assert!(execution.run().await.unwrap().changed);
@@ -261,6 +262,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         events,
         vars: Arc::new(vars),
         secrets: Arc::new(|_| {}),
+        jobs: super::jobs::Jobs::default(),
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
