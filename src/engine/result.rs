@@ -126,7 +126,7 @@ impl Trouble {
 fn add_lines(result: &mut Map) {
     for key in ["stdout", "stderr"] {
         let name = format!("{key}_lines");
-        if let (Some(Value::Str(text)), false) = (result.get(key), result.contains(&*name)) {
+        if let (Some(Value::Str(text)), false) = (result.get(key), result.contains(&name)) {
             let lines: Vec<Value> = text.lines().map(Value::from).collect();
             result.insert(name, Value::list(lines));
         }
