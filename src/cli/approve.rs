@@ -36,7 +36,8 @@ pub fn approve(args: &ApproveArgs, config: &Config, out: &Output) -> Result<Endi
         return Err(CliError::cannot(text).with_help("make the plan again"));
     }
     let identity = Identity::from_environment();
-    let statement = Statement::about(&file, &identity.user, now, args.message.as_deref().unwrap_or_default());
+    let who = config.env.get("SUDO_USER").unwrap_or_else(|| identity.user.clone());
+    let statement = Statement::about(&file, &who, now, args.message.as_deref().unwrap_or_default());
     let text = statement.text();
     let signature = sign(args.key.as_deref(), &identity, text.as_bytes())?;
     // Signing can take its time, and somebody else may have approved meanwhile.

@@ -98,6 +98,8 @@ fn parse(file: FileId, text: &str, dir: &Path) -> (Policy, Diagnostics) {
             _ => reader.unknown(name, ["plan"]),
         }
     }
+    // Tables come in the order of names.
+    reader.found.errors.sort_by_key(|d| d.labels.first().map(|label| label.span.start));
     (policy, reader.found)
 }
 

@@ -271,6 +271,9 @@ impl TaskResult {
         if self.status == Status::Skipped {
             map.insert("skipped", true);
         }
+        if !self.warnings.is_empty() {
+            map.insert("warnings", self.warnings.clone());
+        }
         Value::map(map)
     }
 

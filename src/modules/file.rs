@@ -383,7 +383,7 @@ impl<'a> Plan<'a> {
             _ => return Err(Failure::new("src is required for creating new symlinks")),
         };
         let fail = |msg: String| Err(Failure::new(msg).with("path", self.shown).with("src", src.as_str()));
-        if args.has("src") && !force && self.report.stat("src")?.is_none() {
+        if args.has("src") && !force && !self.leads_somewhere(&src)? {
             return fail(format!(
                 "src file does not exist, use 'force=yes' if you really want to create the link: {src}"
             ));
@@ -440,6 +440,18 @@ impl<'a> Plan<'a> {
         Ok(Prediction::change(result, vec![Action::run(script)])
             .touch(self.left(FileAfter::Link(link)))
             .diff(self.state_diff(found, "link", before, after)))
+    }
+
+    /// Whether there is, or will be, something where a link is to lead.
+    fn leads_somewhere(&self, src: &str) -> Result<bool, Failure> {
+        let path = match self.path.rsplit_once('/') {
+            Some((dir, _)) if !src.starts_with('/') => format!("{dir}/{src}"),
+            _ => src.to_string(),
+        };
+        Ok(match self.call.foreseen_file(&path)? {
+            Some(after) => after != FileAfter::Absent,
+            None => self.report.stat("src")?.is_some() || self.call.world.makes_folder(&path),
+        })
     }
 
     /// Predicts a link that leads where it should: only what it leads to may need attributes.

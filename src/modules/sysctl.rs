@@ -159,7 +159,7 @@ fn setting(line: &str) -> Option<(&str, &str)> {
 
 /// Returns the last value that the file sets.
 fn lookup(text: &str, name: &str) -> Option<String> {
-    text.lines().filter_map(setting).filter(|(n, _)| *n == name).last().map(|(_, v)| v.to_string())
+    text.lines().rev().filter_map(setting).find(|(n, _)| *n == name).map(|(_, v)| v.to_string())
 }
 
 /// Returns the file with each parameter set once, where it stood first.

@@ -12,6 +12,8 @@ mod errors;
 mod layers;
 mod modules;
 mod other_playbooks;
+mod plans;
+mod plan_signatures;
 mod playbooks;
 mod real_sshd;
 mod rehearsal;
