@@ -266,7 +266,6 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
-        jobs: Default::default(),
         guide: None,
     };
     (Arc::new(shared), queue)
