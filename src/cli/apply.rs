@@ -215,11 +215,11 @@ impl Applying<'_> {
     /// Prints how well the plan foresaw what happened.
     fn tell(&self, tally: &Tally) {
         let (all, good) = tally.score.total();
-        let mut text = format!("predictions: {good} of {all} came true");
-        if tally.score.unforeseen > 0 {
-            text.push_str(&format!("; {} steps ran whose effect was not foreseen", tally.score.unforeseen));
-        }
-        self.out.note(&text);
+        let more = match tally.score.unforeseen {
+            0 => String::new(),
+            n => format!("; {n} steps ran whose effect was not foreseen"),
+        };
+        self.out.note(&format!("predictions: {good} of {all} came true{more}"));
         for (module, (all, good)) in tally.score.modules.iter().filter(|(_, (all, good))| all != good) {
             self.out.note(&format!("  {module}: {good} of {all}"));
         }

@@ -47,10 +47,14 @@ pub enum Command {
     Apply(Box<ApplyArgs>),
     /// Show hosts, groups and variables as a run would see them.
     Inventory(Box<InventoryArgs>),
+    /// Show the settings and where they come from.
+    Config(ConfigArgs),
     /// Gather the facts of hosts and print them as JSON.
     Facts(Box<FactsArgs>),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
+    /// Make, show and change encrypted files, as ansible-vault does.
+    Vault(Box<VaultWithArgs>),
     /// Sign a plan: say that it may be applied.
     Approve(ApproveArgs),
     /// Show who approved a plan; exit code 6 when that is not enough.
@@ -91,11 +95,11 @@ pub struct RunArgs {
     /// Run notified handlers even on hosts where a task failed.
     #[arg(long, help_heading = "Tasks")]
     pub force_handlers: bool,
-    /// Accepted; facts are not kept between runs.
-    #[arg(long, help_heading = "Without effect")]
+    /// Forget facts that earlier runs kept.
+    #[arg(long, help_heading = "Mode")]
     pub flush_cache: bool,
-    /// Accepted; the modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    /// Look for modules that are files here first; may be given again.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]
     pub module_path: Vec<String>,
 }
 
@@ -149,8 +153,8 @@ pub struct AdhocArgs {
     /// Hosts that are busy at once (default: 50).
     #[arg(short, long, value_name = "N", help_heading = "Hosts")]
     pub forks: Option<String>,
-    /// Accepted; the modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    /// Look for modules that are files here first; may be given again.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]
     pub module_path: Vec<String>,
 }
 
@@ -315,7 +319,7 @@ pub struct RehearseArgs {
     /// Keep the cluster's disks here; a later rehearsal with the same directory goes on from them.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Make this go wrong; may be given again.
+    /// Make this go wrong, such as node-never-boots (a wrong name prints all); may be given again.
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
     /// Let the management node be of another system than the images, and a host of the group image_builders build them.
@@ -509,6 +513,27 @@ pub struct InventoryArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to show of the settings.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting with its value, and where that was said.
+    Dump {
+        /// Only settings that are not as they are by default.
+        #[arg(long, visible_alias = "changed-only")]
+        only_changed: bool,
+    },
+    /// Every setting and its value as JSON.
+    List,
+    /// The ansible.cfg that counts.
+    View,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
 pub struct FactsArgs {
     /// Host or pattern.
     #[arg(value_name = "PATTERN")]
@@ -542,6 +567,114 @@ pub struct ModulesArgs {
     /// The module to document.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VaultWithArgs {
+    #[command(subcommand)]
+    pub command: VaultCommand,
+}
+
+/// What to do with encrypted files.
+#[derive(Clone, Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Write a new encrypted file in an editor.
+    Create {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Change an encrypted file in an editor.
+    Edit {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Show what is in an encrypted file.
+    View {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt files, or stdin.
+    Encrypt {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Decrypt files, or stdin.
+    Decrypt {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt files anew with another password.
+    Rekey {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        new: EncryptAs,
+        /// The new password as LABEL@FILE or LABEL@prompt.
+        #[arg(long, value_name = "ID", conflicts_with = "new_vault_password_file")]
+        new_vault_id: Option<String>,
+        /// Read the new password from this file.
+        #[arg(long, value_name = "FILE")]
+        new_vault_password_file: Option<PathBuf>,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt texts for use in a YAML file.
+    #[command(name = "encrypt_string", visible_alias = "encrypt-string")]
+    EncryptString {
+        /// The texts; - stands for stdin.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
+        /// The variable's name; may be given again.
+        #[arg(short, long, value_name = "NAME")]
+        name: Vec<String>,
+        /// The variable's name for what comes from stdin.
+        #[arg(long, value_name = "NAME")]
+        stdin_name: Option<String>,
+        /// Ask for the text.
+        #[arg(short, long)]
+        prompt: bool,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VaultFiles {
+    /// The files; - stands for stdin.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the result to this file; - stands for stdout.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct EncryptAs {
+    /// Encrypt with the password under this label.
+    #[arg(long, value_name = "LABEL")]
+    pub encrypt_vault_id: Option<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

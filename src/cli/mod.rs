@@ -9,6 +9,7 @@ mod args;
 mod catalog;
 mod completions;
 mod config;
+mod config_command;
 mod drive;
 mod exit;
 mod facts;
@@ -25,10 +26,12 @@ mod project;
 mod prompt;
 mod rehearse;
 mod run;
+mod setting_table;
 mod settings;
 mod show;
 mod static_scope;
 mod system;
+mod vault;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -79,8 +82,10 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Adhoc(adhoc) => adhoc::adhoc(adhoc, args.color, config, out),
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
+        Command::Config(asked) => config_command::config(asked, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
+        Command::Vault(asked) => vault::vault(asked, config, out),
         Command::Show(args) => show::show(args, out),
         Command::Plan(plan) => plan::plan(plan, args.color, config, out),
         Command::Apply(apply) => apply::apply(apply, args.color, config, out),
@@ -92,8 +97,13 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
 }
 
 /// Ansible's programs and the commands that take their arguments.
-const PROGRAMS: [(&str, &str); 3] =
-    [("ansible", "adhoc"), ("ansible-inventory", "inventory"), ("ansible-playbook", "run")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("ansible", "adhoc"),
+    ("ansible-config", "config"),
+    ("ansible-inventory", "inventory"),
+    ("ansible-playbook", "run"),
+    ("ansible-vault", "vault"),
+];
 
 /// Called by the name of one of Ansible's programs, everything typed belongs to the command that stands for it.
 fn as_xplay(mut typed: Vec<OsString>) -> (Vec<OsString>, Voice) {

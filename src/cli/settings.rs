@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{
@@ -10,8 +11,9 @@ use super::args::{
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
-use crate::engine::{Gather, Login, RunOptions, Strategy};
+use crate::engine::{FactCache, Gather, Login, RunOptions, Strategy};
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
+use crate::template::SettingValue;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::vault;
 
@@ -33,6 +35,12 @@ pub struct Sources {
     pub managed: Option<String>,
     /// What a key that is given twice in a mapping is.
     pub duplicate_keys: DuplicateKeys,
+    /// Directories with modules that are files.
+    pub library: Vec<PathBuf>,
+    /// Every setting by name, for playbooks that ask for them.
+    pub all: Arc<Vec<SettingValue>>,
+    /// Whether variables of roles stay inside of them, where that was said.
+    pub private_role_vars: Option<bool>,
     /// Playbooks that are no files, with the paths that they stand for.
     pub typed: Vec<(PathBuf, String)>,
 }
@@ -52,6 +60,8 @@ pub struct VaultSettings {
     pub sources: Vec<vault::Source>,
     /// `--ask-vault-pass`, with its own prompt.
     pub ask: bool,
+    /// Only passwords under a vault's own label are tried.
+    pub match_labels: bool,
 }
 
 /// Which passwords to ask for or to read before connecting.
@@ -109,6 +119,9 @@ impl RunSettings {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
             gather: gathering(config)?,
+            fact_cache: fact_cache(config)?,
+            flush_cache: args.flush_cache,
+            missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
             login: login(&args.login, &args.r#become, config)?,
@@ -120,8 +133,11 @@ impl RunSettings {
             options.tags = vec!["never".into(), "all".into()];
         }
         apply_mode(&mut options, &args.mode, args.output.verbose, config)?;
+        let mut sources = sources(&args.hosts, &args.vars, config);
+        let typed = args.module_path.iter().flat_map(|paths| paths.split(':'));
+        sources.library.splice(0..0, typed.map(|path| config.env.path(path, None)));
         Ok(RunSettings {
-            sources: sources(&args.hosts, &args.vars, config),
+            sources,
             vault: vault_settings(&args.vault, config),
             passwords: passwords(&args.login, &args.r#become, config),
             output: output(&args.output, color, &options, config),
@@ -228,6 +244,9 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
             Some("error") => DuplicateKeys::Error,
             _ => DuplicateKeys::Warn,
         },
+        library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
+        all: Arc::new(super::setting_table::all(config)),
+        private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
         typed: Vec::new(),
     }
 }
@@ -254,7 +273,7 @@ pub fn vault_settings(args: &VaultArgs, config: &Config) -> VaultSettings {
     sources.extend(args.vault_password_file.iter().map(|path| place(file(path.clone()), None)));
     sources.extend(config.path(&key::VAULT_PASSWORD_FILE).map(file));
     let ask = args.ask_vault_pass || config.bool(&key::ASK_VAULT_PASS).unwrap_or(false);
-    VaultSettings { sources, ask }
+    VaultSettings { sources, ask, match_labels: config.bool(&key::VAULT_ID_MATCH).unwrap_or(false) }
 }
 
 /// Returns which passwords are needed before connecting.
@@ -420,6 +439,23 @@ pub fn state_dir(config: &Config) -> Option<PathBuf> {
         None => config.env.home()?.join(".local/state"),
     };
     Some(state.join("xplay"))
+}
+
+/// Where facts outlive the run: only `jsonfile` is a cache that does.
+fn fact_cache(config: &Config) -> Result<Option<FactCache>, CliError> {
+    let kind = config.text(&key::FACT_CACHE).unwrap_or_default();
+    if kind.rsplit('.').next() != Some("jsonfile") {
+        return Ok(None);
+    }
+    let Some(dir) = config.path(&key::FACT_CACHE_CONNECTION) else {
+        return Err(CliError::option("fact_caching = jsonfile needs fact_caching_connection, a directory"));
+    };
+    let seconds: u64 = config.number(&key::FACT_CACHE_TIMEOUT, "fact_caching_timeout")?.unwrap_or(86400);
+    Ok(Some(FactCache {
+        dir,
+        prefix: config.text(&key::FACT_CACHE_PREFIX).unwrap_or_default(),
+        lifetime: (seconds > 0).then(|| Duration::from_secs(seconds)),
+    }))
 }
 
 fn strategy(config: &Config) -> Result<Strategy, CliError> {

@@ -11,6 +11,7 @@ use super::login::Reach;
 use super::pool::Lease;
 use super::result::Trouble;
 use super::shared::Shared;
+use crate::diag::Style;
 use crate::modules::{
     Action, Args, Call, Certainty, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
     World,
@@ -38,6 +39,8 @@ pub struct Execution<'a> {
     pub timeout: Option<Duration>,
     /// Identifies the step, host and item among the long commands on a target.
     pub job: String,
+    /// What it starts goes on when the connection or the run ends.
+    pub background: bool,
     /// What the plan that is followed says of it.
     pub unit: Option<Arc<Unit>>,
 }
@@ -136,8 +139,21 @@ impl Execution<'_> {
         if prediction.effect != Effect::Unknown {
             return prediction.into_outcome();
         }
+        let name = self.module.spec().name;
+        if self.shared.options.style == Style::Ansible
+            && !self.shared.options.planning
+            && matches!(name, "command" | "shell" | "raw" | "script")
+        {
+            // Under Ansible's names what cannot be predicted is skipped as there.
+            let mut outcome = prediction.into_outcome();
+            let known = outcome.result.into_iter().filter(|(_, value)| value.find_unknown().is_none());
+            outcome.result = known.collect();
+            outcome.result.insert("msg", "Command would have run if not in check mode");
+            outcome.result.insert("rc", 0);
+            return Outcome { changed: false, skipped: true, ..outcome };
+        }
         let mode = if self.shared.options.planning { "a plan" } else { "check mode" };
-        let cause = format!("result of {}, not run in {mode}", self.module.spec().name);
+        let cause = format!("result of {name}, not run in {mode}");
         let mut outcome = prediction.into_outcome();
         for (name, _) in self.module.spec().returns {
             if !outcome.result.contains(name) {
@@ -253,7 +269,7 @@ impl Execution<'_> {
         if let Some(secs) = run.timeout_secs {
             exec.timeout = Some(Duration::from_secs(secs));
         }
-        if !run.long {
+        if !run.long && !self.background {
             return Ok(self.attempt(lease, exec).await?);
         }
         let id = DurableId::new(&format!("{}-{part}", self.job))?;

@@ -120,6 +120,8 @@ fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
         collections_path: Vec::new(),
         catalog: Arc::new(Catalog),
         extra_vars: VarMap::default(),
+        private_role_vars: None,
+        library: Vec::new(),
     })
 }
 
@@ -229,6 +231,7 @@ async fn a_long_command_is_found_again() {
         diff: false,
         timeout: None,
         job: "run-1".into(),
+        background: false,
         unit: None,
     };
     assert!(execution.run().await.unwrap().changed);
@@ -259,6 +262,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         events,
         vars: Arc::new(vars),
         secrets: Arc::new(|_| {}),
+        jobs: super::jobs::Jobs::default(),
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
@@ -547,4 +551,13 @@ async fn a_host_that_does_not_come_back_is_a_failure() {
         result.result.get("msg").unwrap().to_text(),
         "Timed out waiting for last boot time check (timeout=0)"
     );
+}
+
+#[tokio::test]
+async fn templates_inside_of_strings_belong_to_an_assertion() {
+    let fake = FakeHosts::answering(|_| Ok(prints("")));
+    let text = "- hosts: all\n  gather_facts: false\n  vars: {dir: /tmp, known: {/tmp/x: denied}}\n  tasks:\n    \
+                - assert: {that: [\"'{{ dir }}/x' in known\", \"'den' in known['{{ dir }}/x']\"]}\n    \
+                - assert: {that: [\"'{{ dir }}/y' in known\"]}\n      ignore_errors: true\n";
+    assert_eq!(statuses(text, &fake).await, [Status::Ok, Status::Ignored]);
 }

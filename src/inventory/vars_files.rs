@@ -206,15 +206,14 @@ pub fn parse_yaml(sources: &SourceMap, templar: &Templar, path: &Path) -> Result
     if !encrypted {
         return yaml::parse_file(sources, path);
     }
-    let failed = |reason: String| {
+    let failed = |reason: &dyn std::fmt::Display| {
         Diagnostic::error("XP0511", format!("cannot decrypt `{}`: {reason}", path.display()))
-            .help("pass --ask-vault-pass or --vault-password-file")
     };
-    let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-    let Some(open) = &templar.settings().vault else {
-        return Err(failed("no vault password was given".to_owned()));
-    };
-    let plain = open(&text).map_err(failed)?;
+    let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
+    let plain = templar.open_vault(&text).map_err(|e| match e.help() {
+        Some(help) => failed(&e).help(help),
+        None => failed(&e),
+    })?;
     yaml::parse(sources, sources.add(path, plain))
 }
 

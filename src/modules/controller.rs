@@ -48,6 +48,23 @@ pub static SPECS: &[ModuleSpec] = &[
         ..ModuleSpec::BASE
     },
     ModuleSpec {
+        name: "async_status",
+        about: "Tells how a task stands that runs in the background.",
+        args: &[
+            arg("jid", STR, "The job, as the task's result named it.").required(),
+            arg("mode", STR, "Look at it, or remove what is known of it.")
+                .default("status")
+                .choices(&["status", "cleanup"]),
+        ],
+        returns: &[
+            ("ansible_job_id", "the job"),
+            ("started", "1 when it began"),
+            ("finished", "1 when it ended"),
+            ("results_file", "the file that says so on the target"),
+        ],
+        ..ModuleSpec::BASE
+    },
+    ModuleSpec {
         name: "debug",
         about: "Prints a message or a variable.",
         args: &[

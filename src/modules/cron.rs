@@ -4,7 +4,7 @@ use super::sh::{Look, Report, expand_path, q};
 use super::write::{Edit, content_diff, side};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, DiffSide, Failure, FileAfter, Module, ModuleSpec, Outcome,
-    Prediction, Rule, Run, Seen, Touch,
+    Prediction, Rule, Run, Seen, Thing, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -90,7 +90,7 @@ impl Module for Cron {
             }
             None => {
                 let owner = args.str("user").unwrap_or(&call.target.user);
-                if let Some(unknown) = call.world.thing("crontab", owner) {
+                if let Some(unknown) = call.world.thing(&Thing { kind: "crontab", name: owner.into() }) {
                     return Err(Failure::unknown(unknown));
                 }
                 // 1 also means that there is no crontab yet.
@@ -171,7 +171,7 @@ fn install(call: &Call, result: Map, before: &str, after: &str) -> Prediction {
     let shown = args.str("user").map_or("crontab".to_string(), |user| format!("crontab for user \"{user}\""));
     let owner = args.str("user").unwrap_or(&call.target.user).to_string();
     Prediction::change(result, vec![Action::Run(run)])
-        .touch(Touch::Thing { kind: "crontab", name: owner })
+        .touch(Touch::Thing(Thing { kind: "crontab", name: owner }))
         .diff(super::Diff {
             before_header: shown.clone(),
             after_header: shown,

@@ -3,7 +3,7 @@
 //! The probe asks the remote for the version, so that a preview knows whether something comes, and a working copy that
 //! is as wanted is not touched.
 
-use super::git_script::{self, Way};
+use super::git_script::{self, Extra, Way};
 use super::sh::{Report, expand_path, q};
 use super::write::named_diff;
 use super::{
@@ -189,7 +189,7 @@ impl Module for Git {
         if !works {
             return archived(call, result, &dest);
         }
-        let script = git_script::update(call, &way, mods, relocates)?;
+        let script = git_script::update(call, &way, Extra { mods, relocates })?;
         let mut prediction = Prediction::change(result, vec![Action::run(script)]);
         if changes || args.has("archive") {
             prediction.touches.push(Touch::Tree { path: dest.clone() });

@@ -127,10 +127,19 @@ pub fn clone(call: &Call, way: &Way) -> Result<String, Failure> {
     finish(call, script)
 }
 
+/// What else is to be done to a working copy that is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Extra {
+    /// Local changes are discarded.
+    pub mods: bool,
+    /// The repository itself moves to another folder.
+    pub relocates: bool,
+}
+
 /// Returns the script that updates a working copy.
-pub fn update(call: &Call, way: &Way, mods: bool, relocates: bool) -> Result<String, Failure> {
+pub fn update(call: &Call, way: &Way, extra: Extra) -> Result<String, Failure> {
     let mut script = head(call)?;
-    if relocates {
+    if extra.relocates {
         add!(
             script,
             "xp_to={}\n[ ! -e \"$xp_to\" ] || xp_fail \"Separate-git-dir path $xp_to already exists.\"\n\
@@ -139,7 +148,7 @@ pub fn update(call: &Call, way: &Way, mods: bool, relocates: bool) -> Result<Str
             path_word(call, "separate_git_dir")?
         );
     }
-    if mods {
+    if extra.mods {
         script += "xp_must 'Failed to discard local changes' reset --hard HEAD\nprintf 'mods yes\\n'\n";
     }
     script += "xp_u=$(xp_in ls-remote --get-url \"$xp_r\" 2>/dev/null)\nif [ \"${xp_u#file://}\" != \"${xp_repo#file://}\" ]; then\n\

@@ -5,7 +5,8 @@ use super::sh::{Report, q};
 use super::text::lines;
 use super::write::{self, named_diff, then};
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Touch, edit,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
+    edit,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -79,7 +80,7 @@ impl Module for Hostname {
         let fqdn = report.word("fqdn").unwrap_or_default();
         let mut result = Map::new();
         result.insert("name", name);
-        let touch = Touch::Thing { kind: "hostname", name: String::new() };
+        let touch = Touch::Thing(Thing { kind: "hostname", name: String::new() });
         let before;
         let mut prediction = if way == Way::Systemd {
             let known = |tag: &str| report.word(tag).unwrap_or_default().trim().to_string();

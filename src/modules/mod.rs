@@ -30,7 +30,13 @@ mod world;
 #[cfg(test)]
 mod testing;
 
+mod alternatives;
 mod assemble;
+mod iptables;
+mod seboolean;
+mod sefcontext;
+mod selinux;
+mod service_facts;
 mod authorized_key;
 mod cron;
 mod get_url;
@@ -39,7 +45,10 @@ mod git_script;
 mod hostname;
 mod ini_file;
 mod mount;
+mod firewalld;
+mod locale_gen;
 mod modprobe;
+mod timezone;
 mod sysctl;
 mod known_hosts;
 mod group;
@@ -47,6 +56,7 @@ mod user;
 mod user_change;
 mod user_key;
 mod service;
+mod subversion;
 mod systemd;
 mod setup;
 mod unarchive;
@@ -54,6 +64,7 @@ mod uri;
 mod wait_for;
 mod blockinfile;
 mod fetch;
+mod foreign;
 mod find;
 mod getent;
 mod packaging;
@@ -77,10 +88,11 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use foreign::Foreign;
 pub use local::{hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
-pub use world::{Body, Certainty, FileAfter, Known, Touch, World};
+pub use world::{Body, Certainty, FileAfter, Known, Relations, Thing, Touch, World};
 
 use std::path::PathBuf;
 
@@ -110,6 +122,13 @@ pub trait Module: Send + Sync {
 
     /// Predicts from the probe's output, and says how to bring the change about. Pure.
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure>;
+
+    /// Returns the things besides files that the call has to do with. Where an earlier step of a plan changes one that is
+    /// read here, nothing that is foreseen is certain.
+    fn relations(&self, call: &Call) -> Relations {
+        let _ = call;
+        Relations::default()
+    }
 
     /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
     /// result and fails when an action failed.
@@ -230,9 +249,9 @@ pub struct Failure {
     pub msg: String,
     /// Other return values, such as `rc`, `stdout`, `stderr`.
     pub result: Map,
-    pub diff: Vec<Diff>,
+    pub diff: Box<[Diff]>,
     /// Nothing went wrong: what the module needs is not known before an earlier step of the plan has run.
-    pub unknown: Option<Unknown>,
+    pub unknown: Option<Box<Unknown>>,
 }
 
 impl Failure {
@@ -244,7 +263,7 @@ impl Failure {
     pub fn unknown(unknown: Unknown) -> Self {
         Failure {
             msg: format!("not known before it runs: {}", unknown.cause),
-            unknown: Some(unknown),
+            unknown: Some(Box::new(unknown)),
             ..Failure::default()
         }
     }

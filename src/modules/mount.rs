@@ -6,7 +6,7 @@ use super::text::lines;
 use super::write::{self, attr_diff, then};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Change, DiffSide, Failure, Module, ModuleSpec, Outcome, Prediction,
-    Rule, Seen, Touch, edit,
+    Rule, Seen, Thing, Touch, edit,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -77,7 +77,7 @@ impl Module for Mount {
         let args = &call.args;
         let wanted = Wanted::of(call)?;
         let mut found = edit::found_at(call, Report::of(seen)?, &wanted.fstab, &wanted.fstab)?;
-        if let Some(unknown) = call.world.thing("mount", &wanted.name) {
+        if let Some(unknown) = call.world.thing(&Thing { kind: "mount", name: wanted.name.clone() }) {
             return Err(Failure::unknown(unknown));
         }
         let mounted: Option<String> = found.report.all("mount").filter_map(source_at(&wanted.name)).last();
@@ -125,7 +125,7 @@ impl Module for Mount {
                 let side = |mounted: bool| Map::from_iter([("mounted", mounted)]);
                 prediction.diff.push(attr_diff(&wanted.name, side(now), side(later)));
             }
-            prediction.touches.push(Touch::Thing { kind: "mount", name: wanted.name.clone() });
+            prediction.touches.push(Touch::Thing(Thing { kind: "mount", name: wanted.name.clone() }));
             prediction.touches.push(Touch::Tree { path: wanted.name.clone() });
         }
         if args.bool("boot") != Some(false) && wanted.opts.split(',').any(|o| o == "noauto") {

@@ -6,7 +6,7 @@ use super::tool::missing;
 use super::write::{self, attr_diff, then};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
-    Touch, edit,
+    Thing, Touch, edit,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -71,7 +71,7 @@ impl Module for Sysctl {
         let (name, value) = (name(args), value(args));
         let present = args.str("state") == Some("present");
         let in_file = lookup(&text.text, name);
-        let running = match call.world.thing("sysctl", name) {
+        let running = match call.world.thing(&Thing { kind: "sysctl", name: name.into() }) {
             None => found.report.word("value"),
             // An earlier step of a plan sets it; its value counts as one that has to be set.
             Some(_) => None,
@@ -116,7 +116,7 @@ impl Module for Sysctl {
             if present {
                 prediction.diff.push(attr_diff(name, side(now.trim()), side(&value)));
             }
-            prediction.touches.push(Touch::Thing { kind: "sysctl", name: name.to_string() });
+            prediction.touches.push(Touch::Thing(Thing { kind: "sysctl", name: name.to_string() }));
         }
         Ok(prediction)
     }
@@ -159,7 +159,7 @@ fn setting(line: &str) -> Option<(&str, &str)> {
 
 /// Returns the last value that the file sets.
 fn lookup(text: &str, name: &str) -> Option<String> {
-    text.lines().filter_map(setting).filter(|(n, _)| *n == name).last().map(|(_, v)| v.to_string())
+    text.lines().rev().filter_map(setting).find(|(n, _)| *n == name).map(|(_, v)| v.to_string())
 }
 
 /// Returns the file with each parameter set once, where it stood first.

@@ -300,7 +300,7 @@ pub fn finish(
     for output in ran {
         if output.rc != 0 {
             let mut failure = Failure::from_output(output);
-            failure.diff = prediction.diff;
+            failure.diff = prediction.diff.into();
             return Err(failure);
         }
         let report = Report::parse(&output.stdout);

@@ -10,11 +10,14 @@ use super::model::{Plan, State, Unit};
 use super::seal::{Opened, Seal};
 use crate::value::{Map, Value};
 
+/// By task and host: the units of each execution, oldest first.
+type Turns = HashMap<(String, String), VecDeque<Vec<Arc<Unit>>>>;
+
 /// The steps of a plan by task and host.
 pub struct Guide {
     seal: Seal,
     /// What is left, oldest first.
-    turns: Mutex<HashMap<(String, String), VecDeque<Vec<Arc<Unit>>>>>,
+    turns: Mutex<Turns>,
     blobs: BTreeMap<String, Vec<u8>>,
 }
 
@@ -31,7 +34,7 @@ pub enum Recorded {
 
 impl Guide {
     pub fn new(plan: &Plan, seal: Seal, blobs: BTreeMap<String, Vec<u8>>) -> Self {
-        let mut turns: HashMap<(String, String), VecDeque<Vec<Arc<Unit>>>> = HashMap::new();
+        let mut turns = Turns::new();
         for step in &plan.steps {
             for group in &step.groups {
                 let units: Vec<Arc<Unit>> = group.units.iter().cloned().map(Arc::new).collect();

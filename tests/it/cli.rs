@@ -201,6 +201,24 @@ fn exit_codes_are_those_of_ansible_playbook() {
     check(&["rehearse", "ok.yml", "--site", "moon"], 5);
 }
 
+/// What the questions look like stands in `tests/cases/playbooks/step`.
+#[test]
+fn a_question_without_an_answer_ends_the_run() {
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - debug: {msg: x}\n";
+    let project = Project::new(&[("site.yml", play)]);
+    let ran = project.run(&["run", "site.yml", "--step", "--no-report", "-i", "localhost,"]);
+    insta::assert_snapshot!(ran.all(), @r#"
+
+    PLAY [localhost] ***************************************************************
+    Perform task: TASK: debug (N)o/(y)es/(c)ontinue: 
+    PLAY RECAP *********************************************************************
+
+    error: no answer to "Perform task: TASK: debug (N)o/(y)es/(c)ontinue:": the input ended
+    help: the run ended there; give one line for each task, c for all the rest
+    exit 250
+    "#);
+}
+
 #[test]
 fn lists_are_ansible_playbooks() {
     let project = Project::new(&[

@@ -266,7 +266,7 @@ fn keys_with_a_passphrase_ask_for_it() {
         desk.allow(&[("ann", "key")]);
         // Without a terminal the passphrase comes from the input.
         let approve = |passphrase: &str| {
-            let Some(setsid) = find_program("setsid") else { return None };
+            let setsid = find_program("setsid")?;
             std::fs::write(desk.path("input"), format!("{passphrase}\n")).unwrap();
             let mut command = desk.command(setsid);
             command.args(["-w", env!("CARGO_BIN_EXE_xplay"), "approve", "a.xplan", "--key", "key"]);

@@ -24,6 +24,7 @@ use crate::value::{Map, Unknown, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     AddHost,
+    AsyncStatus,
     Assert,
     Debug,
     Fail,
@@ -43,6 +44,7 @@ pub fn find(name: &str) -> Option<Action> {
     let spec = modules::controller_spec(name)?;
     Some(match spec.name {
         "add_host" => Action::AddHost,
+        "async_status" => Action::AsyncStatus,
         "assert" => Action::Assert,
         "debug" => Action::Debug,
         "fail" => Action::Fail,
@@ -64,9 +66,14 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| {
-                !matches!(a, Action::Package | Action::Pause | Action::Reboot | Action::WaitForConnection)
-            }) && !waits
+            let slow = [
+                Action::AsyncStatus,
+                Action::Package,
+                Action::Pause,
+                Action::Reboot,
+                Action::WaitForConnection,
+            ];
+            find(name).is_some_and(|a| !slow.contains(&a)) && !waits
         }
         TaskAction::Mistake { .. }
         | TaskAction::IncludeTasks(_)
@@ -110,6 +117,7 @@ impl Action {
         }
         let result = match self {
             Action::AddHost => inventory::add_host(item, &given),
+            Action::AsyncStatus => crate::engine::jobs::status(item, &given).await,
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => include_vars::include_vars(item, &given),

@@ -72,12 +72,16 @@ const BASE: ModuleSpec = ModuleSpec {
         ArgSpec::new("best", ArgKind::Bool, "Take the newest version or fail."),
         ArgSpec::new("cacheonly", ArgKind::Bool, "Fetch no lists of packages.").default("no"),
         ArgSpec::new("use_backend", ArgKind::Str, "The tool; found out by default.")
-            .aliases(&["use"])
             .default("auto")
             .choices(BACKENDS),
+        ArgSpec::new("use", ArgKind::Str, "The same.").choices(BACKENDS),
         ArgSpec::new("auto_install_module_deps", ArgKind::Bool, "Accepted; nothing is needed on the target."),
     ],
-    rules: &[Rule::OneOf(&["name", "list", "update_cache"]), Rule::Exclusive(&["best", "nobest"])],
+    rules: &[
+        Rule::OneOf(&["name", "list", "update_cache"]),
+        Rule::Exclusive(&["best", "nobest"]),
+        Rule::Exclusive(&["use", "use_backend"]),
+    ],
     returns: &[("results", "what was done, one sentence a package"), ("msg", "what it came to"), ("rc", "0")],
     ..ModuleSpec::BASE
 };
@@ -161,7 +165,7 @@ fn probe(call: &Call, module: &str) -> Result<String, Failure> {
         return Err(Failure::new("Cannot remove paths -- please specify package name.")
             .with("results", Vec::<Value>::new()));
     }
-    let backend = match (args.str("use_backend"), module) {
+    let backend = match (args.str("use").or(args.str("use_backend")), module) {
         (Some("dnf5"), _) | (_, "dnf5") => "dnf5",
         (Some("dnf" | "dnf4" | "yum4"), _) => "dnf",
         _ => "auto",

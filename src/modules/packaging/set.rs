@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::modules::{Call, Diff, DiffSide, Failure, Known, Touch};
+use crate::modules::{Call, Diff, DiffSide, Failure, Known, Thing, Touch};
 use crate::transport::Output;
 use crate::value::Map;
 
@@ -98,12 +98,13 @@ const REPOSITORIES: &str = "package repositories";
 
 /// Says that later steps may find packages that are not known yet.
 pub fn new_repositories() -> Touch {
-    Touch::Thing { kind: REPOSITORIES, name: String::new() }
+    Touch::Thing(Thing { kind: REPOSITORIES, name: String::new() })
 }
 
 /// Turns a failure to find a package into "not known before" where an earlier step of the plan adds a repository.
 pub fn not_found_yet(call: &Call, failure: Failure) -> Failure {
-    let early = call.world.thing(REPOSITORIES, "").or_else(|| call.world.opaque());
+    let early =
+        call.world.thing(&Thing { kind: REPOSITORIES, name: "".into() }).or_else(|| call.world.opaque());
     early.filter(|_| call.check).map_or(failure, Failure::unknown)
 }
 

@@ -91,14 +91,21 @@ impl Canvas {
 
     /// Writes the line below a step's name, with the place that had no room above.
     pub fn detail_line(&mut self, text: &str, place: Option<String>) {
-        match place {
-            Some(place) if text.is_empty() => self.line(DIM, &format!("      {place}")),
-            Some(place) => {
-                if let Some(place) = self.try_sided(vec![("", format!("      {text}"))], &place) {
-                    self.line(DIM, &format!("      {place}"));
-                }
+        const INDENT: usize = 6;
+        let fits = width(&one_line(text)) + INDENT <= self.width;
+        let place = match place {
+            Some(place) if fits && !text.is_empty() => {
+                self.try_sided(vec![("", format!("{:INDENT$}{text}", ""))], &place)
             }
-            None => self.line("", &format!("      {text}")),
+            place => {
+                if !text.is_empty() {
+                    self.wrapped(INDENT, "", text);
+                }
+                place
+            }
+        };
+        if let Some(place) = place {
+            self.line(DIM, &format!("{:INDENT$}{place}", ""));
         }
     }
 

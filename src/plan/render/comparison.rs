@@ -6,7 +6,7 @@ use super::StyledLine;
 use super::canvas::{BOLD, BRIGHT_RED, Canvas, DIM, GREEN, RED, YELLOW, tag_style};
 use super::difference::{self, Line};
 use super::summary::count;
-use super::text::{cut, one_line};
+use super::text::{cut, inert_json, one_line};
 use super::view::{Hosts, reach_word};
 use crate::plan::compare::{Comparison, Fate, Field, GroupChange, ItemChange, StepChange};
 use crate::plan::model::{DiffSide, PlanDiff, StepKind};
@@ -25,14 +25,14 @@ pub fn json_text(comparison: &Comparison, ids: (&str, &str)) -> Result<String, s
     if let Value::Object(members) = serde_json::to_value(comparison)? {
         out.extend(members);
     }
-    Ok(serde_json::to_string_pretty(&out)? + "\n")
+    Ok(inert_json(&serde_json::to_string_pretty(&out)?) + "\n")
 }
 
 /// Returns the comparison as lines.
 pub fn lines(comparison: &Comparison, ids: (&str, &str), width: usize, color: bool) -> Vec<StyledLine> {
     let mut page = Page { canvas: Canvas::new(width, color) };
     page.canvas.line(BOLD, &format!("Plan {} -> {}", ids.0, ids.1));
-    page.canvas.line("", &verdict(comparison));
+    page.canvas.wrapped(0, "", &verdict(comparison));
     page.settings(comparison);
     page.hosts(comparison);
     page.warnings(comparison);
@@ -50,7 +50,7 @@ pub fn lines(comparison: &Comparison, ids: (&str, &str), width: usize, color: bo
 
 fn verdict(comparison: &Comparison) -> String {
     if comparison.is_same() {
-        return "  SAME: both plans do the same.".into();
+        return "= SAME: both plans do the same.".into();
     }
     let steps = |fate: Fate| comparison.steps.iter().filter(|s| s.fate == fate).count();
     let counts = [

@@ -41,6 +41,11 @@ impl Line {
         Line { tag, text: text.into() }
     }
 
+    /// A line about a member of a map, set off from its sign.
+    fn member(tag: Tag, name: &str, text: &str) -> Self {
+        Line::new(tag, format!(" {name}: {text}"))
+    }
+
     /// Returns the line with its sign in front.
     pub fn signed(&self) -> String {
         let sign = match self.tag {
@@ -101,9 +106,9 @@ pub fn lines(diff: &PlanDiff) -> Vec<Line> {
         (DiffSide::Absent, DiffSide::Attributes { attributes: after }) => attributes(&Map::new(), after),
         (DiffSide::Attributes { attributes: before }, DiffSide::Absent) => attributes(before, &Map::new()),
         (before, after) if before == after => Vec::new(),
-        (DiffSide::Absent, after) => vec![Line::new(Tag::Add, side(after))],
-        (before, DiffSide::Absent) => vec![Line::new(Tag::Remove, side(before))],
-        (before, after) => vec![Line::new(Tag::Change, format!("{} -> {}", side(before), side(after)))],
+        (DiffSide::Absent, after) => vec![Line::new(Tag::Add, format!(" {}", side(after)))],
+        (before, DiffSide::Absent) => vec![Line::new(Tag::Remove, format!(" {}", side(before)))],
+        (before, after) => vec![Line::new(Tag::Change, format!(" {} -> {}", side(before), side(after)))],
     }
 }
 
@@ -157,23 +162,23 @@ fn members(prefix: &str, before: &Map<String, Value>, after: &Map<String, Value>
                 list(&name, a, b, lines);
             }
             (Some(a), Some(b)) => {
-                lines.push(Line::new(Tag::Change, format!("{name}: {} -> {}", shown(a), shown(b))));
+                lines.push(Line::member(Tag::Change, &name, &format!("{} -> {}", shown(a), shown(b))));
             }
-            (Some(a), None) => lines.push(Line::new(Tag::Remove, format!("{name}: {}", shown(a)))),
-            (None, Some(b)) => lines.push(Line::new(Tag::Add, format!("{name}: {}", shown(b)))),
+            (Some(a), None) => lines.push(Line::member(Tag::Remove, &name, &shown(a))),
+            (None, Some(b)) => lines.push(Line::member(Tag::Add, &name, &shown(b))),
             (None, None) => {}
         }
     }
 }
 
 fn list(name: &str, before: &[Value], after: &[Value], lines: &mut Vec<Line>) {
-    lines.push(Line::new(Tag::Change, format!("{name}: {} -> {} members", before.len(), after.len())));
+    lines.push(Line::member(Tag::Change, name, &format!("{} -> {} members", before.len(), after.len())));
     let (gone, come) = (without(before, after), without(after, before));
     if gone.is_empty() && come.is_empty() {
-        lines.push(Line::new(Tag::Note, format!("{name}: same members in another order or number")));
+        lines.push(Line::member(Tag::Note, name, "same members in another order or number"));
     }
-    lines.extend(gone.into_iter().map(|m| Line::new(Tag::Remove, format!("{name}: {}", shown(m)))));
-    lines.extend(come.into_iter().map(|m| Line::new(Tag::Add, format!("{name}: {}", shown(m)))));
+    lines.extend(gone.into_iter().map(|m| Line::member(Tag::Remove, name, &shown(m))));
+    lines.extend(come.into_iter().map(|m| Line::member(Tag::Add, name, &shown(m))));
 }
 
 /// Returns the members of a list that the other one lacks.
@@ -182,9 +187,9 @@ fn without<'v>(list: &'v [Value], other: &[Value]) -> Vec<&'v Value> {
     list.iter().filter(|v| !known.contains(&v.to_string())).collect()
 }
 
-/// Whether a map stands for a secret or for something unknown.
+/// Whether a map stands for a secret, for something unknown, or for a path of the project.
 fn special(map: &Map<String, Value>) -> bool {
-    map.len() == 1 && (map.contains_key("__secret__") || map.contains_key("__unknown__"))
+    map.len() == 1 && ["__secret__", "__unknown__", "__project__"].iter().any(|key| map.contains_key(*key))
 }
 
 /// Returns a value in one line: plain where that is clear, else as JSON.
@@ -198,6 +203,7 @@ pub fn shown(value: &Value) -> String {
             let (key, inside) = map.iter().next().map_or(("", ""), |(k, v)| (k, v.as_str().unwrap_or("")));
             match key {
                 "__secret__" => format!("<secret {}>", short(inside)),
+                "__project__" => format!("<project>/{inside}"),
                 _ => format!("<unknown: {inside}>"),
             }
         }
@@ -266,26 +272,31 @@ mod tests {
         check(
             map(json!({"mode": "0644", "owner": "root", "a": {"b": 1, "c": 2}, "gone": null})),
             map(json!({"mode": "0600", "owner": "root", "a": {"b": 1, "c": "2"}, "new": ""})),
-            "~mode: 0644 -> 0600\n~a.c: 2 -> \"2\"\n-gone: null\n+new: \"\"",
+            "~ mode: 0644 -> 0600\n~ a.c: 2 -> \"2\"\n- gone: null\n+ new: \"\"",
         );
         check(
             map(json!({"l": [1, 2, 3, 4, 5, 6, 7], "s": ["a"]})),
             map(json!({"l": [1, 2, 3, 4, 5, 6, 8], "s": ["a", "b c"]})),
-            "~l: 7 -> 7 members\n-l: 7\n+l: 8\n~s: [a] -> [a, b c]",
+            "~ l: 7 -> 7 members\n- l: 7\n+ l: 8\n~ s: [a] -> [a, b c]",
         );
         check(
             map(json!({"p": {"__secret__": "0123456789abcdef"}})),
             map(json!({"p": {"__unknown__": "result of step x"}})),
-            "~p: <secret 0123456789ab> -> <unknown: result of step x>",
+            "~ p: <secret 0123456789ab> -> <unknown: result of step x>",
+        );
+        check(
+            map(json!({})),
+            map(json!({"src": {"__project__": "files/motd"}})),
+            "+ src: <project>/files/motd",
         );
     }
 
     #[test]
     fn other_content_is_told_by_its_digest() {
         let binary = |byte: &str| DiffSide::Binary { size: 3, sha256: byte.repeat(32) };
-        check(binary("ab"), binary("cd"), "~3 bytes, sha256 abababababab -> 3 bytes, sha256 cdcdcdcdcdcd");
-        check(DiffSide::Absent, binary("ab"), "+3 bytes, sha256 abababababab");
-        check(text("é"), binary("ab"), "~2 bytes of text -> 3 bytes, sha256 abababababab");
+        check(binary("ab"), binary("cd"), "~ 3 bytes, sha256 abababababab -> 3 bytes, sha256 cdcdcdcdcdcd");
+        check(DiffSide::Absent, binary("ab"), "+ 3 bytes, sha256 abababababab");
+        check(text("é"), binary("ab"), "~ 2 bytes of text -> 3 bytes, sha256 abababababab");
         check(binary("ab"), binary("ab"), "");
     }
 }

@@ -27,6 +27,8 @@ const MAX_LINES: usize = 5_000;
 const MAX_LINE: usize = 4_000;
 /// Groups with longer differences begin folded.
 const OPEN_LINES: usize = 60;
+/// Groups of hosts of one step; a page of many thousand would not open.
+const MAX_GROUPS: usize = 500;
 /// Sets of nodes that take more characters are cut where people read them; the filter knows all of them.
 const MAX_HOSTS: usize = 300;
 
@@ -195,7 +197,7 @@ impl Page<'_> {
         );
         if play.batches.len() > 1 {
             self.out.push_str("<details class=more><summary>batches</summary><ol>");
-            for batch in play.batches {
+            for batch in &play.batches {
                 let _ = write!(self.out, "<li><code>{}</code>", text(&batch.join(",")));
             }
             self.out.push_str("</ol></details>\n");
@@ -225,8 +227,19 @@ impl Page<'_> {
             module = text(&step.module),
             place = text(&step.place),
         );
-        for group in &view.groups {
+        // The last group is the reference for the others.
+        let left_out = view.groups.len().saturating_sub(MAX_GROUPS);
+        let shown =
+            view.groups.iter().take(MAX_GROUPS - 1).chain(view.groups.iter().skip(MAX_GROUPS - 1 + left_out));
+        for group in shown {
             self.group(view, group);
+        }
+        if left_out > 0 {
+            let _ = writeln!(
+                self.out,
+                "<p class=why>{} of hosts left out here; show the plan with --hosts to see them.</p>",
+                count(left_out, "group")
+            );
         }
         self.out.push_str("</article>\n");
     }

@@ -3,15 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::summary::{Count, Summary, verdict_word};
+use super::text::inert_json;
 use super::view::View;
 use super::{Document, time_json};
 use crate::plan::model::Plan;
 
 /// Returns the plan as indented JSON with a line break at the end.
 pub fn text(document: &Document<'_>) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(&value(document)?)?;
-    text.push('\n');
-    Ok(text)
+    Ok(inert_json(&serde_json::to_string_pretty(&value(document)?)?) + "\n")
 }
 
 fn value(document: &Document<'_>) -> Result<Value, serde_json::Error> {

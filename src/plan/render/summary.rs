@@ -110,7 +110,7 @@ pub fn extent(summary: &Summary) -> String {
         return format!("{} on {}.", count(summary.steps, "step"), count(summary.hosts, "host"));
     }
     let mut text = format!(
-        "{} of {} on {} of {}",
+        "{} of {} would act, on {} of {}",
         summary.acting,
         count(summary.steps, "step"),
         summary.acting_hosts,

@@ -23,6 +23,9 @@ const MAX_LINE: usize = 1000;
 /// Lines that are taken for one screen.
 pub const SCREEN: usize = 50;
 
+/// Sets of hosts that do nothing are cut at this many characters.
+const MAX_SILENT: usize = 24;
+
 /// How the text is made.
 #[derive(Clone, Debug)]
 pub struct TerminalOptions {
@@ -78,8 +81,15 @@ pub fn lines(document: &Document<'_>, options: &TerminalOptions) -> Vec<StyledLi
         return usual;
     }
     let fits = tighter.into_iter().chain([dense]).map(page).find(|lines| lines.len() <= options.height);
-    fits.unwrap_or(usual)
+    match fits {
+        Some(lines) => lines,
+        None if usual.len() > LONG * options.height => page(Detail { diff_lines: 3, groups: 4, ..USUAL }),
+        None => usual,
+    }
 }
+
+/// Plans of more screens show less of each difference.
+const LONG: usize = 10;
 
 struct Page<'a> {
     document: &'a Document<'a>,
@@ -133,18 +143,18 @@ impl Page<'_> {
             [] => {}
             all => {
                 let names: Vec<&str> = all.iter().map(|a| a.by.as_str()).collect();
-                facts.push(format!("signed by {} (not verified here)", names.join(", ")));
+                facts.push(format!("signed by {}, not verified here", names.join(", ")));
             }
         }
         if !facts.is_empty() {
-            self.canvas.line(DIM, &format!("  {}", facts.join("; ")));
+            self.canvas.wrapped(2, DIM, &facts.join("; "));
         }
         if let Some(words) = summary::partial(&plan.invocation) {
-            self.canvas.line(YELLOW, &format!("  Partial plan: {words}"));
+            self.canvas.wrapped(2, YELLOW, &format!("Partial plan: {words}"));
         }
         if let Some(words) = selected(self.document.selection) {
-            self.canvas
-                .line(YELLOW, &format!("  Shown only: {words}; the verdict is that of the whole plan"));
+            let text = format!("Shown only: {words}; the verdict is that of the whole plan");
+            self.canvas.wrapped(2, YELLOW, &text);
         }
     }
 
@@ -235,7 +245,7 @@ impl Page<'_> {
         let name = if play.name.is_empty() { "Play".to_string() } else { format!("Play {}", play.name) };
         let mut facts = format!("  {}", self.hosts(&play.hosts, 20));
         if play.batches.len() > 1 {
-            facts.push_str(&batches(play.batches));
+            facts.push_str(&batches(&play.batches));
         }
         self.canvas.push(vec![(BOLD, name), ("", facts)]);
         for step in shown {
@@ -317,18 +327,22 @@ impl Page<'_> {
 
     /// Says what hosts do that are not shown.
     fn silent(&self, quiet: &[&GroupView<'_>]) -> String {
-        if self.options.all || quiet.is_empty() {
+        if self.options.all {
             return String::new();
         }
-        let mut by_state: BTreeMap<State, usize> = BTreeMap::new();
+        let mut by_state: BTreeMap<State, Vec<&String>> = BTreeMap::new();
         for group in quiet {
-            *by_state.entry(group.state()).or_default() += group.hosts.count;
+            by_state.entry(group.state()).or_default().extend(&group.hosts.sets);
         }
-        let words: Vec<String> = by_state
-            .iter()
-            .map(|(state, n)| format!("{} {}", count(*n, "other host"), state.word()))
-            .collect();
-        format!("; {}", words.join(", "))
+        let words = by_state.into_iter().map(|(state, sets)| {
+            let hosts = Hosts::of(sets);
+            let text = cut(&hosts.text(), MAX_SILENT);
+            match hosts.count {
+                1 => format!("; {text}: {}", state.word()),
+                n => format!("; {text} ({}): {}", count(n, "host"), state.word()),
+            }
+        });
+        words.collect()
     }
 
     fn units(&mut self, units: &[Unit], risk: Risk, indent: usize) {
@@ -517,7 +531,7 @@ fn reason_style(state: State) -> &'static str {
 }
 
 /// Returns the first batches of a play.
-fn batches(batches: &[Vec<String>]) -> String {
+fn batches(batches: &[&[String]]) -> String {
     const SHOWN: usize = 3;
     let mut names: Vec<String> = batches.iter().take(SHOWN).map(|b| cut(&b.join(","), 24)).collect();
     if batches.len() > SHOWN {

@@ -31,7 +31,8 @@ pub struct Lost {
 pub struct PlayView<'p> {
     pub name: &'p str,
     pub hosts: Hosts,
-    pub batches: &'p [Vec<String>],
+    /// Those in which some host is shown.
+    pub batches: Vec<&'p [String]>,
     pub steps: Vec<StepView<'p>>,
 }
 
@@ -274,7 +275,7 @@ impl<'p> View<'p> {
 }
 
 /// Returns texts of a plan with the hosts that they are said of, each text once.
-pub fn said<'p>(plan: &'p Plan, texts: fn(&Unit) -> &[String]) -> Vec<(&'p str, Hosts)> {
+pub fn said(plan: &Plan, texts: fn(&Unit) -> &[String]) -> Vec<(&str, Hosts)> {
     let mut found: IndexMap<&str, Vec<&String>> = IndexMap::new();
     for group in plan.steps.iter().flat_map(|s| &s.groups) {
         for text in group.units.iter().flat_map(texts) {
@@ -308,9 +309,10 @@ fn lost(plan: &Plan) -> Vec<Lost> {
 
 fn play<'p>(entry: Option<&'p PlayEntry>, steps: &[&'p Step]) -> PlayView<'p> {
     let batches = entry.map_or(&[][..], |e| e.batches.as_slice());
+    let batches: Vec<&[String]> = batches.iter().map(Vec::as_slice).filter(|b| !b.is_empty()).collect();
     PlayView {
         name: entry.map_or("", |e| e.name.as_str()),
-        hosts: Hosts::of(batches.iter().flatten()),
+        hosts: Hosts::of(batches.iter().copied().flatten()),
         batches,
         steps: merge(steps),
     }

@@ -272,8 +272,8 @@ fn check(bench: &Bench, case: &Case, what: &str) {
     let outcome =
         bench.apply(case.module, case.args, prediction).unwrap_or_else(|f| panic!("{what}: {}", f.msg));
     assert!(outcome.changed, "{what}");
-    bench.expect(case.after, &what);
-    harness::compare(&predicted, &outcome.result, &what);
+    bench.expect(case.after, what);
+    harness::compare(&predicted, &outcome.result, what);
     assert_eq!(bench.leftovers(), Vec::<String>::new(), "{what}");
     let again = bench.plan(case.module, case.args, false).unwrap();
     assert_eq!(again.effect, Effect::Same, "{what}: a second time: {:?}", again.diff);
