@@ -281,6 +281,32 @@ fn the_same_inputs_give_the_same_plan_anywhere() {
 }
 
 #[test]
+fn a_command_without_check_mode_is_run_while_planning_and_counts_as_in_a_run() {
+    let site = Site::new(
+        r#"
+- hosts: a
+  gather_facts: false
+  tasks:
+    - name: ask
+      command: echo hello
+      check_mode: false
+      register: asked
+      notify: tell
+    - name: use
+      copy: {content: "{{ asked.stdout }}\n", dest: "{{ root }}/asked"}
+  handlers:
+    - name: tell
+      copy: {content: told, dest: "{{ root }}/told"}
+"#,
+    );
+    assert_eq!(states(&site.plan(2)), ["ask: a read", "use: a change", "tell: a change"]);
+    let applied = site.run(&["apply", "../p.xplan"]);
+    assert_eq!(applied.code, 0, "{}{}", applied.stdout, applied.stderr);
+    assert_eq!((site.read("hosts/a/asked"), site.read("hosts/a/told")), ("hello\n".into(), "told".into()));
+    assert!(applied.stdout.contains("TASK [ask] ***"), "{}", applied.stdout);
+}
+
+#[test]
 fn a_host_whose_state_drifted_is_stopped_alone() {
     let site = Site::new(PLAIN);
     site.write("project/templates/app.j2", "name={{ inventory_hostname }}\n");
