@@ -1,7 +1,6 @@
 //! `xplay adhoc`: one module on hosts, with the flags and the output of the command `ansible`.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
@@ -11,8 +10,6 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::settings::{Format, RunSettings};
 use super::{drive, project, run};
-use crate::modules::sh::PRELUDE;
-use crate::transport::{HostConnector, Identity};
 
 /// The name under which messages show the play that was typed.
 const PLAYBOOK: &str = "<ansible ad-hoc>";
@@ -40,17 +37,7 @@ pub fn adhoc(
     if args.list_hosts {
         return list_hosts(args, &project, settings.options.limit.as_deref(), out);
     }
-    let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
-    let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::run(
-        project,
-        settings.options,
-        drive::Conduct::free(connector),
-        &settings.output,
-        out,
-    ));
-    runtime.shutdown_background();
-    ending
+    drive::run_alone(project, settings.options, &settings.output, out)
 }
 
 /// The flags as those of a run without a playbook.

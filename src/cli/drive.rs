@@ -15,10 +15,11 @@ use super::prompt::{self, TerminalGuard};
 use super::settings::{Format, OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
 use crate::engine::{self, RunOptions, RunRequest};
+use crate::modules::sh::PRELUDE;
 use crate::plan::Guide;
 use crate::report::{self, HtmlReport, JsonLines, Lines, Minimal, Reporter, ResultFiles, Terminal};
 use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
-use crate::transport::Connector;
+use crate::transport::{Connector, HostConnector, Identity};
 use crate::value::Value;
 
 /// Events that may wait for a slow terminal.
@@ -59,6 +60,20 @@ pub async fn run(
     out: &Output,
 ) -> Result<Ending, CliError> {
     run_with(project, options, conduct, settings, Vec::new(), out).await
+}
+
+/// Runs a project on hosts that are reached as its inventory says, from beginning to end.
+pub fn run_alone(
+    project: Project,
+    options: RunOptions,
+    settings: &OutputSettings,
+    out: &Output,
+) -> Result<Ending, CliError> {
+    let conduct = Conduct::free(Arc::new(HostConnector::new(PRELUDE, Identity::from_environment())));
+    let runtime = runtime()?;
+    let ending = runtime.block_on(run(project, options, conduct, settings, out));
+    runtime.shutdown_background();
+    ending
 }
 
 /// Like [`run`], with more reporters.

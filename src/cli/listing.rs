@@ -9,11 +9,10 @@ use super::args::ListArgs;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::Project;
-use super::static_scope::StaticScope;
 use crate::engine::RunOptions;
 use crate::inventory::raw_value;
 use crate::playbook::{Entry, Play, Task, selected};
-use crate::template::{Scope, SearchPath, Tree};
+use crate::template::{Scope, SearchPath, StaticScope, Tree};
 use crate::value::Value;
 
 /// Prints what the flags ask for.

@@ -29,7 +29,6 @@ mod run;
 mod setting_table;
 mod settings;
 mod show;
-mod static_scope;
 mod system;
 mod vault;
 

@@ -1,7 +1,5 @@
 //! `xplay run`: ansible-playbook's flags with their meaning.
 
-use std::sync::Arc;
-
 use super::args::{ColorWhen, RunArgs};
 use super::config::Config;
 use super::exit::{CliError, Ending};
@@ -9,8 +7,6 @@ use super::output::{Output, Voice};
 use super::settings::RunSettings;
 use super::{drive, listing, lookup, project};
 use crate::diag::Style;
-use crate::modules::sh::PRELUDE;
-use crate::transport::{HostConnector, Identity};
 
 pub fn run(
     args: &RunArgs,
@@ -44,16 +40,7 @@ pub fn run(
     }
     let knows_hosts = project.inventory.hosts().len() > 0;
     let starts_later = settings.options.start_at_task.is_some();
-    let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
-    let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::run(
-        project,
-        settings.options,
-        drive::Conduct::free(connector),
-        &settings.output,
-        out,
-    ));
-    runtime.shutdown_background();
+    let ending = drive::run_alone(project, settings.options, &settings.output, out);
     if let Ok(Ending::Ran(recap)) = &ending
         && recap.hosts.is_empty()
         && !knows_hosts

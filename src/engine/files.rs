@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::shared::lock;
 use crate::diag::Diagnostic;
 use crate::modules::LocalFiles;
 use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions};
@@ -101,10 +102,6 @@ impl LocalFiles for TaskFiles {
     fn base_dir(&self) -> PathBuf {
         self.scope.search().playbook_dir.clone()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Reads the arguments of the `template` module that say how a file is rendered.

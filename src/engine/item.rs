@@ -328,7 +328,7 @@ impl ItemRun {
     pub async fn execute_now(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
             Action::Module { name, args, free_form, template_args, file: Some(file), .. } => {
-                let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
+                let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
                 self.foreign(name, file, given, attempt, doubt).await?
             }
             Action::Module { name, args, free_form, template_args, dynamic, file: None } => {
@@ -424,6 +424,8 @@ impl ItemRun {
         attempt: u32,
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
+        // A plan speaks of the arguments that the task gives, not of how they reach the file.
+        let written = self.shared.options.planning.then(|| given.clone());
         let mut args = Map::from_iter([
             ("file", Value::str(file.display().to_string())),
             ("arguments", Value::map(given)),
@@ -431,7 +433,9 @@ impl ItemRun {
         if let Some(program) = self.interpreter(file)? {
             args.insert("interpreter", program);
         }
-        self.execution(name, &modules::Foreign, args, attempt, doubt).await
+        let mut result = self.execution(name, &modules::Foreign, args, attempt, doubt).await?;
+        result.units.iter_mut().for_each(|unit| unit.args.clone_from(&written));
+        Ok(result)
     }
 
     /// Returns what `ansible_NAME_interpreter` says for a file that begins with `#!`.
@@ -473,6 +477,8 @@ impl ItemRun {
         attempt: u32,
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
+        // The plan keeps what the author wrote: how a command is tried out while planning is no part of it.
+        let written = self.shared.options.planning.then(|| given.clone());
         let reads = self.declared_reading(module.spec(), &mut given)?;
         let args = module.spec().check(&given)?;
         let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
@@ -481,7 +487,7 @@ impl ItemRun {
         });
         if let Some(unknown) = args.find_unknown() {
             let mut result = self.without_arguments(module.spec(), unknown)?;
-            result.units.iter_mut().for_each(|unit| unit.args = Some(given.clone()));
+            result.units.iter_mut().for_each(|unit| unit.args.clone_from(&written));
             return Ok(result);
         }
         let (reach, delegated) = self.reach()?;
@@ -508,7 +514,7 @@ impl ItemRun {
             let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
             let foreseen = Box::pin(execution.foresee(&self.header.name, certain)).await;
             let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files, name, limit))?;
-            foreseen.observed.args = Some(given);
+            foreseen.observed.args = written;
             let mut result = TaskResult::from_outcome(foreseen.outcome);
             if reads == Reading::LikeAnsible {
                 result.status = Status::Changed;

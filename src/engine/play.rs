@@ -78,9 +78,9 @@ pub struct PlayRun<'a> {
     pub handlers: Handlers,
     pub recap: &'a mut Recap,
     pub stop: Option<Stop>,
-    /// Uses of roles that ran to their end on a host.
     /// The host goes by itself, so that it is the only one here.
     pub alone: Option<Alone>,
+    /// Uses of roles that ran to their end on a host.
     roles_done: HashSet<(Host, Arc<str>)>,
     /// Hosts that `meta: end_role` took out of a role that the others still run.
     roles_ended: Vec<(Host, Arc<str>)>,

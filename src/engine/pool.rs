@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::shared::lock;
 use crate::transport::{BecomeSpec, Connection, ConnectionSpec, Connector, Kind, Session, TransportError};
 
 /// Shells on one connection; sshd allows ten by default and some are left to others.
@@ -132,10 +133,6 @@ impl Lease {
     pub fn done(self) {
         lock(&self.slot.idle).push((self.who, self.session));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::builder::Builder;
 use super::model::{HostId, Inventory};
 use super::vars_files::VarFiles;
 use crate::diag::{Diagnostic, Span};
-use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
+use crate::template::{Scope, SearchPath, StaticScope, Tree, VarMap};
 use crate::value::Value;
 use crate::yaml::Node;
 
@@ -70,25 +70,6 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node) {
 }
 
 /// The variables of a host, the strongest first.
-struct Layers {
-    layers: Vec<VarMap>,
-    search: SearchPath,
-}
-
-impl Scope for Layers {
-    fn get(&self, name: &str) -> Option<Var> {
-        self.layers.iter().find_map(|layer| layer.get(name)).cloned().map(Var::Tree)
-    }
-
-    fn names(&self) -> Vec<Arc<str>> {
-        self.layers.iter().flat_map(|layer| layer.keys().cloned()).collect()
-    }
-
-    fn search(&self) -> &SearchPath {
-        &self.search
-    }
-}
-
 fn scope(inventory: &Inventory, host: HostId, files: &VarFiles) -> Result<Arc<dyn Scope>, Vec<Diagnostic>> {
     let layers = inventory.layers(host, files, None)?;
     let mut layers: Vec<VarMap> = layers.into_iter().rev().map(|layer| layer.vars).collect();
@@ -98,7 +79,7 @@ fn scope(inventory: &Inventory, host: HostId, files: &VarFiles) -> Result<Arc<dy
         (Arc::from("group_names"), Tree::value(Value::list(names))),
     ];
     layers.push(Arc::new(magic.into_iter().collect()));
-    Ok(Arc::new(Layers { layers, search: SearchPath::default() }))
+    Ok(Arc::new(StaticScope { layers, search: SearchPath::default() }))
 }
 
 /// One host that is worked on.

@@ -4,10 +4,8 @@ use super::sh::{Report, expand_path, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Thing,
-    Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Rule, Seen, Thing, Touch,
 };
-use crate::transport::Output;
 use crate::value::{Map, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -160,13 +158,6 @@ impl Module for Alternatives {
         Ok(Prediction::change(result, vec![Action::run(script)])
             .touch(Touch::Thing(Thing { kind: "alternatives", name: name.to_string() }))
             .diff(named_diff(&format!("alternatives {name}"), Some(before), Some(after))))
-    }
-
-    fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        if let Some(output) = ran.iter().find(|o| o.rc != 0) {
-            return Err(Failure::from_output(output));
-        }
-        Ok(prediction.into_outcome())
     }
 }
 

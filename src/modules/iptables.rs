@@ -4,10 +4,8 @@ use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
-    Thing, Touch,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Prediction, Rule, Seen, Thing, Touch,
 };
-use crate::transport::Output;
 use crate::value::{Map, Value};
 
 const STR: ArgKind = ArgKind::Str;
@@ -207,13 +205,6 @@ impl Module for Iptables {
         Ok(Prediction::change(result, vec![Action::run(script)])
             .touch(Touch::Thing(Thing { kind: "iptables", name: String::new() }))
             .diff(named_diff(what.trim_end(), Some(before), Some(after))))
-    }
-
-    fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        if let Some(output) = ran.iter().find(|o| o.rc != 0) {
-            return Err(Failure::from_output(output));
-        }
-        Ok(prediction.into_outcome())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `script`: runs a script from this side on the target.
 
 use super::command::{enter, finish, guarded, probe_guards, unknown_output};
-use super::sh::{Report, q};
+use super::sh::{PRIVATE_DIR, Report, q};
 use super::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, words,
 };
@@ -71,9 +71,7 @@ impl Module for Script {
         };
         let words: String = rest.iter().map(|word| format!(" {}", q(word))).collect();
         let script = format!(
-            "xp_dir=$(umask 077 && mktemp -d \"${{TMPDIR:-/tmp}}/.xplay.XXXXXXXX\") || exit 1\n\
-             trap 'rm -rf -- \"$xp_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n\
-             xp_f=$xp_dir/{0}\n(umask 077 && cat >\"$xp_f\") || xp_fail 'cannot store the script'\n\
+            "{PRIVATE_DIR}xp_f=$xp_dir/{0}\n(umask 077 && cat >\"$xp_f\") || xp_fail 'cannot store the script'\n\
              [ $(($(wc -c <\"$xp_f\"))) -eq {1} ] || xp_fail 'cannot store the script: it did not arrive complete'\n\
              chmod 0700 \"$xp_f\"\n{2}{interpreter}\"$xp_f\"{words} </dev/null\n",
             q(&base),

@@ -3,10 +3,7 @@
 use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::attr_diff;
-use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
-};
-use crate::transport::Output;
+use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen, Thing, Touch};
 use crate::value::Map;
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -84,13 +81,6 @@ impl Module for Seboolean {
         Ok(Prediction::change(result, vec![Action::run(script)])
             .touch(Touch::Thing(Thing { kind: "seboolean", name: name.to_string() }))
             .diff(attr_diff(name, side(now, kept), side(Some(word), Some(word)))))
-    }
-
-    fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        if let Some(output) = ran.iter().find(|o| o.rc != 0) {
-            return Err(Failure::from_output(output));
-        }
-        Ok(prediction.into_outcome())
     }
 }
 

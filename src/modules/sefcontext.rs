@@ -5,10 +5,8 @@ use super::sh::{Report, q};
 use super::tool::missing;
 use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, Thing,
-    Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Rule, Seen, Thing, Touch,
 };
-use crate::transport::Output;
 use crate::value::{Map, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -169,13 +167,6 @@ impl Module for Sefcontext {
         Ok(Prediction::change(result, vec![Action::run(script)])
             .touch(Touch::Thing(Thing { kind: "sefcontext", name: target.to_string() }))
             .diff(named_diff(&what, before, after)))
-    }
-
-    fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        if let Some(output) = ran.iter().find(|o| o.rc != 0) {
-            return Err(Failure::from_output(output));
-        }
-        Ok(prediction.into_outcome())
     }
 }
 

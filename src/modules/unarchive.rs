@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::attrs::{Attrs, FILE_ARGS};
 use super::local::Digests;
-use super::sh::{FileKind, Report, Stat, expand_path, q};
+use super::sh::{FileKind, PRIVATE_DIR, Report, Stat, expand_path, q};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, Touch,
 };
@@ -383,9 +383,7 @@ impl<'a> Job<'a> {
             format!("{comparison}\nif [ -n \"$xp_same\" ]; then exit 0; fi\n")
         };
         let script = format!(
-            "xp_to={}\nxp_dir=$(umask 077 && mktemp -d \"${{TMPDIR:-/tmp}}/.xplay.XXXXXXXX\") || exit 1\n\
-             trap 'rm -rf -- \"$xp_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n\
-             xp_f=$xp_dir/archive\ncat >\"$xp_f\" || xp_fail 'cannot store the archive'\n\
+            "xp_to={}\n{PRIVATE_DIR}xp_f=$xp_dir/archive\ncat >\"$xp_f\" || xp_fail 'cannot store the archive'\n\
              [ $(($(wc -c <\"$xp_f\"))) -eq {size} ] || xp_fail 'cannot store the archive: it did not arrive complete'\n{compare}{}",
             q(&self.dest),
             self.extract("\"$xp_f\"")

@@ -275,19 +275,8 @@ fn groups(hosts: IndexMap<String, Vec<Unit>>) -> Vec<Group> {
 mod tests {
     use super::*;
     use crate::modules::Diff;
-    use crate::plan::seal::Sealer;
+    use crate::plan::seal::testing::Stars;
     use crate::value::Secret;
-
-    struct Stars;
-
-    impl Sealer for Stars {
-        fn mask(&self, text: &str) -> String {
-            text.replace("hunter2", "********")
-        }
-        fn keyed(&self, bytes: &[u8]) -> String {
-            format!("keyed-{}", bytes.len())
-        }
-    }
 
     fn head(id: &str) -> StepHead {
         StepHead {

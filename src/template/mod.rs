@@ -20,6 +20,7 @@ mod ops;
 mod python_format;
 mod runtime;
 mod source;
+mod static_scope;
 mod tests;
 mod tree;
 mod versions;
@@ -30,6 +31,7 @@ pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::escape_html;
 pub use lookups::{SettingValue, fnmatch};
 pub use lower::Syntax;
+pub use static_scope::StaticScope;
 pub use tree::{Expr, Template, Tree, TreeKind, VarMap};
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 //! A file in Python that imports Ansible's helpers gets small ones of this program's own; it needs Python on the target,
 //! nothing else. What such a module would do is not known before it runs.
 
-use super::sh::q;
+use super::sh::{PRIVATE_DIR, q};
 use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen};
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value, from_json, to_json_text};
@@ -104,11 +104,7 @@ fn words(given: &Map) -> String {
 }
 
 fn script(name: &str, kind: Kind, arguments: &str, size: usize, interpreter: Option<&str>) -> String {
-    let mut text = String::from(
-        "xp_dir=$(umask 077 && mktemp -d \"${TMPDIR:-/tmp}/.xplay.XXXXXXXX\") || exit 1\n\
-         trap 'rm -rf -- \"$xp_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n\
-         umask 077\n",
-    );
+    let mut text = format!("{PRIVATE_DIR}umask 077\n");
     add!(text, "xp_f=$xp_dir/{}\ncat >\"$xp_f\" || xp_fail 'cannot store the module'\n", q(name));
     add!(
         text,

@@ -4,7 +4,7 @@ use super::apt::{SIMULATE, failure, simulated_change, with_policy};
 use super::apt_state::ENVIRONMENT;
 use super::fetch::{self, Certificates};
 use super::set::{LIST_DPKG, SetChange, text};
-use crate::modules::sh::{Report, q};
+use crate::modules::sh::{PRIVATE_DIR, Report, q};
 use crate::modules::{Action, Args, Call, Effect, Failure, Outcome, Prediction, Run, Seen};
 use crate::transport::Output;
 use crate::value::Map;
@@ -12,7 +12,7 @@ use crate::value::Map;
 /// Returns the script that compares the files with what is installed and installs those that differ. It prints
 /// whether there were any, and after `content` the tool's words.
 pub fn script(args: &Args, files: &str, simulate: bool) -> String {
-    let mut script = String::from(fetch::private_dir());
+    let mut script = String::from(PRIVATE_DIR);
     let mut options = String::new();
     for option in args.str("dpkg_options").unwrap_or_default().split(',').filter(|o| !o.is_empty()) {
         add!(options, " --{option}");

@@ -2,7 +2,7 @@
 
 use super::fetch::{self, Certificates};
 use super::set::text;
-use crate::modules::sh::{Report, expand_path, q};
+use crate::modules::sh::{PRIVATE_DIR, Report, expand_path, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
@@ -79,7 +79,7 @@ impl Module for AptKey {
         let args = &call.args;
         let mut script = format!(
             "for xp_p in apt-key gpg; do command -v $xp_p >/dev/null 2>&1 || xp_fail \"Failed to find required executable \\\"$xp_p\\\" on the target; deb822_repository does without it\"; done\n{}GNUPGHOME=$xp_dir; export GNUPGHOME\n",
-            fetch::private_dir()
+            PRIVATE_DIR
         );
         if args.str("id").is_none() {
             if args.has("keyserver") {
@@ -172,7 +172,7 @@ fn add_key(call: &Call, id: &str) -> Result<String, Failure> {
     }
     let lines = source(call)?
         .ok_or_else(|| Failure::new("there is no key to add: give url, data, file or keyserver"))?;
-    Ok(format!("{}{lines}xp_do 'add the key' apt-key{keyring} add \"$xp_dir/key\"\n", fetch::private_dir()))
+    Ok(format!("{}{lines}xp_do 'add the key' apt-key{keyring} add \"$xp_dir/key\"\n", PRIVATE_DIR))
 }
 
 /// Returns the numbers in lines of keys: `pub  rsa4096/ID ...` or `pub:..:..:..:ID:...`.

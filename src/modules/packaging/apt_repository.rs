@@ -5,7 +5,7 @@ use super::fetch::{self, Certificates};
 use super::files::{SHOW, Shown};
 use super::set::new_repositories;
 use crate::modules::attrs::Mode;
-use crate::modules::sh::{Report, q};
+use crate::modules::sh::{PRIVATE_DIR, Report, q};
 use crate::modules::write::{content_diff, side};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
@@ -323,7 +323,7 @@ impl Ppa {
              if [ ! -e \"$xp_etc/trusted.gpg.d/\"{} ]; then\n{}\
              xp_do 'make the folder of keys' mkdir -p \"$xp_etc/trusted.gpg.d\"\nchmod 644 \"$xp_dir/key\"\n\
              xp_do 'store the key' mv -f \"$xp_dir/key\" \"$xp_etc/trusted.gpg.d/\"{}\nfi\n",
-            fetch::private_dir(),
+            PRIVATE_DIR,
             fetch::script(&about, "\"$xp_dir/about\"", certificates),
             q(&keyring),
             fetch::script_of_word(

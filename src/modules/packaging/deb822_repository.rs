@@ -4,7 +4,7 @@ use super::fetch::{self, Certificates};
 use super::files::{SHOW, Shown};
 use super::set::new_repositories;
 use crate::modules::attrs::Mode;
-use crate::modules::sh::{Report, q};
+use crate::modules::sh::{PRIVATE_DIR, Report, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{
     Action, ArgKind, ArgSpec, Args, Call, DiffSide, Failure, Module, ModuleSpec, Prediction, Seen,
@@ -94,7 +94,7 @@ impl Module for Deb822Repository {
                     script,
                     "{}( {} ) 2>\"$xp_dir/why\" || xp_fail \"Could not fetch signed_by key: $(cat \"$xp_dir/why\")\"\n\
                      if [ -s \"$xp_dir/key\" ]; then printf 'fetched %s\\n' \"$(xp_sha256 \"$xp_dir/key\")\"; if grep -q -e '-----BEGIN PGP PUBLIC KEY BLOCK-----' \"$xp_dir/key\"; then printf 'armored yes\\n'; fi; fi\n",
-                    fetch::private_dir(),
+                    PRIVATE_DIR,
                     fetch::script(key, "\"$xp_dir/key\"", Certificates::Checked)
                 );
             } else if !key.contains('\n') {
@@ -205,7 +205,7 @@ impl Key {
         self.actions.push(Action::run(format!(
             "{}{}[ \"$(xp_sha256 \"$xp_dir/key\")\" = {sha256} ] || xp_fail 'the key behind the URL changed in the meantime; nothing was stored'\n\
              xp_write -d {sha256} -m 0644 {} <\"$xp_dir/key\"\n",
-            fetch::private_dir(),
+            PRIVATE_DIR,
             fetch::script(url, "\"$xp_dir/key\"", Certificates::Checked),
             q(&dest.path)
         )));

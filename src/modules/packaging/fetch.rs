@@ -28,9 +28,3 @@ pub fn script_of_word(url: &str, dest_word: &str, certificates: Certificates) ->
          else case $xp_url in file://*) xp_do \"read $xp_url\" cp -- \"${{xp_url#file://}}\" {dest_word} ;; *) xp_fail \"Failure downloading $xp_url, there is neither curl nor wget on the target\" ;; esac; fi\n"
     )
 }
-
-/// Returns lines that make a private folder `xp_dir`, which is removed at the end.
-pub fn private_dir() -> &'static str {
-    "xp_dir=$(umask 077 && mktemp -d \"${TMPDIR:-/tmp}/.xplay.XXXXXXXX\") || exit 1\n\
-     trap 'rm -rf -- \"$xp_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n"
-}

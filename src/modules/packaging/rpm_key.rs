@@ -1,7 +1,7 @@
 //! `rpm_key`: keys that rpm trusts.
 
 use super::fetch::{self, Certificates};
-use crate::modules::sh::{Report, q};
+use crate::modules::sh::{PRIVATE_DIR, Report, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen};
 use crate::value::Map;
@@ -48,15 +48,15 @@ impl<'a> Source<'a> {
         match self {
             Source::Url(url) => format!(
                 "{}{}grep -q -e '-----BEGIN PGP PUBLIC KEY BLOCK-----' \"$xp_dir/key\" || xp_fail \"Not a public key: $xp_url\"\n",
-                fetch::private_dir(),
+                PRIVATE_DIR,
                 fetch::script(url, "\"$xp_dir/key\"", certificates)
             ),
             Source::File(path) => format!(
                 "{}[ -f {1} ] || xp_fail 'Not a valid key '{1}\nxp_do \"read the key \"{1} cp -- {1} \"$xp_dir/key\"\n",
-                fetch::private_dir(),
+                PRIVATE_DIR,
                 q(&if path.starts_with('/') { (*path).to_string() } else { format!("./{path}") })
             ),
-            Source::Number(_) => String::from(fetch::private_dir()),
+            Source::Number(_) => String::from(PRIVATE_DIR),
         }
     }
 }

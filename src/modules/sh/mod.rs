@@ -10,6 +10,10 @@ use super::{Call, Failure, Seen};
 /// Shell functions that every session has before it runs a module's script.
 pub const PRELUDE: &str = include_str!("prelude.sh");
 
+/// Lines that make a private folder `xp_dir`, which is removed when the script ends, also by a signal.
+pub const PRIVATE_DIR: &str = "xp_dir=$(umask 077 && mktemp -d \"${TMPDIR:-/tmp}/.xplay.XXXXXXXX\") || exit 1\n\
+     trap 'rm -rf -- \"$xp_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n";
+
 /// Returns a path argument as the target would expand it: `~` and variables. The result starts with `/` or `./`,
 /// so that no tool takes it for an option.
 pub fn expand_path(call: &Call, text: &str) -> Result<String, Failure> {

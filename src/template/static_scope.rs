@@ -1,8 +1,8 @@
-//! The variables that are known of a project before anything runs.
+//! Variables in layers that do not change: what is known before anything runs.
 
 use std::sync::Arc;
 
-use crate::template::{Scope, SearchPath, Var, VarMap};
+use super::{Scope, SearchPath, Var, VarMap};
 
 /// Layers of variables, the strongest first.
 pub struct StaticScope {
