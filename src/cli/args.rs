@@ -41,15 +41,24 @@ pub enum Command {
     Rehearse(Box<RehearseArgs>),
     /// Show a plan: what would change where, offline, in several formats.
     Show(Box<ShowArgs>),
-    /// Work with plans.
-    #[command(subcommand, arg_required_else_help = true)]
-    Plan(PlanCommand),
+    /// Say what a run would do, change nothing, and save it as a plan; also: plan check, plan diff.
+    Plan(Box<PlanArgs>),
+    /// Execute a saved plan, and nothing else.
+    Apply(Box<ApplyArgs>),
     /// Show hosts, groups and variables as a run would see them.
     Inventory(Box<InventoryArgs>),
+    /// Show the settings and where they come from.
+    Config(ConfigArgs),
     /// Gather the facts of hosts and print them as JSON.
     Facts(Box<FactsArgs>),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
+    /// Make, show and change encrypted files, as ansible-vault does.
+    Vault(Box<VaultWithArgs>),
+    /// Sign a plan: say that it may be applied.
+    Approve(ApproveArgs),
+    /// Show who approved a plan; exit code 6 when that is not enough.
+    Verify(VerifyArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page.
@@ -86,11 +95,11 @@ pub struct RunArgs {
     /// Run notified handlers even on hosts where a task failed.
     #[arg(long, help_heading = "Tasks")]
     pub force_handlers: bool,
-    /// Accepted; facts are not kept between runs.
-    #[arg(long, help_heading = "Without effect")]
+    /// Forget facts that earlier runs kept.
+    #[arg(long, help_heading = "Mode")]
     pub flush_cache: bool,
-    /// Accepted; the modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    /// Look for modules that are files here first; may be given again.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]
     pub module_path: Vec<String>,
 }
 
@@ -144,8 +153,8 @@ pub struct AdhocArgs {
     /// Hosts that are busy at once (default: 50).
     #[arg(short, long, value_name = "N", help_heading = "Hosts")]
     pub forks: Option<String>,
-    /// Accepted; the modules are built in.
-    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Without effect")]
+    /// Look for modules that are files here first; may be given again.
+    #[arg(short = 'M', long, value_name = "PATH", help_heading = "Tasks")]
     pub module_path: Vec<String>,
 }
 
@@ -302,7 +311,7 @@ pub struct ListArgs {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct RehearseArgs {
     /// Playbooks to rehearse; a name that is not here is looked for in playbooks/.
-    #[arg(required_unless_present = "shell", value_name = "PLAYBOOK")]
+    #[arg(required_unless_present_any = ["shell", "apply"], value_name = "PLAYBOOK")]
     pub playbooks: Vec<PathBuf>,
     /// The cluster to rehearse: el9 (rhels9.4, x86_64, ipmi) or seed (rhels6.4, ppc64, hmc).
     #[arg(long, value_name = "NAME", default_value = "el9")]
@@ -310,12 +319,18 @@ pub struct RehearseArgs {
     /// Keep the cluster's disks here; a later rehearsal with the same directory goes on from them.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Make this go wrong; may be given again.
+    /// Make this go wrong, such as node-never-boots (a wrong name prints all); may be given again.
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
     /// Let the management node be of another system than the images, and a host of the group image_builders build them.
     #[arg(long)]
     pub builder: bool,
+    /// Only make a plan of the playbooks, and write it to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "apply")]
+    pub plan: Option<PathBuf>,
+    /// Apply this plan, which was made for a rehearsal.
+    #[arg(long, value_name = "FILE", conflicts_with = "playbooks")]
+    pub apply: Option<PathBuf>,
     /// Open a shell on this rehearsal host, after the playbooks if some are given.
     #[arg(long, value_name = "HOST")]
     pub shell: Option<String>,
@@ -374,10 +389,74 @@ pub enum ShowFormat {
     Junit,
 }
 
+#[derive(Clone, Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct PlanArgs {
+    #[command(subcommand)]
+    pub action: Option<PlanAction>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Write the plan to this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, Subcommand)]
-pub enum PlanCommand {
+pub enum PlanAction {
     /// Show what changed between two plans; exit code 2 when something did.
     Diff(PlanDiffArgs),
+    /// Say whether a plan may be applied now, and if not, why.
+    Check(PlanFileArgs),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PlanFileArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ApplyArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
+    /// Hosts that are busy at once (default: 50).
+    #[arg(short, long, value_name = "N", help_heading = "Hosts")]
+    pub forks: Option<String>,
+    /// Show what differs in files and settings.
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+}
+
+/// How this user logs in; everything else about the run stands in the plan.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Connection")]
+pub struct KeyArgs {
+    /// Ask for the login password.
+    #[arg(short = 'k', long)]
+    pub ask_pass: bool,
+    /// Read the login password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE", conflicts_with = "ask_pass")]
+    pub connection_password_file: Option<PathBuf>,
+    /// Log in with this private key.
+    #[arg(long, visible_alias = "key-file", value_name = "FILE")]
+    pub private_key: Option<PathBuf>,
+    /// Give up connecting after this many seconds.
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    pub timeout: Option<String>,
+    /// Ask for the password that becoming needs.
+    #[arg(short = 'K', long)]
+    pub ask_become_pass: bool,
+    /// Read that password from this file, or from what it prints if executable.
+    #[arg(long, visible_alias = "become-pass-file", value_name = "FILE", conflicts_with = "ask_become_pass")]
+    pub become_password_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -434,6 +513,27 @@ pub struct InventoryArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to show of the settings.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting with its value, and where that was said.
+    Dump {
+        /// Only settings that are not as they are by default.
+        #[arg(long, visible_alias = "changed-only")]
+        only_changed: bool,
+    },
+    /// Every setting and its value as JSON.
+    List,
+    /// The ansible.cfg that counts.
+    View,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
 pub struct FactsArgs {
     /// Host or pattern.
     #[arg(value_name = "PATTERN")]
@@ -467,6 +567,137 @@ pub struct ModulesArgs {
     /// The module to document.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VaultWithArgs {
+    #[command(subcommand)]
+    pub command: VaultCommand,
+}
+
+/// What to do with encrypted files.
+#[derive(Clone, Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Write a new encrypted file in an editor.
+    Create {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Change an encrypted file in an editor.
+    Edit {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Show what is in an encrypted file.
+    View {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt files, or stdin.
+    Encrypt {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Decrypt files, or stdin.
+    Decrypt {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt files anew with another password.
+    Rekey {
+        #[command(flatten)]
+        files: VaultFiles,
+        #[command(flatten)]
+        new: EncryptAs,
+        /// The new password as LABEL@FILE or LABEL@prompt.
+        #[arg(long, value_name = "ID", conflicts_with = "new_vault_password_file")]
+        new_vault_id: Option<String>,
+        /// Read the new password from this file.
+        #[arg(long, value_name = "FILE")]
+        new_vault_password_file: Option<PathBuf>,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+    /// Encrypt texts for use in a YAML file.
+    #[command(name = "encrypt_string", visible_alias = "encrypt-string")]
+    EncryptString {
+        /// The texts; - stands for stdin.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
+        /// The variable's name; may be given again.
+        #[arg(short, long, value_name = "NAME")]
+        name: Vec<String>,
+        /// The variable's name for what comes from stdin.
+        #[arg(long, value_name = "NAME")]
+        stdin_name: Option<String>,
+        /// Ask for the text.
+        #[arg(short, long)]
+        prompt: bool,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        new: EncryptAs,
+        #[command(flatten)]
+        vault: VaultArgs,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VaultFiles {
+    /// The files; - stands for stdin.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the result to this file; - stands for stdout.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show more of failures.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct EncryptAs {
+    /// Encrypt with the password under this label.
+    #[arg(long, value_name = "LABEL")]
+    pub encrypt_vault_id: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ApproveArgs {
+    /// The plan file; the signature is put into it.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sign with this private key, with the agent's key of this .pub file, or with "agent" for its only key.
+    #[arg(short, long, value_name = "KEY")]
+    pub key: Option<PathBuf>,
+    /// What to say with it; it is signed too.
+    #[arg(short, long, value_name = "NOTE")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The plan file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose keys count, as for ssh-keygen -Y verify; by default the file that xplay.toml names.
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

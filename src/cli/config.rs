@@ -104,12 +104,19 @@ settings! {
     DUPLICATE_DICT_KEY = ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"] ["defaults"."duplicate_dict_key"];
     FORCE_COLOR = ["ANSIBLE_FORCE_COLOR"] ["defaults"."force_color"];
     FORCE_HANDLERS = ["ANSIBLE_FORCE_HANDLERS"] ["defaults"."force_handlers"];
+    PRIVATE_ROLE_VARS = ["ANSIBLE_PRIVATE_ROLE_VARS"] ["defaults"."private_role_vars"];
+    ERROR_ON_MISSING_HANDLER = ["ANSIBLE_ERROR_ON_MISSING_HANDLER"] ["defaults"."error_on_missing_handler"];
+    FACT_CACHE = ["ANSIBLE_CACHE_PLUGIN"] ["defaults"."fact_caching"];
+    FACT_CACHE_CONNECTION = ["ANSIBLE_CACHE_PLUGIN_CONNECTION"] ["defaults"."fact_caching_connection"];
+    FACT_CACHE_PREFIX = ["ANSIBLE_CACHE_PLUGIN_PREFIX"] ["defaults"."fact_caching_prefix"];
+    FACT_CACHE_TIMEOUT = ["ANSIBLE_CACHE_PLUGIN_TIMEOUT"] ["defaults"."fact_caching_timeout"];
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
     GATHERING = ["ANSIBLE_GATHERING"] ["defaults"."gathering"];
     HOST_KEY_CHECKING = ["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"]
         ["defaults"."host_key_checking", "ssh_connection"."host_key_checking"];
     INVENTORY = ["ANSIBLE_INVENTORY"] ["defaults"."inventory"];
     JINJA2_NATIVE = ["ANSIBLE_JINJA2_NATIVE"] ["defaults"."jinja2_native"];
+    LIBRARY = ["ANSIBLE_LIBRARY"] ["defaults"."library"];
     MANAGED = [] ["defaults"."ansible_managed"];
     NOCOLOR = ["ANSIBLE_NOCOLOR", "NO_COLOR"] ["defaults"."nocolor"];
     PRIVATE_KEY_FILE = ["ANSIBLE_PRIVATE_KEY_FILE"] ["defaults"."private_key_file"];
@@ -131,6 +138,9 @@ settings! {
     VAULT_IDENTITY_LIST = ["ANSIBLE_VAULT_IDENTITY_LIST"] ["defaults"."vault_identity_list"];
     VAULT_PASSWORD_FILE = ["ANSIBLE_VAULT_PASSWORD_FILE"] ["defaults"."vault_password_file"];
     TREE_DIR = ["ANSIBLE_CALLBACK_TREE_DIR"] ["callback_tree"."directory"];
+    VAULT_ENCRYPT_IDENTITY = ["ANSIBLE_VAULT_ENCRYPT_IDENTITY"] ["defaults"."vault_encrypt_identity"];
+    VAULT_ENCRYPT_SALT = ["ANSIBLE_VAULT_ENCRYPT_SALT"] ["defaults"."vault_encrypt_salt"];
+    VAULT_ID_MATCH = ["ANSIBLE_VAULT_ID_MATCH"] ["defaults"."vault_id_match"];
     VERBOSITY = ["ANSIBLE_VERBOSITY"] ["defaults"."verbosity"];
 }
 
@@ -162,6 +172,16 @@ pub struct Found {
 pub enum Origin {
     Variable(&'static str),
     File { path: PathBuf, line: usize },
+}
+
+impl Origin {
+    /// As Ansible names it: `env: NAME`, or the file.
+    pub fn short(&self) -> String {
+        match self {
+            Origin::Variable(name) => format!("env: {name}"),
+            Origin::File { path, .. } => path.display().to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for Origin {
@@ -246,7 +266,7 @@ impl Config {
         self.first(setting.env, setting.ini)
     }
 
-    fn first(&self, variables: &[&'static str], keys: &[(&str, &str)]) -> Option<Found> {
+    pub(super) fn first(&self, variables: &[&'static str], keys: &[(&str, &str)]) -> Option<Found> {
         let variable = variables
             .iter()
             .rev()

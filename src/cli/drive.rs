@@ -58,6 +58,18 @@ pub async fn run(
     settings: &OutputSettings,
     out: &Output,
 ) -> Result<Ending, CliError> {
+    run_with(project, options, conduct, settings, Vec::new(), out).await
+}
+
+/// Like [`run`], with more reporters.
+pub async fn run_with(
+    project: Project,
+    options: RunOptions,
+    conduct: Conduct,
+    settings: &OutputSettings,
+    more: Vec<Box<dyn Reporter>>,
+    out: &Output,
+) -> Result<Ending, CliError> {
     let stdout = io::BufWriter::new(io::stdout());
     let (secrets, terminal) = (out.secrets.clone(), settings.terminal.clone());
     let mut reporters: Vec<Box<dyn Reporter>> = vec![match settings.format {
@@ -66,6 +78,7 @@ pub async fn run(
         Format::Minimal => Box::new(Minimal::new(stdout, secrets, terminal, Lines::Many)),
         Format::OneLine => Box::new(Minimal::new(stdout, secrets, terminal, Lines::One)),
     }];
+    reporters.extend(more);
     if let Some(dir) = &settings.tree {
         reporters.push(Box::new(ResultFiles::new(dir.clone(), out.secrets.clone())));
     }
@@ -180,7 +193,8 @@ fn report_path(to: &ReportTo, project: &Project, rehearsal: bool, out: &Output) 
     Some(dir.join(file))
 }
 
-fn make_private_dir(dir: &Path) -> io::Result<()> {
+/// Makes a folder for this user only.
+pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }

@@ -22,6 +22,9 @@ pub enum CliError {
     /// Mistakes in the user's files; they have been shown already.
     #[error("the project has mistakes")]
     Project,
+    /// A file of the project cannot be decrypted; that has been shown already.
+    #[error("a file cannot be decrypted")]
+    Locked,
     /// What was asked for cannot be done.
     #[error("{text}")]
     Cannot { text: String, help: Option<String> },
@@ -100,7 +103,7 @@ pub fn code(result: &Result<Ending, CliError>) -> u8 {
         Ok(Ending::Ran(recap)) if recap.any_failed() => 2,
         Ok(Ending::Ran(_)) => 0,
         Err(CliError::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => 0,
-        Err(CliError::Cannot { .. } | CliError::File { .. } | CliError::Output(_)) => 1,
+        Err(CliError::Cannot { .. } | CliError::File { .. } | CliError::Locked | CliError::Output(_)) => 1,
         Err(CliError::Project) => 4,
         Err(CliError::Option { .. }) => 5,
         Err(CliError::Interrupted) => 99,
@@ -111,7 +114,7 @@ pub fn code(result: &Result<Ending, CliError>) -> u8 {
 /// Says what went wrong, and returns the exit code for the system.
 pub fn finish(result: &Result<Ending, CliError>, out: &super::output::Output) -> ExitCode {
     match result {
-        Ok(_) | Err(CliError::Project) => {}
+        Ok(_) | Err(CliError::Project | CliError::Locked) => {}
         Err(CliError::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
             out.error(&error.to_string());

@@ -27,15 +27,6 @@ pub fn in_play(play: &Play) -> Vec<Diagnostic> {
 }
 
 fn in_task(task: &Task, found: &mut Vec<Diagnostic>) {
-    if let Some(seconds) = task.async_.as_ref().filter(|t| !is(t, &["0"])) {
-        let message = match &task.poll {
-            Some(poll) if is(poll, &["0"]) => {
-                "`async` with `poll: 0` is not supported, the task is waited for"
-            }
-            _ => "`async` has no time limit here, the task is waited for",
-        };
-        found.push(warn(message.into(), seconds, task.span));
-    }
     for (name, tree, harmless) in [
         ("debugger", &task.directives.debugger, &["never"][..]),
         ("become_exe", &task.directives.become_exe, &["sudo", "su", "doas"]),

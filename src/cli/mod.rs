@@ -3,10 +3,13 @@
 //! [`main`] is the whole program. Nothing of the library reads the environment or the user's home; it comes in here.
 
 mod adhoc;
+mod apply;
+mod approve;
 mod args;
 mod catalog;
 mod completions;
 mod config;
+mod config_command;
 mod drive;
 mod exit;
 mod facts;
@@ -16,15 +19,19 @@ mod listing;
 mod lookup;
 mod modules;
 mod output;
+mod plan;
 mod plan_diff;
+mod policy;
 mod project;
 mod prompt;
 mod rehearse;
 mod run;
+mod setting_table;
 mod settings;
 mod show;
 mod static_scope;
 mod system;
+mod vault;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -32,7 +39,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command, PlanCommand};
+use args::{Args, Command};
 use config::{Config, Env};
 use exit::{CliError, Ending};
 use output::{Output, Voice};
@@ -74,19 +81,29 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Run(run) => run::run(run, args.color, config, out),
         Command::Adhoc(adhoc) => adhoc::adhoc(adhoc, args.color, config, out),
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
-        Command::Show(args) => show::show(args, out),
-        Command::Plan(PlanCommand::Diff(args)) => plan_diff::diff(args, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
+        Command::Config(asked) => config_command::config(asked, config, out),
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
+        Command::Vault(asked) => vault::vault(asked, config, out),
+        Command::Show(args) => show::show(args, out),
+        Command::Plan(plan) => plan::plan(plan, args.color, config, out),
+        Command::Apply(apply) => apply::apply(apply, args.color, config, out),
+        Command::Approve(args) => approve::approve(args, config, out),
+        Command::Verify(args) => approve::verify(args, config, out),
         Command::Completions(completions) => completions::completions(completions, out),
         Command::Man => completions::man(out),
     }
 }
 
 /// Ansible's programs and the commands that take their arguments.
-const PROGRAMS: [(&str, &str); 3] =
-    [("ansible", "adhoc"), ("ansible-inventory", "inventory"), ("ansible-playbook", "run")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("ansible", "adhoc"),
+    ("ansible-config", "config"),
+    ("ansible-inventory", "inventory"),
+    ("ansible-playbook", "run"),
+    ("ansible-vault", "vault"),
+];
 
 /// Called by the name of one of Ansible's programs, everything typed belongs to the command that stands for it.
 fn as_xplay(mut typed: Vec<OsString>) -> (Vec<OsString>, Voice) {

@@ -17,7 +17,7 @@ use crate::inventory::{self, HostId, Inventory};
 use crate::playbook::{self, Loader, Playbook};
 use crate::template::{Templar, TemplarSettings, Tree, VarMap};
 use crate::value::{Key, Secret, Value};
-use crate::vault::{self, Password, VaultSecrets};
+use crate::vault::{self, Password, VaultError, VaultSecrets};
 use crate::yaml;
 
 /// What was loaded before anything connects.
@@ -97,6 +97,8 @@ pub fn load(
         collections_path: from.collections_path.clone(),
         catalog,
         extra_vars: VarMap::default(),
+        library: from.library.clone(),
+        private_role_vars: from.private_role_vars,
     };
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
@@ -115,6 +117,7 @@ pub fn load(
             Err(errors) => found.extend(errors),
         }
     }
+    found.extend(playbook::missing_vars_files(books.iter().flat_map(|b| &b.plays)));
     found = judge_duplicates(found, from.duplicate_keys);
     out.diagnostics(&sources, found.iter());
     for warning in templar.take_warnings() {
@@ -125,7 +128,8 @@ pub fn load(
         if count > 1 {
             out.error(&format!("{count} mistakes found, nothing was run"));
         }
-        return Err(CliError::Project);
+        let locked = found.errors.iter().any(|mistake| mistake.code == "XP0511");
+        return Err(if locked { CliError::Locked } else { CliError::Project });
     }
     Ok(Project { sources, templar, loader, inventory, extra_vars, playbooks: books })
 }
@@ -150,17 +154,50 @@ fn judge_duplicates(found: Diagnostics, setting: DuplicateKeys) -> Diagnostics {
 fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> TemplarSettings {
     let masking = out.secrets.clone();
     let open = move |text: &str| {
-        let plain = vault::decrypt(text.as_bytes(), &secrets).map_err(|e| e.to_string())?;
-        let plain = String::from_utf8(plain).map_err(|_| "the decrypted text is not UTF-8".to_string())?;
+        let plain = vault::decrypt(text.as_bytes(), &secrets)?;
+        let plain = String::from_utf8(plain).map_err(|_| VaultError::NotText)?;
         masking.add(&plain);
+        for value in values_of(&plain) {
+            masking.add(&value);
+        }
         Ok(plain)
     };
     let defaults = TemplarSettings::default();
     TemplarSettings {
         ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
         vault: Some(Arc::new(open)),
+        settings: from.all.clone(),
         ..defaults
     }
+}
+
+/// Shorter values of an encrypted file are words that stand everywhere, such as names of users.
+const SHORTEST_IN_FILE: usize = 6;
+
+/// Returns the values of an encrypted file of variables, each of which is a secret by itself.
+fn values_of(plain: &str) -> Vec<String> {
+    fn leaves(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::List(items) => items.iter().for_each(|v| leaves(v, found)),
+            Value::Map(map) => map.values().for_each(|v| leaves(v, found)),
+            Value::Str(_) | Value::Int(_) | Value::Float(_) => {
+                let text = value.to_text();
+                if text.chars().count() >= SHORTEST_IN_FILE {
+                    found.push(text);
+                }
+            }
+            _ => {}
+        }
+    }
+    let sources = SourceMap::new();
+    let file = sources.add("<vault>", plain);
+    let mut found = Vec::new();
+    if let Ok(parsed) = yaml::parse(&sources, file)
+        && let Some(Value::Map(map)) = parsed.documents.first().map(yaml::Node::to_value)
+    {
+        leaves(&Value::Map(map.clone()), &mut found);
+    }
+    found
 }
 
 /// Reads `-e`: `@file`, YAML or JSON, `key=value` pairs; later ones win.
@@ -230,6 +267,9 @@ fn inline(text: &str, options: &playbook::LoadOptions) -> Result<Vec<(Arc<str>, 
 /// Reads or asks for vault passwords. As with Ansible a source that fails only matters when no other works.
 pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecrets, CliError> {
     let mut secrets = VaultSecrets::new();
+    if settings.match_labels {
+        secrets.match_labels();
+    }
     let mut failed = None;
     if settings.ask {
         let password = prompt::password("Vault password: ")?;
@@ -244,7 +284,12 @@ pub fn vault_secrets(settings: &VaultSettings, out: &Output) -> Result<VaultSecr
             vault::Source::File { label, path } => {
                 if let Err(error) = secrets.load(label, path) {
                     let text = super::chain(&error);
-                    out.warning(&format!("vault id {label}: {text}"));
+                    let what = if path.exists() {
+                        "Error in vault password file loading"
+                    } else {
+                        "Error getting vault password file"
+                    };
+                    out.warning(&format!("{what} ({label}): {text}"));
                     failed.get_or_insert(text);
                 }
             }

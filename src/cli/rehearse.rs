@@ -2,15 +2,16 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{ColorWhen, RehearseArgs, RootModeArg};
 use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
-use super::settings::{self, OutputSettings, Sources};
-use super::{drive, lookup, project};
+use super::plan::{self, Making};
+use super::settings::{self, OutputSettings, RunSettings, Sources};
+use super::{apply, drive, lookup, project, show};
 use crate::diag::did_you_mean;
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
@@ -53,7 +54,9 @@ impl Job<'_> {
     async fn run(mut self, cluster: &Cluster) -> Result<Ending, CliError> {
         let mut ending = Ok(Ending::Done);
         let playbooks = std::mem::take(&mut self.playbooks);
-        if !playbooks.is_empty() {
+        if let Some(file) = &self.args.apply {
+            ending = Box::pin(self.apply(cluster, file)).await;
+        } else if !playbooks.is_empty() {
             ending = Box::pin(self.play(cluster, &playbooks)).await;
         }
         if let Some(dir) = &self.args.keep {
@@ -76,11 +79,46 @@ impl Job<'_> {
         };
         sources.extra_vars.clone_from(&self.args.vars.extra_vars);
         let project = project::load(&sources, playbooks, VaultSecrets::new(), self.out)?;
-        // The rehearsal's own key is in its inventory; this user's keys and agent stay out of it.
-        let identity = Identity { user: "root".into(), home: None, agent: None };
-        let connector = Arc::new(HostConnector::new(PRELUDE, identity));
+        let connector = connector();
+        if let Some(file) = &self.args.plan {
+            // Where rehearsed hosts are reached changes each time and is no part of the plan.
+            sources.inventory.clear();
+            let making = Making {
+                playbooks,
+                sources: &sources,
+                options: self.options.clone(),
+                key: plan::key(&VaultSecrets::new(), self.config)?,
+                never: Vec::new(),
+                file: Some(file),
+                cwd: &self.config.env.cwd,
+                out: self.out,
+            };
+            return making.run(project, connector).await;
+        }
         drive::run(project, self.options.clone(), drive::Conduct::free(connector), self.output, self.out)
             .await
+    }
+
+    /// Applies a plan that was made for a rehearsal.
+    async fn apply(&self, cluster: &Cluster, path: &Path) -> Result<Ending, CliError> {
+        let file = show::read(path)?;
+        if !file.plan().invocation.rehearsal {
+            return Err(CliError::cannot("the plan was made for real hosts, not for a rehearsal")
+                .with_help("xplay apply FILE applies it"));
+        }
+        if let Some(code) = apply::refuse(&file, self.config, self.out)? {
+            return Ok(Ending::Code(code));
+        }
+        let settings = RunSettings {
+            sources: Sources::default(),
+            vault: settings::VaultSettings::default(),
+            passwords: settings::PasswordSettings::default(),
+            options: self.options.clone(),
+            output: self.output.clone(),
+        };
+        let applying = apply::Applying { file: &file, config: self.config, out: self.out };
+        let inventory = cluster.inventory_path();
+        Box::pin(applying.run(settings, VaultSecrets::new(), Some(&inventory), connector())).await
     }
 
     /// Opens a shell on a host, on this terminal.
@@ -101,6 +139,12 @@ impl Job<'_> {
             Err(error) => Err(cannot(error)),
         }
     }
+}
+
+/// The rehearsal's own key is in its inventory; this user's keys and agent stay out of it.
+fn connector() -> Arc<HostConnector> {
+    let identity = Identity { user: "root".into(), home: None, agent: None };
+    Arc::new(HostConnector::new(PRELUDE, identity))
 }
 
 fn cluster_options(args: &RehearseArgs, config: &Config) -> Result<ClusterOptions, CliError> {

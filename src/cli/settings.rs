@@ -2,15 +2,18 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{
-    BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs, VaultArgs,
+    ApplyArgs, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs,
+    VaultArgs,
 };
 use super::config::{self as key, Config};
 use super::exit::CliError;
-use crate::engine::{Gather, Login, RunOptions, Strategy};
+use crate::engine::{FactCache, Gather, Login, RunOptions, Strategy};
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
+use crate::template::SettingValue;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::vault;
 
@@ -32,6 +35,12 @@ pub struct Sources {
     pub managed: Option<String>,
     /// What a key that is given twice in a mapping is.
     pub duplicate_keys: DuplicateKeys,
+    /// Directories with modules that are files.
+    pub library: Vec<PathBuf>,
+    /// Every setting by name, for playbooks that ask for them.
+    pub all: Arc<Vec<SettingValue>>,
+    /// Whether variables of roles stay inside of them, where that was said.
+    pub private_role_vars: Option<bool>,
     /// Playbooks that are no files, with the paths that they stand for.
     pub typed: Vec<(PathBuf, String)>,
 }
@@ -51,6 +60,8 @@ pub struct VaultSettings {
     pub sources: Vec<vault::Source>,
     /// `--ask-vault-pass`, with its own prompt.
     pub ask: bool,
+    /// Only passwords under a vault's own label are tried.
+    pub match_labels: bool,
 }
 
 /// Which passwords to ask for or to read before connecting.
@@ -108,6 +119,9 @@ impl RunSettings {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
             gather: gathering(config)?,
+            fact_cache: fact_cache(config)?,
+            flush_cache: args.flush_cache,
+            missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
             login: login(&args.login, &args.r#become, config)?,
@@ -119,13 +133,59 @@ impl RunSettings {
             options.tags = vec!["never".into(), "all".into()];
         }
         apply_mode(&mut options, &args.mode, args.output.verbose, config)?;
+        let mut sources = sources(&args.hosts, &args.vars, config);
+        let typed = args.module_path.iter().flat_map(|paths| paths.split(':'));
+        sources.library.splice(0..0, typed.map(|path| config.env.path(path, None)));
         Ok(RunSettings {
-            sources: sources(&args.hosts, &args.vars, config),
+            sources,
             vault: vault_settings(&args.vault, config),
             passwords: passwords(&args.login, &args.r#become, config),
             output: output(&args.output, color, &options, config),
             options,
         })
+    }
+}
+
+impl RunSettings {
+    /// What `apply` has to know besides the plan.
+    pub fn of_apply(args: &ApplyArgs, color: Option<ColorWhen>, config: &Config) -> Result<Self, CliError> {
+        let keys = &args.keys;
+        let login_args = LoginArgs {
+            ask_pass: keys.ask_pass,
+            connection_password_file: keys.connection_password_file.clone(),
+            private_key: keys.private_key.clone(),
+            timeout: keys.timeout.clone(),
+            ..LoginArgs::default()
+        };
+        let become_args = BecomeArgs {
+            ask_become_pass: keys.ask_become_pass,
+            become_password_file: keys.become_password_file.clone(),
+            ..BecomeArgs::default()
+        };
+        let mut options = RunOptions {
+            forks: forks(args.forks.as_deref(), config)?,
+            login: login(&login_args, &become_args, config)?,
+            ..RunOptions::default()
+        };
+        let mode = ModeArgs { check: false, diff: args.diff };
+        apply_mode(&mut options, &mode, args.output.verbose, config)?;
+        Ok(RunSettings {
+            sources: Sources::default(),
+            vault: vault_settings(&args.vault, config),
+            passwords: passwords(&login_args, &become_args, config),
+            output: output(&args.output, color, &options, config),
+            options,
+        })
+    }
+
+    /// Files with passwords and keys.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let vaults = self.vault.sources.iter().filter_map(|source| match source {
+            vault::Source::File { path, .. } => Some(path.clone()),
+            vault::Source::Prompt { .. } => None,
+        });
+        let others = [&self.passwords.login_file, &self.passwords.become_file, &self.options.login.key];
+        vaults.chain(others.into_iter().flatten().cloned()).collect()
     }
 }
 
@@ -184,6 +244,9 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
             Some("error") => DuplicateKeys::Error,
             _ => DuplicateKeys::Warn,
         },
+        library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
+        all: Arc::new(super::setting_table::all(config)),
+        private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
         typed: Vec::new(),
     }
 }
@@ -210,7 +273,7 @@ pub fn vault_settings(args: &VaultArgs, config: &Config) -> VaultSettings {
     sources.extend(args.vault_password_file.iter().map(|path| place(file(path.clone()), None)));
     sources.extend(config.path(&key::VAULT_PASSWORD_FILE).map(file));
     let ask = args.ask_vault_pass || config.bool(&key::ASK_VAULT_PASS).unwrap_or(false);
-    VaultSettings { sources, ask }
+    VaultSettings { sources, ask, match_labels: config.bool(&key::VAULT_ID_MATCH).unwrap_or(false) }
 }
 
 /// Returns which passwords are needed before connecting.
@@ -366,11 +429,33 @@ fn results(config: &Config) -> ResultStyle {
 }
 
 fn reports_dir(config: &Config) -> Option<PathBuf> {
+    Some(state_dir(config)?.join("reports"))
+}
+
+/// Returns where xplay keeps what outlives a run.
+pub fn state_dir(config: &Config) -> Option<PathBuf> {
     let state = match config.env.get("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute()) {
         Some(state) => state,
         None => config.env.home()?.join(".local/state"),
     };
-    Some(state.join("xplay/reports"))
+    Some(state.join("xplay"))
+}
+
+/// Where facts outlive the run: only `jsonfile` is a cache that does.
+fn fact_cache(config: &Config) -> Result<Option<FactCache>, CliError> {
+    let kind = config.text(&key::FACT_CACHE).unwrap_or_default();
+    if kind.rsplit('.').next() != Some("jsonfile") {
+        return Ok(None);
+    }
+    let Some(dir) = config.path(&key::FACT_CACHE_CONNECTION) else {
+        return Err(CliError::option("fact_caching = jsonfile needs fact_caching_connection, a directory"));
+    };
+    let seconds: u64 = config.number(&key::FACT_CACHE_TIMEOUT, "fact_caching_timeout")?.unwrap_or(86400);
+    Ok(Some(FactCache {
+        dir,
+        prefix: config.text(&key::FACT_CACHE_PREFIX).unwrap_or_default(),
+        lifetime: (seconds > 0).then(|| Duration::from_secs(seconds)),
+    }))
 }
 
 fn strategy(config: &Config) -> Result<Strategy, CliError> {
@@ -392,7 +477,8 @@ fn gathering(config: &Config) -> Result<Gather, CliError> {
     }
 }
 
-fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
+/// Reads the name of a way to become another user.
+pub fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
     match name.map(|n| n.rsplit('.').next().unwrap_or(n)) {
         None | Some("sudo") => Ok(BecomeMethod::Sudo),
         Some("su") => Ok(BecomeMethod::Su),

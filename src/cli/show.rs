@@ -62,6 +62,25 @@ pub fn show(args: &ShowArgs, out: &Output) -> Result<Ending, CliError> {
     Ok(Ending::Done)
 }
 
+/// Shows a whole plan on this terminal; `name` is its file, if it was written to one.
+pub fn print(file: &PlanFile, name: Option<&str>, out: &Output) -> Result<(), CliError> {
+    let selection = Selection { hosts: None, step: None };
+    let document = Document {
+        header: header(file, name.unwrap_or_default())?,
+        plan: file.plan(),
+        whole: file.plan(),
+        selection: &selection,
+    };
+    let options = TerminalOptions {
+        width: output::columns(),
+        height: SCREEN,
+        color: out.color,
+        all: false,
+        now: Some(Timestamp::now()),
+    };
+    write_lines(&terminal::lines(&document, &options), None, out)
+}
+
 /// Reads a plan file.
 pub fn read(path: &Path) -> Result<PlanFile, CliError> {
     PlanFile::read(path).map_err(|error| match error {

@@ -92,6 +92,12 @@ impl SourceMap {
         self.with(file, |s| s.path.clone()).unwrap_or_else(|| Path::new("<unknown>").to_owned())
     }
 
+    /// Returns the paths of all texts, in the order in which they were read.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let sources = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sources.iter().map(|s| s.path.clone()).collect()
+    }
+
     /// Returns the span of the whole text.
     pub fn whole(&self, file: FileId) -> Span {
         let end = self.with(file, |s| s.text.len()).unwrap_or(0);

@@ -9,7 +9,18 @@ use crate::playbook::Task;
 /// Puts a result's variables where later tasks of the host see them. Doing it twice does no harm.
 pub fn keep(shared: &Shared, host: &Arc<str>, effects: &Effects) {
     for (owner, facts) in &effects.facts {
-        shared.vars.store.write(owner.as_ref().unwrap_or(host), |vars| vars.add_facts(facts));
+        let owner = owner.as_ref().unwrap_or(host);
+        let all = shared.vars.store.write(owner, |vars| {
+            vars.add_facts(facts);
+            shared.options.fact_cache.is_some().then(|| vars.given_facts().clone())
+        });
+        if let (Some(cache), Some(all)) = (&shared.options.fact_cache, all)
+            && let Err(e) = cache.save(owner, &all)
+        {
+            // The run does not depend on it; a full queue loses the words, not the facts.
+            let text = format!("cannot keep the facts of {owner}: {e}");
+            let _ = shared.events.try_send(super::event::Event::Warning(text));
+        }
     }
     if effects.set.is_empty() && effects.include_vars.is_empty() {
         return;

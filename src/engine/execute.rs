@@ -11,6 +11,7 @@ use super::login::Reach;
 use super::pool::Lease;
 use super::result::Trouble;
 use super::shared::Shared;
+use crate::diag::Style;
 use crate::modules::{
     Action, Args, Call, Certainty, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
     World,
@@ -38,6 +39,8 @@ pub struct Execution<'a> {
     pub timeout: Option<Duration>,
     /// Identifies the step, host and item among the long commands on a target.
     pub job: String,
+    /// What it starts goes on when the connection or the run ends.
+    pub background: bool,
     /// What the plan that is followed says of it.
     pub unit: Option<Arc<Unit>>,
 }
@@ -47,7 +50,28 @@ impl Execution<'_> {
         let mut lease = Some(self.lease().await?);
         let target = self.target(&mut lease);
         let mut call = self.call(&target, World::none());
-        let seen = self.look(&mut lease, &call).await?;
+        let mut seen = self.look(&mut lease, &call).await?;
+        if let Some(unit) = self.unit.clone()
+            && unit.expects.is_some()
+        {
+            // Compared with what was foreseen, in the way in which it was foreseen.
+            let foreseen = self.simulated(&mut lease, &call, &seen).await?;
+            let now = self.module.plan(&call, &foreseen)?;
+            if let Agreement::Already = self.agrees(&unit, &now)? {
+                if let Some(lease) = lease {
+                    lease.done();
+                }
+                let mut outcome = now.into_outcome();
+                outcome.result.insert(ALREADY, true);
+                return Ok(outcome);
+            }
+        }
+        if self.check {
+            seen = self.simulated(&mut lease, &call, &seen).await?;
+        } else if let Some(run) = self.module.prepare(&call, &seen)? {
+            let output = self.run_action(&mut lease, &run, "before").await?;
+            seen.more = Some(Box::new(Seen::from(output)));
+        }
         // A preview builds on what it predicted before; what only reads tells what is there, as in Ansible.
         let world = if self.check { self.shared.world(&self.reach.spec.host) } else { World::default() };
         let mut prediction = self.module.plan(&call, &seen);
@@ -62,19 +86,6 @@ impl Execution<'_> {
         if self.check {
             let touches = std::mem::take(&mut prediction.touches);
             self.shared.foresee(&self.reach.spec.host, self.module.spec().name, touches, Certainty::Certain);
-        }
-        if let Some(unit) = self.unit.clone() {
-            match self.agrees(&unit, &prediction)? {
-                Agreement::Planned => {}
-                Agreement::Already => {
-                    if let Some(lease) = lease {
-                        lease.done();
-                    }
-                    let mut outcome = prediction.into_outcome();
-                    outcome.result.insert(ALREADY, true);
-                    return Ok(outcome);
-                }
-            }
         }
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
@@ -105,11 +116,22 @@ impl Execution<'_> {
     pub(super) async fn look(&self, lease: &mut Option<Lease>, call: &Call<'_>) -> Result<Seen, Trouble> {
         Ok(match self.module.probe(call)? {
             None => Seen::default(),
-            Some(script) => {
-                let output = self.read(lease, script).await?;
-                Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr }
-            }
+            Some(script) => Seen::from(self.read(lease, script).await?),
         })
+    }
+
+    /// Adds what the target's own tools simulate, for modules that ask for it.
+    pub(super) async fn simulated(
+        &self,
+        lease: &mut Option<Lease>,
+        call: &Call<'_>,
+        seen: &Seen,
+    ) -> Result<Seen, Trouble> {
+        let mut seen = seen.clone();
+        if let Some(script) = self.module.simulate(call, &seen)? {
+            seen.more = Some(Box::new(Seen::from(self.read(lease, script).await?)));
+        }
+        Ok(seen)
     }
 
     /// The outcome as far as it can be told without doing it.
@@ -117,8 +139,21 @@ impl Execution<'_> {
         if prediction.effect != Effect::Unknown {
             return prediction.into_outcome();
         }
+        let name = self.module.spec().name;
+        if self.shared.options.style == Style::Ansible
+            && !self.shared.options.planning
+            && matches!(name, "command" | "shell" | "raw" | "script")
+        {
+            // Under Ansible's names what cannot be predicted is skipped as there.
+            let mut outcome = prediction.into_outcome();
+            let known = outcome.result.into_iter().filter(|(_, value)| value.find_unknown().is_none());
+            outcome.result = known.collect();
+            outcome.result.insert("msg", "Command would have run if not in check mode");
+            outcome.result.insert("rc", 0);
+            return Outcome { changed: false, skipped: true, ..outcome };
+        }
         let mode = if self.shared.options.planning { "a plan" } else { "check mode" };
-        let cause = format!("result of {}, not run in {mode}", self.module.spec().name);
+        let cause = format!("result of {name}, not run in {mode}");
         let mut outcome = prediction.into_outcome();
         for (name, _) in self.module.spec().returns {
             if !outcome.result.contains(name) {
@@ -188,6 +223,10 @@ impl Execution<'_> {
             text.push_str(name);
             text.push('=');
             text.push_str(&crate::transport::quote(value));
+            // A module's own tools must be found whatever the task says; a command gets exactly what was written.
+            if name == "PATH" && !self.module.spec().runs_commands() {
+                text.push_str("\":$PATH\"");
+            }
             text.push('\n');
         }
         text.push_str(script);
@@ -199,7 +238,7 @@ impl Execution<'_> {
         for (index, action) in change.actions.iter().enumerate() {
             match action {
                 Action::Run(run) => {
-                    let output = self.run_action(lease, run, index).await?;
+                    let output = self.run_action(lease, run, &index.to_string()).await?;
                     let failed = output.rc != 0;
                     ran.push(output);
                     if failed {
@@ -224,21 +263,16 @@ impl Execution<'_> {
         Ok(ran)
     }
 
-    async fn run_action(
-        &self,
-        lease: &mut Option<Lease>,
-        run: &Run,
-        index: usize,
-    ) -> Result<Output, Trouble> {
+    async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, part: &str) -> Result<Output, Trouble> {
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {
             exec.timeout = Some(Duration::from_secs(secs));
         }
-        if !run.long {
+        if !run.long && !self.background {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let id = DurableId::new(&format!("{}-{index}", self.job))?;
+        let id = DurableId::new(&format!("{}-{part}", self.job))?;
         exec = exec.durable(id.clone());
         let mut tries = 0;
         loop {

@@ -62,7 +62,13 @@ impl LocalFiles for TaskFiles {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        std::fs::read(path).map_err(|e| format!("cannot read \"{}\": {e}", path.display()))
+        let bytes = std::fs::read(path).map_err(|e| format!("cannot read \"{}\": {e}", path.display()))?;
+        let opened = std::str::from_utf8(&bytes).ok().and_then(|text| self.templar.unlocked(text));
+        match opened {
+            Some(Ok(plain)) => Ok(plain.into_bytes()),
+            Some(Err(e)) => Err(format!("cannot decrypt \"{}\": {e}", path.display())),
+            None => Ok(bytes),
+        }
     }
 
     fn render(&self, path: &Path, options: &Value) -> Result<String, String> {

@@ -27,7 +27,10 @@ impl Execution<'_> {
         let place = self.reach.spec.host.clone();
         let world = self.shared.world(&place);
         let call = self.call(&target, &world);
-        let seen = self.look(&mut lease, &call).await;
+        let seen = match self.look(&mut lease, &call).await {
+            Ok(seen) => self.simulated(&mut lease, &call, &seen).await,
+            Err(trouble) => Err(trouble),
+        };
         if let Some(lease) = lease {
             lease.done();
         }
@@ -42,7 +45,7 @@ impl Execution<'_> {
         // A prediction that allows for what earlier steps may still make is not exact.
         let strict = modules::Call { check: false, args: self.args.clone(), ..call };
         let print = fingerprint(&prediction);
-        let exact = matches!(self.module.plan(&strict, &seen), Ok(p) if fingerprint(&p) == print);
+        let mut exact = matches!(self.module.plan(&strict, &seen), Ok(p) if fingerprint(&p) == print);
 
         let only_reads = risk::of_module(self.module.spec().name) == Risk::None;
         let mut observed = Observed::new(match &prediction.effect {
@@ -59,6 +62,23 @@ impl Execution<'_> {
         }
         if observed.state == State::ChangeUnknown && prediction.effect != Effect::Unknown {
             observed.not_known(&"what earlier steps will have made".into());
+        }
+        let relations = self.module.relations(&call);
+        let open: Vec<Unknown> = relations.reads.iter().filter_map(|thing| world.thing(thing)).collect();
+        if !open.is_empty() {
+            if prediction.effect == Effect::Read {
+                let mut foreseen = not_known(self.module.spec(), open[0].clone());
+                open.iter().for_each(|unknown| foreseen.observed.not_known(&unknown.cause));
+                return Ok(foreseen);
+            }
+            exact = false;
+            observed.unknown = open.into_iter().map(|unknown| unknown.cause).collect();
+            if matches!(observed.state, State::Same | State::Change) {
+                observed.state = State::ChangeUnknown;
+            }
+        }
+        if prediction.changes() {
+            prediction.touches.extend(relations.writes.into_iter().map(Touch::Thing));
         }
         let foreseeable = matches!(prediction.effect, Effect::Same | Effect::Change);
         observed.expects = (exact && foreseeable).then_some(print);
@@ -82,7 +102,7 @@ impl Execution<'_> {
 
     /// A module that cannot predict: because of what is not known yet, or because it would fail.
     fn failed(&self, failure: Failure, world: &World) -> Result<Foreseen, Trouble> {
-        let unknown = failure.unknown.clone().or_else(|| self.files.take_unknown());
+        let unknown = failure.unknown.clone().map(|unknown| *unknown).or_else(|| self.files.take_unknown());
         if let Some(unknown) = unknown {
             return Ok(not_known(self.module.spec(), unknown));
         }
@@ -205,6 +225,15 @@ impl ItemRun {
             observed.not_known(&unknown.cause);
             result.units.push(observed);
         }
+        result
+    }
+
+    /// An action of the engine that changes a host, whatever it looks like before.
+    pub fn will_change(&self, given: &Map) -> TaskResult {
+        let mut result = TaskResult::new(Status::Changed, Map::new());
+        let mut observed = Observed::new(State::Change);
+        observed.args = Some(given.clone());
+        result.units.push(observed);
         result
     }
 

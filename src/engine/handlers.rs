@@ -1,9 +1,9 @@
 //! Handlers: who was notified, and the order in which they run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use super::play::{Failed, Host, Place, PlayRun};
 use crate::playbook::{Entry, Task};
@@ -14,9 +14,12 @@ use crate::value::{Unknown, Value};
 #[derive(Default)]
 pub struct Handlers {
     slots: Vec<Slot>,
+    /// Names and topics that wait for the next flush, with the hosts that notified them.
+    later: IndexMap<String, IndexMap<Host, Option<Unknown>>>,
     /// Handlers whose names cannot be told, as they are written.
     unusable: IndexSet<String>,
     warned: IndexSet<String>,
+    missed: Vec<String>,
 }
 
 struct Slot {
@@ -59,6 +62,43 @@ impl Handlers {
         }
     }
 
+    /// Remembers a notification until the next flush. Returns whether anything answers to it by now.
+    pub fn notify_later(
+        &mut self,
+        name: &str,
+        hosts: &[Host],
+        templar: &Templar,
+        scope: &Arc<dyn Scope>,
+        doubt: Option<&Unknown>,
+    ) -> bool {
+        let found = self.notify(name, &[], templar, scope, None);
+        if found {
+            let waiting = self.later.entry(name.to_string()).or_default();
+            for host in hosts {
+                // One that is certain to notify takes the doubt away.
+                let known = waiting.entry(host.clone()).or_insert_with(|| doubt.cloned());
+                if doubt.is_none() {
+                    *known = None;
+                }
+            }
+        }
+        found
+    }
+
+    /// Calls what waited for a flush, for hosts that may take part.
+    fn call_waiting(&mut self, may: impl Fn(&Host) -> bool, templar: &Templar, scope: &Arc<dyn Scope>) {
+        for (name, hosts) in std::mem::take(&mut self.later) {
+            let (ready, left): (IndexMap<_, _>, IndexMap<_, _>) =
+                hosts.into_iter().partition(|(h, _)| may(h));
+            for (host, doubt) in ready {
+                self.notify(&name, &[host], templar, scope, doubt.as_ref());
+            }
+            if !left.is_empty() {
+                self.later.insert(name, left);
+            }
+        }
+    }
+
     /// Notifies by name or topic. Of handlers with the same name one counts; all that listen to a topic do, unless
     /// they have the same name too.
     pub fn notify(
@@ -94,10 +134,11 @@ impl Handlers {
                 continue;
             }
             let fits = |topic: &Value| topic.as_str().is_some_and(|topic| is_named(&slot.task, topic, name));
-            let listens = slot.task.listen.iter().any(|topic| match templar.render(topic, scope) {
-                Ok(Value::List(topics)) => topics.iter().any(fits),
-                Ok(topic) => fits(&topic),
-                Err(_) => false,
+            // Topics are no templates.
+            let listens = slot.task.listen.iter().any(|topic| match (topic.as_value(), topic.as_text()) {
+                (Some(Value::List(topics)), _) => topics.iter().any(fits),
+                (Some(topic), _) => fits(topic),
+                (None, text) => text.is_some_and(|text| is_named(&slot.task, text, name)),
             });
             if listens {
                 slot.call(hosts, doubt);
@@ -112,6 +153,16 @@ impl Handlers {
     pub fn newly_unusable(&mut self) -> Vec<String> {
         let found = std::mem::take(&mut self.unusable);
         found.into_iter().filter(|name| self.warned.insert(name.clone())).collect()
+    }
+
+    /// Remembers a name that nothing answers to.
+    pub fn miss(&mut self, name: &str) {
+        self.missed.push(name.to_string());
+    }
+
+    /// Returns the names that nothing answered to since the last time.
+    pub fn newly_missed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.missed)
     }
 
     /// The order in which Ansible looks: what was defined together in file order, the last of these groups first.
@@ -133,17 +184,31 @@ impl Handlers {
         trees.filter_map(|t| t.as_text().map(str::to_string)).collect()
     }
 
+    /// Takes the first handler from a place on that some of the hosts wait for, and these hosts.
+    fn next(&mut self, from: usize, may: impl Fn(&Host) -> bool) -> Option<Called> {
+        let mut slots = self.slots.iter_mut().enumerate().skip(from);
+        let (index, slot) = slots.find(|(_, slot)| slot.pending.iter().any(&may))?;
+        let (hosts, left) = std::mem::take(&mut slot.pending).into_iter().partition(|host| may(host));
+        slot.pending = left;
+        let (doubts, left) = std::mem::take(&mut slot.doubts).into_iter().partition(|(host, _)| may(host));
+        slot.doubts = left;
+        Some(Called { index, task: slot.task.clone(), hosts, doubts })
+    }
+
     /// Lets hosts wait for a handler again.
     fn put_back(&mut self, task: &Arc<Task>, hosts: IndexSet<Host>) {
         if let Some(slot) = self.slots.iter_mut().find(|s| Arc::ptr_eq(&s.task, task)) {
             slot.pending.extend(hosts);
         }
     }
+}
 
-    fn next(&mut self) -> Option<(Arc<Task>, IndexSet<Host>, HashMap<Host, Unknown>)> {
-        let slot = self.slots.iter_mut().find(|s| !s.pending.is_empty())?;
-        Some((slot.task.clone(), std::mem::take(&mut slot.pending), std::mem::take(&mut slot.doubts)))
-    }
+/// A handler that runs now, and for whom.
+struct Called {
+    index: usize,
+    task: Arc<Task>,
+    hosts: IndexSet<Host>,
+    doubts: HashMap<Host, Unknown>,
 }
 
 fn is_called(task: &Task, name: &str, templar: &Templar, scope: &Arc<dyn Scope>) -> bool {
@@ -166,24 +231,44 @@ fn is_named(task: &Task, own: &str, name: &str) -> bool {
 }
 
 impl PlayRun<'_> {
-    /// Runs all notified handlers in definition order until none is left. Failed hosts run theirs only if forced.
+    /// Runs all notified handlers in definition order. Failed hosts run theirs only if forced.
     pub async fn flush(&mut self, place: Place) -> Vec<Failed> {
+        self.flush_for(&[], place).await
+    }
+
+    /// Runs notified handlers; `asking` are hosts that a task flushes them for, failed or not.
+    pub async fn flush_for(&mut self, asking: &[Host], place: Place) -> Vec<Failed> {
         let forced = self.forces_handlers();
-        let mut failed = Vec::new();
+        let mut failed: Vec<Failed> = Vec::new();
         let mut refused = Vec::new();
+        let may_be_called = |run: &Self, host: &Host| match asking.is_empty() {
+            false => asking.contains(host),
+            true => run.hosts.get(host) == Some(&true) || (forced && run.failed.contains(host)),
+        };
+        let called: HashSet<Host> = self.hosts.keys().filter(|h| may_be_called(self, h)).cloned().collect();
+        if let Some(first) = self.hosts.keys().next().cloned() {
+            let scope = self.play_scope(&first).boxed();
+            let templar = self.shared.templar.clone();
+            self.handlers.call_waiting(|host| called.contains(host), &templar, &scope);
+        }
+        // Once through all handlers: one that a later handler notifies waits for the next time.
+        let mut from = 0;
         while self.stop.is_none() {
-            let Some((task, pending, doubts)) = self.handlers.next() else { break };
-            let hosts: Vec<Host> = self
+            let lost: HashSet<&Host> = failed.iter().map(|f| &f.host).collect();
+            let may: HashSet<Host> = self
                 .hosts
                 .iter()
-                .filter(|(h, alive)| {
-                    pending.contains(*h) && (**alive || (forced && self.failed.contains(*h)))
+                .filter(|(host, alive)| match asking.contains(host) {
+                    true => !lost.contains(host) && !self.unreachable.contains(*host),
+                    false => asking.is_empty() && (**alive || (forced && self.failed.contains(*host))),
                 })
-                .map(|(h, _)| h.clone())
+                .map(|(host, _)| host.clone())
                 .collect();
-            if hosts.is_empty() {
-                continue;
-            }
+            let found = self.handlers.next(from, |host| may.contains(host));
+            let Some(Called { index, task, hosts: pending, doubts }) = found else { break };
+            from = index + 1;
+            let hosts: Vec<Host> =
+                self.hosts.keys().filter(|host| pending.contains(*host)).cloned().collect();
             self.gate.refused = None;
             let entry = [Entry::Task(task.clone())];
             let before = self.doubts.clone();

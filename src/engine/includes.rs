@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 
 use super::event::{Event, TaskHeader};
 use super::login;
-use super::play::{Flow, Host, Place, PlayRun};
+use super::play::{Flow, Host, Place, PlayRun, Stop};
 use super::result::{Include, TaskResult, Trouble, explain};
 use super::worker::host_result;
-use crate::diag::classic;
+use crate::diag::{Diagnostic, classic};
 use crate::playbook::{Action, Directives, Entry, IncludeContext, LoadedTasks, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value, to_json_text};
@@ -38,6 +38,9 @@ impl PlayRun<'_> {
                 Ok((loaded, shown)) => {
                     self.announce(header, &include, shown, &hosts).await;
                     ready.push((loaded, hosts, include.maybe.clone()));
+                }
+                Err(Trouble::Failed { explanation: Some(mistake), .. }) if ends_the_run(&mistake) => {
+                    self.stop = Some(Stop::Error(mistake));
                 }
                 Err(trouble) => {
                     let step = self.fail_all(task, header, &hosts, trouble, place).await;
@@ -110,6 +113,11 @@ impl PlayRun<'_> {
         place: Place,
     ) -> Result<(Loaded, PathBuf), Trouble> {
         let scope: Arc<dyn Scope> = self.scope(task, host).boxed();
+        let named_at = match &task.action {
+            Action::IncludeTasks(i) => i.file.span,
+            Action::IncludeRole(i) => i.name.span,
+            _ => None,
+        };
         let context = |inherited: &Arc<Directives>| IncludeContext {
             inherited: inherited.clone(),
             vars: plain_layer(&include.locals),
@@ -120,7 +128,7 @@ impl PlayRun<'_> {
             handlers: place.handlers,
             rescued: place.rescued,
             scope: scope.clone(),
-            span: Some(task.action_span),
+            span: named_at.or(Some(task.action_span)),
         };
         match &task.action {
             Action::IncludeTasks(i) => {
@@ -137,7 +145,8 @@ impl PlayRun<'_> {
                 Ok((Loaded::Tasks(loaded), path))
             }
             Action::IncludeRole(i) => {
-                let options = role_options(&include.options);
+                let public = self.shared.loader.options().private_role_vars == Some(false);
+                let options = role_options(&include.options, public);
                 let context = context(&i.inherited);
                 let loaded =
                     self.shared.loader.load_role(&include.target, &options, &context).map_err(explain)?;
@@ -176,6 +185,12 @@ impl Flow {
     }
 }
 
+/// Whether an included file is wrong in a way that no rescue can be prepared for, as Ansible sees it: not a file or
+/// role that is missing, and not what is found only when a task runs.
+fn ends_the_run(mistake: &Diagnostic) -> bool {
+    !mistake.is_of_the_run() && !matches!(mistake.code, "XP0503" | "XP0620" | "XP0621" | "XP0624")
+}
+
 /// What an include brought; tasks may be shared with other includes of the same file.
 enum Loaded {
     Tasks(Arc<LoadedTasks>),
@@ -210,7 +225,7 @@ fn group(results: &[(Host, TaskResult)], order: &[Host]) -> Vec<(Include, Vec<Ho
     groups.into_values().collect()
 }
 
-fn role_options(options: &Map) -> crate::playbook::RoleOptions {
+fn role_options(options: &Map, public: bool) -> crate::playbook::RoleOptions {
     let text = |name: &str| options.get(name).filter(|v| !v.is_null()).map(Value::to_text);
     let flag = |name: &str| options.get(name).map(login::truth);
     crate::playbook::RoleOptions {
@@ -218,7 +233,7 @@ fn role_options(options: &Map) -> crate::playbook::RoleOptions {
         vars_from: text("vars_from"),
         defaults_from: text("defaults_from"),
         handlers_from: text("handlers_from"),
-        public: flag("public").unwrap_or(false),
+        public: flag("public").unwrap_or(public),
         allow_duplicates: flag("allow_duplicates"),
         validate: flag("rolespec_validate").unwrap_or(true),
     }

@@ -6,6 +6,7 @@ use super::actions;
 use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
+use super::jobs;
 use super::login::{LoginError, LoginReader, Reach, seconds, truth};
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
@@ -25,6 +26,7 @@ const DEFAULT_DELAY_SECS: f64 = 5.0;
 const DEFAULT_RETRIES: u32 = 3;
 
 /// One execution.
+#[derive(Clone)]
 pub struct ItemRun {
     pub shared: Arc<Shared>,
     pub task: Arc<Task>,
@@ -49,23 +51,37 @@ impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
         let mut item = ItemRun { shared, task, header, scope, vars, doubt: None, unit: None };
+        if let Ok(Some(to)) = item.delegate() {
+            let there = Map::from_iter([
+                ("inventory_hostname", Value::str(to.as_str())),
+                ("ansible_host", item.address_of(&to)),
+            ]);
+            let delegated = Map::from_iter([(to.as_str(), Value::map(there))]);
+            let locals = Map::from_iter([("ansible_delegated_vars", Value::map(delegated))]);
+            item.scope = item.scope.with_locals(locals);
+            item.vars = item.scope.boxed();
+        }
         if item.vars.get("ansible_host").is_none() {
             // Ansible shows where a task runs under this name when no inventory says so.
-            let place = item.delegate().ok().flatten().map_or_else(
-                || Value::Str(item.scope.host().clone()),
-                |to| {
-                    let there = item.scope.on_host(&Arc::from(to.as_str())).boxed();
-                    let tree = match there.get("ansible_host") {
-                        Some(Var::Tree(tree)) => tree,
-                        Some(Var::Value(value)) => Tree::value(value),
-                        Some(Var::Lazy(_)) | None => Tree::value(to.as_str()),
-                    };
-                    item.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
-                },
-            );
+            let place = item
+                .delegate()
+                .ok()
+                .flatten()
+                .map_or_else(|| Value::Str(item.scope.host().clone()), |to| item.address_of(&to));
             item.vars = item.scope.with_locals(Map::from_iter([("ansible_host", place)])).boxed();
         }
         item
+    }
+
+    /// The address of the host that the task is delegated to.
+    fn address_of(&self, to: &str) -> Value {
+        let there = self.scope.on_host(&Arc::from(to)).boxed();
+        let tree = match there.get("ansible_host") {
+            Some(Var::Tree(tree)) => tree,
+            Some(Var::Value(value)) => Tree::value(value),
+            Some(Var::Lazy(_)) | None => Tree::value(to),
+        };
+        self.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
     }
 
     /// Runs it; whether a failure is ignored is decided for the task as a whole.
@@ -298,15 +314,34 @@ impl ItemRun {
     }
 
     async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
+        if let Action::Module { .. } = &self.task.action
+            && !self.shared.options.planning
+            && let Some(limit) = jobs::limit(self)?
+        {
+            let result = Box::pin(jobs::run(self, limit, attempt)).await?;
+            return self.with_notify(result);
+        }
+        self.execute_now(attempt, doubt).await
+    }
+
+    /// Executes the item and waits for its end.
+    pub async fn execute_now(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         let mut result = match &self.task.action {
-            Action::Module { name, args, free_form, template_args, dynamic } => {
+            Action::Module { name, args, free_form, template_args, file: Some(file), .. } => {
+                let given = self.arguments(name, args, free_form.as_ref(), template_args.as_ref())?;
+                self.foreign(name, file, given, attempt, doubt).await?
+            }
+            Action::Module { name, args, free_form, template_args, dynamic, file: None } => {
                 let name = &self.module_name(name, dynamic.as_ref())?;
                 if let Some(action) = actions::find(name) {
-                    let result = Box::pin(action.run(self, name)).await?;
+                    let result = Box::pin(action.run(self, name, attempt, doubt)).await?;
                     return self.with_notify(result);
                 }
                 let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
-                self.module(name, given, attempt, doubt).await?
+                match modules::short_name(name) {
+                    Some("gather_facts") => self.gather(given, attempt, doubt).await?,
+                    _ => self.module(name, given, attempt, doubt).await?,
+                }
             }
             Action::IncludeTasks(include) => actions::include_tasks(self, include)?,
             Action::IncludeRole(include) => actions::include_role(self, include)?,
@@ -346,20 +381,104 @@ impl ItemRun {
         Ok(result)
     }
 
+    /// Runs the modules that gather facts, `setup` unless `ansible_facts_modules` says otherwise.
+    async fn gather(
+        &self,
+        mut given: Map,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
+        given.remove("parallel");
+        let wanted = match self.vars.get("ansible_facts_modules") {
+            Some(Var::Value(value)) => value,
+            Some(Var::Tree(tree)) => self.render(&tree)?,
+            Some(Var::Lazy(_)) | None => Value::Null,
+        };
+        let names: Vec<String> = match &wanted {
+            Value::List(items) => items.iter().map(Value::to_text).collect(),
+            Value::Null => vec!["smart".into()],
+            one => vec![one.to_text()],
+        };
+        let mut facts = Map::new();
+        let mut all: Option<TaskResult> = None;
+        for name in names {
+            let name = if name == "smart" { "setup" } else { name.as_str() };
+            let own = if modules::short_name(name) == Some("setup") { given.clone() } else { Map::new() };
+            let result = self.module(name, own, attempt, doubt).await?;
+            if let Some(found) = result.result.get("ansible_facts").and_then(Value::as_map) {
+                facts.extend(found.clone());
+            }
+            all.get_or_insert(result);
+        }
+        let mut all = all.ok_or_else(|| Trouble::msg("ansible_facts_modules names no module"))?;
+        all.result.insert("ansible_facts", Value::map(facts));
+        Ok(all)
+    }
+
+    /// Runs a module that is a file of the project.
+    async fn foreign(
+        &self,
+        name: &str,
+        file: &std::path::Path,
+        given: Map,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
+        let mut args = Map::from_iter([
+            ("file", Value::str(file.display().to_string())),
+            ("arguments", Value::map(given)),
+        ]);
+        if let Some(program) = self.interpreter(file)? {
+            args.insert("interpreter", program);
+        }
+        self.execution(name, &modules::Foreign, args, attempt, doubt).await
+    }
+
+    /// Returns what `ansible_NAME_interpreter` says for a file that begins with `#!`.
+    fn interpreter(&self, file: &std::path::Path) -> Result<Option<Value>, Trouble> {
+        let start = std::fs::read(file).unwrap_or_default();
+        let line = start.split(|b| *b == b'\n').next().and_then(|line| line.strip_prefix(b"#!"));
+        let Some(line) = line else { return Ok(None) };
+        let line = String::from_utf8_lossy(line).into_owned();
+        let mut words = line.split_whitespace().map(|w| w.rsplit('/').next().unwrap_or(w));
+        let program = words.find(|w| *w != "env").unwrap_or_default();
+        let plain = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let found = match self.vars.get(&format!("ansible_{plain}_interpreter")) {
+            Some(Var::Value(value)) => value,
+            Some(Var::Tree(tree)) => self.render(&tree)?,
+            Some(Var::Lazy(_)) | None => return Ok(None),
+        };
+        Ok(Some(found).filter(|program| !program.to_text().starts_with("auto")))
+    }
+
     /// Runs a module on the task's host or its delegate.
     pub async fn module(
         &self,
         name: &str,
-        mut given: Map,
+        given: Map,
         attempt: u32,
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
         let Some(module) = modules::find(name) else {
             return Err(Trouble::msg(format!("no module \"{name}\" is known")));
         };
+        self.execution(name, module, given, attempt, doubt).await
+    }
+
+    async fn execution(
+        &self,
+        name: &str,
+        module: &'static dyn modules::Module,
+        mut given: Map,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         let reads = self.declared_reading(module.spec(), &mut given)?;
         let args = module.spec().check(&given)?;
-        let shown = (self.shared.options.verbosity >= 3).then(|| args.map().clone());
+        let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
+            Some(Value::Map(own)) if args.has("file") => Map::clone(own),
+            _ => args.map().clone(),
+        });
         if let Some(unknown) = args.find_unknown() {
             let mut result = self.without_arguments(module.spec(), unknown)?;
             result.units.iter_mut().for_each(|unit| unit.args = Some(given.clone()));
@@ -381,6 +500,7 @@ impl ItemRun {
             diff: self.diff()? || self.unit.is_some(),
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
+            background: self.task.async_.is_some(),
             unit: self.unit.clone(),
         };
         let limit = execution.timeout;
@@ -478,18 +598,7 @@ impl ItemRun {
         free_form: Option<&Tree>,
         template_args: Option<&Tree>,
     ) -> Result<Map, Trouble> {
-        let mut all = Map::new();
-        for defaults in &self.task.directives.module_defaults {
-            if let Value::Map(map) = self.render(defaults)? {
-                for (key, value) in map.iter() {
-                    let fits =
-                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
-                    if let (true, Some(value)) = (fits, value.as_map()) {
-                        all.extend(value.clone());
-                    }
-                }
-            }
-        }
+        let mut all = self.defaults(module)?;
         if let Some(tree) = template_args {
             match self.render(tree)? {
                 Value::Map(map) => all.extend(Map::clone(&map)),
@@ -513,6 +622,23 @@ impl ItemRun {
         }
         let given: Map = all.into_iter().filter(|(_, v)| !matches!(v, Value::Omit)).collect();
         Ok(given)
+    }
+
+    /// Returns what `module_defaults` say of a module.
+    pub fn defaults(&self, module: &str) -> Result<Map, Trouble> {
+        let mut all = Map::new();
+        for defaults in &self.task.directives.module_defaults {
+            if let Value::Map(map) = self.render(defaults)? {
+                for (key, value) in map.iter() {
+                    let fits =
+                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
+                    if let (true, Some(value)) = (fits, value.as_map()) {
+                        all.extend(value.clone());
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
@@ -569,7 +695,7 @@ impl ItemRun {
     }
 
     /// Returns the host that `delegate_to` names.
-    fn delegate(&self) -> Result<Option<String>, Trouble> {
+    pub fn delegate(&self) -> Result<Option<String>, Trouble> {
         let Some(tree) = &self.task.directives.delegate_to else { return Ok(None) };
         Ok(match self.render(tree)? {
             Value::Null | Value::Omit => None,
@@ -646,7 +772,7 @@ impl ItemRun {
         tree.as_ref().map_or(Ok(false), |t| Ok(truth(&self.render(t)?)))
     }
 
-    fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
+    pub fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
         let Some(tree) = tree else { return Ok(None) };
         let value = self.render(tree)?;
         if value.is_null() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::fact_cache::FactCache;
 use super::strategy::Strategy;
 use crate::diag::Style;
 use crate::transport::{BecomeMethod, HostKeyPolicy};
@@ -23,6 +24,11 @@ pub struct RunOptions {
     pub force_handlers: bool,
     /// How mistakes in the project's files are shown that hosts run into.
     pub style: Style,
+    /// Where facts outlive the run.
+    pub fact_cache: Option<FactCache>,
+    /// Facts that were kept are forgotten first.
+    pub flush_cache: bool,
+    pub missing_handlers_are_errors: bool,
     /// `jinja2_native`: texts that look like booleans stay texts in `set_fact`.
     pub native_types: bool,
     /// How hosts go through plays that do not say it.
@@ -94,6 +100,9 @@ impl Default for RunOptions {
             start_at_task: None,
             force_handlers: false,
             style: Style::Plain,
+            fact_cache: None,
+            flush_cache: false,
+            missing_handlers_are_errors: true,
             native_types: false,
             strategy: Strategy::Linear,
             gather: Gather::Implicit,

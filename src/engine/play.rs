@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::strategy::Alone;
 use super::worker::{Job, host_result};
 use super::{dispatch, layers, login};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Style};
 use crate::plan::Actual;
 use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
@@ -395,11 +395,13 @@ impl<'a> PlayRun<'a> {
                 self.roles_ran.insert((host.clone(), role.identity.clone()));
             }
             let owners: &[Host] = if once { &hosts } else { std::slice::from_ref(host) };
-            for owner in owners {
+            // What a task leaves behind that runs once is there for every host of the play.
+            let keepers = if once { self.alive() } else { vec![host.clone()] };
+            for owner in &keepers {
                 dispatch::keep(&self.shared, owner, &result.effects);
                 dispatch::register(&self.shared, task, owner, result);
             }
-            self.apply_effects(task, host, result, once.then_some(&hosts[..]));
+            self.apply_effects(task, host, result, once.then_some(&hosts[..]), place);
             match result.status {
                 Status::Failed | Status::Lost => {
                     let scope = self.scope(task, host);
@@ -427,6 +429,12 @@ impl<'a> PlayRun<'a> {
                     flow.failed.push(self.fail_with_others(host, header));
                 }
             }
+        }
+        for name in self.handlers.newly_missed() {
+            let text = format!(
+                "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+            );
+            self.shared.emit(Event::Warning(text)).await;
         }
         for name in self.handlers.newly_unusable() {
             let why = "it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names)";
@@ -478,7 +486,14 @@ impl<'a> PlayRun<'a> {
     }
 
     /// `add_host`, `group_by`, `set_stats`, `notify`.
-    fn apply_effects(&mut self, task: &Arc<Task>, host: &Host, result: &TaskResult, once: Option<&[Host]>) {
+    fn apply_effects(
+        &mut self,
+        task: &Arc<Task>,
+        host: &Host,
+        result: &TaskResult,
+        once: Option<&[Host]>,
+        place: Place,
+    ) {
         let effects = &result.effects;
         for added in &effects.add_hosts {
             self.inventory.add_host(&added.name, &added.groups, &added.vars);
@@ -512,13 +527,17 @@ impl<'a> PlayRun<'a> {
         }
         let scope = self.scope(task, host).boxed();
         for name in &effects.notify {
-            let found = self.handlers.notify(
-                name,
-                once.unwrap_or(std::slice::from_ref(host)),
-                &self.shared.templar,
-                &scope,
-                doubt.as_ref(),
-            );
+            let hosts = once.unwrap_or(std::slice::from_ref(host));
+            // Handlers are called at once by other handlers, else when they are flushed: until then others may come.
+            let found = if place.handlers {
+                self.handlers.notify(name, hosts, &self.shared.templar, &scope, doubt.as_ref())
+            } else {
+                self.handlers.notify_later(name, hosts, &self.shared.templar, &scope, doubt.as_ref())
+            };
+            if !found && !self.shared.options.missing_handlers_are_errors {
+                self.handlers.miss(name);
+                continue;
+            }
             if !found {
                 let message = format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
@@ -616,8 +635,9 @@ impl<'a> PlayRun<'a> {
         if !acting.is_empty() {
             match kind {
                 MetaKind::FlushHandlers => {
-                    failed.extend(self.flush(Place { handlers: true, ..place }).await);
-                    acting.retain(|h| self.hosts.get(h).copied().unwrap_or(false));
+                    let lost = self.flush_for(&acting, Place { handlers: true, ..place }).await;
+                    acting.retain(|h| !lost.iter().any(|f| f.host == *h) && self.goes_on(h));
+                    failed.extend(lost);
                     let ok = self.in_order(acting.into_iter().chain(idle));
                     return Flow { ok, failed };
                 }
@@ -640,6 +660,9 @@ impl<'a> PlayRun<'a> {
                 MetaKind::ClearFacts => {
                     for host in &acting {
                         self.shared.vars.store.write(host, crate::vars::HostVars::clear_facts);
+                        if let Some(cache) = &self.shared.options.fact_cache {
+                            cache.forget(host);
+                        }
                     }
                 }
                 MetaKind::ClearHostErrors => self.clear_errors(),
@@ -720,7 +743,10 @@ impl<'a> PlayRun<'a> {
         let truth = |tree: &Option<Tree>| {
             tree.as_ref().and_then(|t| self.shared.templar.render(t, scope).ok()).map(|v| login::truth(&v))
         };
-        let place_in_file = self.shared.sources.place(task.span);
+        let mut place_in_file = self.shared.sources.place(task.span);
+        if self.shared.options.style == Style::Ansible {
+            place_in_file.path = std::path::absolute(&place_in_file.path).unwrap_or(place_in_file.path);
+        }
         TaskHeader {
             id: task.id.to_string(),
             name,

@@ -109,15 +109,26 @@ impl Trouble {
     }
 
     fn rendering(msg: String, error: &RenderError) -> Self {
-        let failure = Failure { unknown: error.unknown().cloned(), ..Failure::new(msg) };
+        let failure = Failure { unknown: error.unknown().cloned().map(Box::new), ..Failure::new(msg) };
         Trouble::Failed { failure: Box::new(failure), explanation: Some(error.diagnostic.clone()) }
     }
 
     /// Returns what is not known yet, when that is all that went wrong.
     pub fn unknown(&self) -> Option<&Unknown> {
         match self {
-            Trouble::Failed { failure, .. } => failure.unknown.as_ref(),
+            Trouble::Failed { failure, .. } => failure.unknown.as_deref(),
             Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::TimedOut(_) => None,
+        }
+    }
+}
+
+/// Adds `stdout_lines` and `stderr_lines` to what a module returned.
+fn add_lines(result: &mut Map) {
+    for key in ["stdout", "stderr"] {
+        let name = format!("{key}_lines");
+        if let (Some(Value::Str(text)), false) = (result.get(key), result.contains(&name)) {
+            let lines: Vec<Value> = text.lines().map(Value::from).collect();
+            result.insert(name, Value::list(lines));
         }
     }
 }
@@ -218,6 +229,7 @@ impl TaskResult {
             _ => Status::Ok,
         };
         let mut result = outcome.result;
+        add_lines(&mut result);
         result.insert("changed", outcome.changed);
         if outcome.skipped {
             result.insert("skipped", true);
@@ -229,8 +241,9 @@ impl TaskResult {
         match trouble {
             Trouble::Failed { failure, explanation } => {
                 let mut result = failure.result;
+                add_lines(&mut result);
                 result.insert("msg", failure.msg);
-                TaskResult { diff: failure.diff, explanation, ..Self::new(Status::Failed, result) }
+                TaskResult { diff: failure.diff.into(), explanation, ..Self::new(Status::Failed, result) }
             }
             Trouble::TimedOut(msg) => Self::from_trouble(Trouble::msg(msg)),
             Trouble::Unreachable(msg) => Self::new(
@@ -257,6 +270,9 @@ impl TaskResult {
         map.insert("failed", matches!(self.status, Status::Failed | Status::Ignored));
         if self.status == Status::Skipped {
             map.insert("skipped", true);
+        }
+        if !self.warnings.is_empty() {
+            map.insert("warnings", self.warnings.clone());
         }
         Value::map(map)
     }

@@ -12,6 +12,7 @@ use super::ask::Answers;
 use super::event::{Event, Recap};
 use super::gate::{Gate, Unanswered};
 use super::inventory::LiveInventory;
+use super::jobs::Jobs;
 use super::options::{Gather, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
@@ -21,7 +22,7 @@ use super::{files, login};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::Inventory;
 use crate::plan::Guide;
-use crate::playbook::{Action, Directives, Entry, Loader, Play, Playbook, StepId, Task};
+use crate::playbook::{Action, BatchSize, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
 use crate::value::{Map, Value};
@@ -81,6 +82,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         events: request.events,
         vars,
         secrets: request.secrets,
+        jobs: Jobs::default(),
         answers: request.answers,
         run_id: run_id(),
         worlds: Mutex::default(),
@@ -102,6 +104,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         recap: Recap::default(),
         gone: IndexSet::new(),
         gathered: IndexSet::new(),
+        recalled: IndexSet::new(),
         vars_files: HashMap::new(),
     };
     let mut error = None;
@@ -193,6 +196,8 @@ struct Whole {
     /// Hosts that failed or became unreachable: later plays go on without them.
     gone: IndexSet<Host>,
     gathered: IndexSet<Host>,
+    /// Hosts whose kept facts were looked for.
+    recalled: IndexSet<Host>,
     vars_files: HashMap<PathBuf, VarMap>,
     gate: Gate,
     unanswered: Option<Unanswered>,
@@ -287,6 +292,7 @@ impl Whole {
             // Set anew by the first task of the batch.
             magic.remove("ansible_play_batch");
         }
+        self.recall(batch);
         self.load_vars_files(play, vars, batch, Missing::Allowed)?;
         self.gate.stepping = self.shared.options.step;
         let gather = self.wants_facts(play, vars, batch);
@@ -365,6 +371,22 @@ impl Whole {
         }
         // When a whole batch is lost the rest of the run is left alone.
         Ok(if lost < batch.len() { After::NextBatch } else { After::End })
+    }
+
+    /// Takes facts that were kept for hosts which come up for the first time.
+    fn recall(&mut self, hosts: &[Host]) {
+        let Some(cache) = &self.shared.options.fact_cache else { return };
+        for host in hosts {
+            if !self.recalled.insert(host.clone()) {
+                continue;
+            }
+            if self.shared.options.flush_cache {
+                cache.forget(host);
+            } else if let Some(facts) = cache.load(host) {
+                self.shared.vars.store.write(host, |vars| vars.add_facts(&facts));
+                self.gathered.insert(host.clone());
+            }
+        }
     }
 
     /// How the hosts go through the play.
@@ -565,6 +587,7 @@ fn gather_task(play: &Play) -> Task {
             args: Tree { kind: TreeKind::Map(Arc::new(args)), span: None },
             free_form: None,
             template_args: None,
+            file: None,
             dynamic: None,
         },
         directives: Arc::new(Directives {
@@ -604,9 +627,9 @@ fn batches(hosts: &[Host], sizes: &[Value]) -> Result<Vec<Vec<Host>>, String> {
     let mut rest = hosts;
     let mut all = Vec::new();
     let mut sizes = wanted.iter().copied();
-    let mut size = sizes.next().unwrap_or(0);
+    let mut size = sizes.next().unwrap_or(hosts.len());
     while !rest.is_empty() {
-        let take = if size == 0 { rest.len() } else { size.min(rest.len()) };
+        let take = size.min(rest.len());
         let (batch, more) = rest.split_at(take);
         all.push(batch.to_vec());
         rest = more;
@@ -617,15 +640,8 @@ fn batches(hosts: &[Host], sizes: &[Value]) -> Result<Vec<Vec<Host>>, String> {
 
 fn batch_size(size: &Value, hosts: usize) -> Result<usize, String> {
     let text = size.to_text();
-    let bad = || format!("serial must be a number or a percentage, not \"{text}\"");
-    match text.trim().strip_suffix('%') {
-        Some(percent) => {
-            let percent: f64 = percent.trim().parse().map_err(|_| bad())?;
-            let size = (percent / 100.0 * hosts as f64) as usize;
-            Ok(size.max(1))
-        }
-        None => text.trim().parse::<i64>().map(|n| usize::try_from(n).unwrap_or(0)).map_err(|_| bad()),
-    }
+    let size = BatchSize::parse(&text);
+    Ok(size.ok_or_else(|| format!("serial must be a number or a percentage, not \"{text}\""))?.of(hosts))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::ask::Answers;
 use super::event::Event;
+use super::jobs::Jobs;
 use super::options::RunOptions;
 use super::pool::Pool;
 use crate::diag::SourceMap;
@@ -27,6 +28,8 @@ pub struct Shared {
     pub vars: Arc<RunVars>,
     /// Told every text that must not be shown.
     pub secrets: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What runs in the background.
+    pub jobs: Jobs,
     /// Answers questions that come up while running.
     pub answers: Arc<dyn Answers>,
     /// Names this run on targets.

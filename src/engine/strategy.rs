@@ -42,6 +42,16 @@ impl Strategy {
         }
     }
 
+    /// Returns the name as playbooks write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Strategy::Linear => "linear",
+            Strategy::Free => "free",
+            Strategy::HostPinned => "host_pinned",
+            Strategy::Debug => "debug",
+        }
+    }
+
     pub fn is_lockstep(self) -> bool {
         matches!(self, Strategy::Linear | Strategy::Debug)
     }

@@ -120,6 +120,8 @@ fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
         collections_path: Vec::new(),
         catalog: Arc::new(Catalog),
         extra_vars: VarMap::default(),
+        private_role_vars: None,
+        library: Vec::new(),
     })
 }
 
@@ -229,6 +231,7 @@ async fn a_long_command_is_found_again() {
         diff: false,
         timeout: None,
         job: "run-1".into(),
+        background: false,
         unit: None,
     };
     assert!(execution.run().await.unwrap().changed);
@@ -262,6 +265,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
+        jobs: Default::default(),
         guide: None,
     };
     (Arc::new(shared), queue)
@@ -503,4 +507,57 @@ proptest! {
             prop_assert!(lost.is_none(), "{text}");
         }
     }
+}
+
+/// A host that is away for a while after its reboot and comes back as another boot.
+#[tokio::test]
+async fn a_reboot_is_over_when_the_boot_id_is_another() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let fake = FakeHosts::answering(move |call| {
+        let mut seen = seen.lock().unwrap();
+        let what = match &call.script {
+            s if s.contains("boot_id") => "boot id",
+            s if s.contains("shutdown") => "shutdown",
+            s if s.starts_with("whoami") => "test",
+            s => panic!("{s}"),
+        };
+        seen.push(what);
+        let lost = |reason: &str| TransportError::Lost { host: "n1".into(), reason: reason.into() };
+        match (what, seen.len()) {
+            ("boot id", 1) => Ok(prints("a\n")),
+            ("shutdown", _) => Err(lost("gone down")),
+            ("boot id", 3) => Err(TransportError::Unreachable { host: "n1".into(), reason: "down".into() }),
+            _ => Ok(prints("b\n")),
+        }
+    });
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - reboot: {reboot_timeout: 60}\n";
+    let done = play(text, "n1,", &fake).await.unwrap();
+    let statuses: Vec<_> = done.results.iter().map(|r| r.status).collect();
+    assert_eq!(statuses, [Status::Changed], "{:?}", done.results[0].result);
+    assert_eq!(*asked.lock().unwrap(), ["boot id", "shutdown", "boot id", "boot id", "test"]);
+    let result = &done.results[0].result;
+    assert_eq!(result.get("rebooted").map(crate::value::Value::repr).as_deref(), Some("True"));
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_come_back_is_a_failure() {
+    let fake = FakeHosts::answering(|_| Ok(prints("same\n")));
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - reboot: {reboot_timeout: 0}\n";
+    let done = play(text, "n1,", &fake).await.unwrap();
+    let result = &done.results[0];
+    assert_eq!(result.status, Status::Failed);
+    assert_eq!(
+        result.result.get("msg").unwrap().to_text(),
+        "Timed out waiting for last boot time check (timeout=0)"
+    );
+}
+
+#[tokio::test]
+async fn templates_inside_of_strings_belong_to_an_assertion() {
+    let fake = FakeHosts::answering(|_| Ok(prints("")));
+    let text = "- hosts: all\n  gather_facts: false\n  vars: {dir: /tmp, known: {/tmp/x: denied}}\n  tasks:\n    \
+                - assert: {that: [\"'{{ dir }}/x' in known\", \"'den' in known['{{ dir }}/x']\"]}\n    \
+                - assert: {that: [\"'{{ dir }}/y' in known\"]}\n      ignore_errors: true\n";
+    assert_eq!(statuses(text, &fake).await, [Status::Ok, Status::Ignored]);
 }

@@ -323,6 +323,7 @@ impl Control {
             locals.insert(self.variable.as_str(), value.clone());
             if let Some(name) = &self.index_variable {
                 locals.insert(name.as_str(), index);
+                locals.insert("ansible_index_var", name.as_str());
             }
             locals.insert("ansible_loop_var", self.variable.as_str());
             if self.extended {

@@ -228,18 +228,21 @@ fn like(sections: &Sections) -> Option<&'static str> {
 
 fn lsb(sections: &Sections, facts: &mut Map) {
     let lines = sections.lines("file lsb-release");
+    let told = sections.lines("lsb");
     let mut lsb = Map::new();
-    for (name, key) in [
-        ("id", "DISTRIB_ID"),
-        ("release", "DISTRIB_RELEASE"),
-        ("description", "DISTRIB_DESCRIPTION"),
-        ("codename", "DISTRIB_CODENAME"),
+    // What the program says comes before the file, which many distributions do not have.
+    for (name, key, words) in [
+        ("id", "DISTRIB_ID", "Distributor ID"),
+        ("release", "DISTRIB_RELEASE", "Release"),
+        ("description", "DISTRIB_DESCRIPTION", "Description"),
+        ("codename", "DISTRIB_CODENAME", "Codename"),
     ] {
-        if let Some(value) = assignment(lines, key) {
+        let said = told.iter().find_map(|l| l.strip_prefix(words)?.strip_prefix(':'));
+        if let Some(value) = said.map(|v| v.trim().to_string()).or_else(|| assignment(lines, key)) {
             if name == "release" {
                 lsb.insert("major_release", value.split('.').next().unwrap_or_default());
             }
-            lsb.insert(name, value);
+            lsb.insert(name, value.trim_matches(['"', '\'', '\\']).trim());
         }
     }
     facts.insert("ansible_lsb", lsb);

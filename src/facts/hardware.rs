@@ -1,6 +1,7 @@
 //! Processors, memory, disks, mounts, and what the firmware tells.
 
 use super::Sections;
+use super::extras::device_links;
 use super::sections::field;
 use crate::value::{Map, Value};
 
@@ -213,9 +214,53 @@ fn devices(sections: &Sections, facts: &mut Map) {
             at = end;
         }
         device.insert("partitions", parts);
+        if field(own, "queue/discard_granularity").is_some() {
+            details(sections, name, own, &mut device);
+        }
         devices.insert(name, device);
     }
     facts.insert("ansible_devices", devices);
+}
+
+/// What only newer probes tell of a device.
+fn details(sections: &Sections, name: &str, own: &[String], device: &mut Map) {
+    let holders: Vec<Value> = own
+        .iter()
+        .filter_map(|line| line.strip_prefix("holder "))
+        .map(|line| match line.trim_end().split_once(' ') {
+            Some((holder, mapped)) => Value::str(format!("{holder}--{mapped}")),
+            None => Value::str(line.trim()),
+        })
+        .collect();
+    let links = |section: &str| -> Vec<Value> {
+        let mut names: Vec<String> =
+            device_links(sections, section).into_iter().filter(|(d, _)| d == name).map(|(_, n)| n).collect();
+        names.sort();
+        names.into_iter().map(Value::str).collect()
+    };
+    let masters: Vec<Value> = sections
+        .lines("masters")
+        .iter()
+        .filter_map(|line| line.trim().split_once(' ').filter(|(d, _)| *d == name))
+        .map(|(_, master)| Value::str(master))
+        .collect();
+    let scheduler = field(own, "queue/scheduler").unwrap_or_default();
+    let chosen =
+        scheduler.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(mode, _)| mode);
+    let text = |word: &str| Value::from(field(own, word).filter(|v| !v.is_empty()).map(str::to_string));
+    device.insert("holders", holders);
+    device.insert("host", "");
+    device.insert(
+        "links",
+        [("ids", links("ids")), ("uuids", links("uuids")), ("labels", links("labels")), ("masters", masters)]
+            .into_iter()
+            .collect::<Map>(),
+    );
+    device.insert("sas_address", text("device/sas_address"));
+    device.insert("sas_device_handle", text("device/sas_device_handle"));
+    device.insert("scheduler_mode", chosen);
+    device.insert("support_discard", field(own, "queue/discard_granularity").unwrap_or("0"));
+    device.insert("virtual", 1);
 }
 
 fn readable(bytes: u64) -> String {
@@ -265,7 +310,19 @@ fn mounts(sections: &Sections, facts: &mut Map) {
         map.insert("options", *options);
         map.insert("dump", dump.parse::<i64>().unwrap_or(0));
         map.insert("passno", pass.parse::<i64>().unwrap_or(0));
-        if let Some([total, used, available]) = find(&blocks, &mount) {
+        let exact = statfs(sections, fields[1]);
+        if let Some([size, total, available, inodes, free]) = exact {
+            map.insert("size_total", size * total);
+            map.insert("size_available", size * available);
+            map.insert("block_size", size);
+            map.insert("block_total", total);
+            map.insert("block_available", available);
+            map.insert("block_used", total.saturating_sub(available));
+            map.insert("inode_total", inodes);
+            map.insert("inode_available", free);
+            map.insert("inode_used", inodes.saturating_sub(free));
+        }
+        if let Some([total, used, available]) = find(&blocks, &mount).filter(|_| exact.is_none()) {
             map.insert("size_total", total * 1024);
             map.insert("size_available", available * 1024);
             map.insert("block_size", 1024);
@@ -273,7 +330,7 @@ fn mounts(sections: &Sections, facts: &mut Map) {
             map.insert("block_available", available);
             map.insert("block_used", used);
         }
-        if let Some([total, used, available]) = find(&inodes, &mount) {
+        if let Some([total, used, available]) = find(&inodes, &mount).filter(|_| exact.is_none()) {
             map.insert("inode_total", total);
             map.insert("inode_available", available);
             map.insert("inode_used", used);
@@ -282,6 +339,13 @@ fn mounts(sections: &Sections, facts: &mut Map) {
         list.push(Value::map(map));
     }
     facts.insert("ansible_mounts", Value::list(list));
+}
+
+/// Returns what the file system itself counts: size of a block, blocks, those available, inodes, those free.
+fn statfs(sections: &Sections, mount: &str) -> Option<[u64; 5]> {
+    let line = sections.lines("statfs").iter().rev().find(|l| l.rsplit(' ').next() == Some(mount))?;
+    let mut numbers = line.split_whitespace().map(|n| n.parse().ok());
+    Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??])
 }
 
 /// Blanks in mount tables are written as octal numbers.

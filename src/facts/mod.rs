@@ -5,8 +5,10 @@
 
 mod date;
 mod distribution;
+mod extras;
 mod hardware;
 mod local;
+mod managers;
 mod network;
 mod sections;
 mod system;
@@ -156,6 +158,8 @@ pub fn parse(stdout: &[u8], subset: Subset) -> Map {
     if subset.min {
         system::add(&sections, &mut facts);
         distribution::add(&sections, &mut facts);
+        managers::add(&sections, &mut facts);
+        extras::add(&sections, &mut facts);
         date::add(&sections, &mut facts);
     }
     if subset.local {
@@ -163,12 +167,14 @@ pub fn parse(stdout: &[u8], subset: Subset) -> Map {
     }
     if subset.hardware {
         hardware::add(&sections, &mut facts);
+        extras::hardware(&sections, &mut facts);
     }
     if subset.virtual_ {
         virtualization::add(&sections, &mut facts);
     }
     if subset.network {
         network::add(&sections, &mut facts);
+        extras::network(&sections, &mut facts);
     }
     facts
 }

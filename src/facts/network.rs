@@ -58,8 +58,13 @@ fn interface(name: &str, lines: &[String], addresses: &[Address]) -> Map {
     if let Some(mtu) = field(lines, "mtu").and_then(|m| m.parse::<i64>().ok()) {
         map.insert("mtu", mtu);
     }
-    if let Some(speed) = field(lines, "speed").and_then(|s| s.parse::<i64>().ok()).filter(|s| *s > 0) {
+    if let Some(speed) = field(lines, "speed").and_then(|s| s.parse::<i64>().ok()) {
         map.insert("speed", speed);
+    }
+    if let Some(flags) =
+        field(lines, "flags").and_then(|f| i64::from_str_radix(f.trim_start_matches("0x"), 16).ok())
+    {
+        map.insert("promisc", flags & 0x100 != 0);
     }
     let kind = if field(lines, "bonding/mode").is_some() {
         "bonding"
@@ -76,10 +81,34 @@ fn interface(name: &str, lines: &[String], addresses: &[Address]) -> Map {
         }
     };
     map.insert("type", kind);
+    if kind == "bridge" {
+        map.insert("id", field(lines, "bridge/bridge_id").unwrap_or_default());
+        if let Some(stp) = field(lines, "bridge/stp_state") {
+            map.insert("stp", stp == "1");
+            map.insert("interfaces", words_of(lines, "port"));
+        }
+    }
+    if let Some(module) = field(lines, "module") {
+        map.insert("module", module.rsplit('/').next().unwrap_or_default());
+    }
+    if let Some(address) = field(lines, "bonding_slave/perm_hwaddr") {
+        map.insert("perm_macaddress", address);
+    }
+    ethtool(lines, &mut map);
     if let Some(slaves) = field(lines, "bonding/slaves") {
         map.insert("slaves", slaves.split_whitespace().map(str::to_string).collect::<Vec<_>>());
         let mode = field(lines, "bonding/mode").and_then(|m| m.split(' ').next()).unwrap_or_default();
         map.insert("mode", mode);
+        for (key, file) in
+            [("miimon", "bonding/miimon"), ("lacp_rate", "bonding/lacp_rate"), ("primary", "bonding/primary")]
+        {
+            if let Some(value) = field(lines, file) {
+                map.insert(key, value.split(' ').next().unwrap_or_default());
+            }
+        }
+        if let Some(all) = field(lines, "bonding/all_slaves_active") {
+            map.insert("all_slaves_active", all == "1");
+        }
     }
     if let Some(device) = field(lines, "device") {
         map.insert("pciid", device.rsplit('/').next().unwrap_or_default());
@@ -107,6 +136,33 @@ fn interface(name: &str, lines: &[String], addresses: &[Address]) -> Map {
         map.insert("ipv6", Value::list(v6));
     }
     map
+}
+
+/// Returns the rest of all lines that start with a word.
+fn words_of(lines: &[String], word: &str) -> Vec<Value> {
+    let found = lines.iter().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+    found.map(|rest| Value::str(rest.trim())).collect()
+}
+
+/// Adds offload features and time stamping, where the program that tells them is there.
+fn ethtool(lines: &[String], map: &mut Map) {
+    let features: Map = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("feature ")?.split_once(": "))
+        .map(|(name, value)| (name.trim().replace('-', "_"), Value::str(value.trim())))
+        .collect();
+    if features.is_empty() {
+        return;
+    }
+    map.insert("features", features);
+    let lower = |word: &str| -> Vec<Value> {
+        words_of(lines, word).iter().map(|v| Value::str(v.to_text().to_lowercase())).collect()
+    };
+    map.insert("timestamping", lower("stamping"));
+    map.insert("hw_timestamp_filters", lower("stampfilter"));
+    if let Some(clock) = field(lines, "clock").and_then(|c| c.parse::<i64>().ok()) {
+        map.insert("phc_index", clock);
+    }
 }
 
 fn ipv4(address: &Address) -> Map {

@@ -4,20 +4,6 @@ use super::Sections;
 use super::sections::assignment;
 use crate::value::{Map, Value};
 
-/// Package managers, in the order in which Ansible prefers them for a family.
-const PACKAGE_MANAGERS: &[(&str, &str)] = &[
-    ("/run/ostree-booted", "atomic_container"),
-    ("/usr/bin/apt-get", "apt"),
-    ("/usr/bin/zypper", "zypper"),
-    ("/usr/bin/dnf5", "dnf5"),
-    ("/usr/bin/dnf", "dnf"),
-    ("/usr/bin/microdnf", "dnf"),
-    ("/usr/bin/yum", "yum"),
-    ("/sbin/apk", "apk"),
-    ("/usr/bin/pacman", "pacman"),
-    ("/usr/bin/emerge", "portage"),
-];
-
 pub fn add(sections: &Sections, facts: &mut Map) {
     names(sections, facts);
     user(sections, facts);
@@ -43,7 +29,6 @@ pub fn add(sections: &Sections, facts: &mut Map) {
             .collect();
         facts.insert("ansible_loadavg", loads);
     }
-    managers(sections, facts);
     security(sections, facts);
     dns(sections, facts);
     for (kind, lines) in sections.all("hostkey") {
@@ -59,7 +44,7 @@ fn names(sections: &Sections, facts: &mut Map) {
     let uname = sections.lines("uname");
     let field = |i: usize| uname.get(i).map(|l| l.trim()).unwrap_or_default();
     let (system, node, release, machine) = (field(0), field(1), field(2), field(3));
-    let fqdn = sections.line("fqdn").unwrap_or(node);
+    let fqdn = resolved(sections).or(sections.line("fqdn")).unwrap_or(node);
     // As Ansible does it: whichever name has a dot tells the domain.
     let long = if fqdn.contains('.') { fqdn } else { node };
     let (short, domain) = long.split_once('.').unwrap_or((long, ""));
@@ -87,6 +72,13 @@ fn names(sections: &Sections, facts: &mut Map) {
     if let Some(id) = sections.line("file machine-id") {
         facts.insert("ansible_machine_id", id);
     }
+}
+
+/// Returns the first of the resolver's names for the host that has a domain, else the first.
+fn resolved(sections: &Sections) -> Option<&str> {
+    let mut names = sections.line("names")?.split_whitespace().skip(1);
+    let first = names.next()?;
+    Some(std::iter::once(first).chain(names).find(|name| name.contains('.')).unwrap_or(first))
 }
 
 fn user(sections: &Sections, facts: &mut Map) {
@@ -132,25 +124,6 @@ fn command_line(sections: &Sections, facts: &mut Map) {
     }
     facts.insert("ansible_cmdline", last);
     facts.insert("ansible_proc_cmdline", all);
-}
-
-fn managers(sections: &Sections, facts: &mut Map) {
-    let exists = |path: &str| sections.lines("exists").iter().any(|l| l == path);
-    let package = PACKAGE_MANAGERS.iter().find(|(path, _)| exists(path)).map_or("unknown", |(_, name)| name);
-    facts.insert("ansible_pkg_mgr", package);
-    let first = sections.line("comm1").unwrap_or_default();
-    let service = if exists("/run/systemd/system") || first == "systemd" {
-        "systemd"
-    } else if exists("/run/openrc") || exists("/sbin/openrc-run") {
-        "openrc"
-    } else if exists("/sbin/initctl") && !exists("/run/systemd/system") {
-        "upstart"
-    } else if exists("/etc/init.d") {
-        "sysvinit"
-    } else {
-        "service"
-    };
-    facts.insert("ansible_service_mgr", service);
 }
 
 fn security(sections: &Sections, facts: &mut Map) {

@@ -7,10 +7,24 @@ pub fn add(sections: &Sections, facts: &mut Map) {
     let (kind, role) = detect(sections);
     facts.insert("ansible_virtualization_type", kind);
     facts.insert("ansible_virtualization_role", role);
-    let tech =
-        |wanted: &str| if role == wanted && kind != "NA" { vec![kind.to_string()] } else { Vec::new() };
-    facts.insert("ansible_virtualization_tech_guest", tech("guest"));
-    facts.insert("ansible_virtualization_tech_host", tech("host"));
+    let init = sections.field("virt", "init").unwrap_or_default();
+    let has = |path: &str| sections.lines("virt").iter().any(|l| l.strip_prefix("has ") == Some(path));
+    let kvm = has("/dev/kvm") || sections.lines("modules").iter().any(|m| m == "kvm");
+    let tech = |wanted: &str, others: [Option<&str>; 2]| {
+        let own = (role == wanted && kind != "NA").then_some(kind);
+        let mut found: Vec<String> =
+            own.into_iter().chain(others.into_iter().flatten()).map(str::to_string).collect();
+        found.sort();
+        found.dedup();
+        found
+    };
+    let nspawn = sections.field("virt", "systemd");
+    let is_container =
+        matches!(kind, "docker" | "lxc" | "podman" | "openvz" | "containerd") && role == "guest";
+    let container =
+        (init.starts_with("container=") || nspawn.is_some() || is_container).then_some("container");
+    facts.insert("ansible_virtualization_tech_guest", tech("guest", [container, nspawn]));
+    facts.insert("ansible_virtualization_tech_host", tech("host", [kvm.then_some("kvm"), None]));
 }
 
 fn detect(sections: &Sections) -> (&'static str, &'static str) {

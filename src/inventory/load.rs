@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::builder::Builder;
 use super::model::Inventory;
 use super::vars_files::parse_yaml;
-use super::{address, ini, script, yaml_source};
+use super::{address, constructed, ini, script, yaml_source};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::template::Templar;
 use crate::yaml::Node;
@@ -195,6 +195,10 @@ fn read_yaml(builder: &mut Builder<'_>, path: &Path) {
 fn read_document(builder: &mut Builder<'_>, node: &Node) {
     if let Some(plugin) = node.get("plugin").filter(|p| !p.is_null() && !p.is_map()) {
         let name = plugin.scalar().map_or("", |s| &s.text);
+        if constructed::is_called(name) {
+            constructed::read(builder, node);
+            return;
+        }
         builder.errors.push(
             Diagnostic::error("XP0510", format!("the inventory plugin `{name}` is not supported"))
                 .at(plugin.span, "no such plugin")

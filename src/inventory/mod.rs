@@ -5,6 +5,7 @@
 
 mod address;
 mod builder;
+mod constructed;
 mod ini;
 mod literal;
 mod load;

@@ -71,7 +71,7 @@ pub fn list_json(
             hostvars.insert(inventory.host(*id).name.clone(), Value::map(vars));
         }
     }
-    let meta = Map::from_iter([("hostvars", Value::map(hostvars)), ("profile", "inventory_legacy".into())]);
+    let meta = Map::from_iter([("hostvars", Value::map(hostvars))]);
     top.insert("_meta".into(), meta.into());
     Ok(python_json(&Value::map(top.into_iter().collect())))
 }

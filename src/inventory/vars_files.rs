@@ -10,6 +10,7 @@ use super::builder::placed;
 use super::model::{ALL, GroupId, HostId, Inventory};
 use crate::diag::{Diagnostic, SourceMap, Span};
 use crate::template::{Templar, VarMap};
+use crate::vault::VaultError;
 use crate::yaml::{self, Parsed};
 
 /// Reads variable files beside inventories and playbooks; each file once.
@@ -206,15 +207,15 @@ pub fn parse_yaml(sources: &SourceMap, templar: &Templar, path: &Path) -> Result
     if !encrypted {
         return yaml::parse_file(sources, path);
     }
-    let failed = |reason: String| {
+    let failed = |reason: &dyn std::fmt::Display| {
         Diagnostic::error("XP0511", format!("cannot decrypt `{}`: {reason}", path.display()))
-            .help("pass --ask-vault-pass or --vault-password-file")
     };
-    let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-    let Some(open) = &templar.settings().vault else {
-        return Err(failed("no vault password was given".to_owned()));
-    };
-    let plain = open(&text).map_err(failed)?;
+    let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
+    let opened = templar.settings().vault.as_ref().map_or(Err(VaultError::NoSecrets), |open| open(&text));
+    let plain = opened.map_err(|e| match e.help() {
+        Some(help) => failed(&e).help(help),
+        None => failed(&e),
+    })?;
     yaml::parse(sources, sources.add(path, plain))
 }
 

@@ -16,6 +16,8 @@ pub struct ModuleSpec {
     pub args: &'static [ArgSpec],
     /// Arguments that several modules have, such as those for a file's mode and owner.
     pub shared: &'static [ArgSpec],
+    /// Modules whose arguments are taken too, for one that hands them on (`package`).
+    pub also: &'static [&'static ModuleSpec],
     /// What arguments demand of each other.
     pub rules: &'static [Rule],
     /// The argument that takes the text of a free-form task (`command: ls -l`).
@@ -47,6 +49,7 @@ impl ModuleSpec {
         about: "",
         args: &[],
         shared: &[],
+        also: &[],
         rules: &[],
         free_form: None,
         any_args: false,
@@ -60,7 +63,14 @@ impl ModuleSpec {
 
     /// Returns the argument with this name or alias.
     pub fn arg(&self, name: &str) -> Option<&'static ArgSpec> {
-        self.all_args().find(|arg| arg.name == name || arg.aliases.contains(&name))
+        self.all_args()
+            .chain(self.also.iter().flat_map(|spec| spec.all_args()))
+            .find(|arg| arg.name == name || arg.aliases.contains(&name))
+    }
+
+    /// Whether the module runs what the user wrote.
+    pub fn runs_commands(&self) -> bool {
+        matches!(self.name, "command" | "shell" | "raw" | "script")
     }
 
     /// Returns the full name, such as `ansible.builtin.copy`.
@@ -70,7 +80,7 @@ impl ModuleSpec {
 }
 
 /// One argument.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ArgSpec {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
@@ -104,6 +114,17 @@ impl ArgSpec {
     /// An optional argument without default; change fields with struct update syntax.
     pub const fn new(name: &'static str, kind: ArgKind, about: &'static str) -> Self {
         ArgSpec { name, aliases: &[], kind, required: false, default: None, choices: &[], about }
+    }
+
+    /// Returns two tables as one; `N` is the sum of their lengths.
+    pub const fn joined<const N: usize>(first: &[ArgSpec], second: &[ArgSpec]) -> [ArgSpec; N] {
+        let mut all = [first[0]; N];
+        let mut at = 0;
+        while at < N {
+            all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+            at += 1;
+        }
+        all
     }
 
     pub const fn required(mut self) -> Self {

@@ -5,7 +5,7 @@ use super::{ArgKind, ArgSpec, Args, Failure};
 use crate::value::{Map, Value};
 
 /// The arguments that every module about files has.
-pub static FILE_ARGS: &[ArgSpec] = &[
+pub const FILE_ARGS: &[ArgSpec] = &[
     ArgSpec::new(
         "mode",
         ArgKind::Raw,

@@ -286,6 +286,16 @@ pub fn fits_kind(value: &Value, kind: &str) -> Result<(), String> {
         "raw" | "any" | "json" | "jsonarg" | "bytes" | "bits" => ArgKind::Raw,
         other => return Err(format!("unknown type {other}")),
     };
+    if value.is_null() {
+        return match kind {
+            ArgKind::Raw => Ok(()),
+            ArgKind::Str | ArgKind::Path => {
+                Err("'None' is not a string and conversion is not allowed".into())
+            }
+            ArgKind::Int => Err("\"None\" cannot be converted to an int".into()),
+            _ => convert(kind, value).map(|_| ()),
+        };
+    }
     convert(kind, value).map(|_| ())
 }
 

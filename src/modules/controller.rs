@@ -48,6 +48,23 @@ pub static SPECS: &[ModuleSpec] = &[
         ..ModuleSpec::BASE
     },
     ModuleSpec {
+        name: "async_status",
+        about: "Tells how a task stands that runs in the background.",
+        args: &[
+            arg("jid", STR, "The job, as the task's result named it.").required(),
+            arg("mode", STR, "Look at it, or remove what is known of it.")
+                .default("status")
+                .choices(&["status", "cleanup"]),
+        ],
+        returns: &[
+            ("ansible_job_id", "the job"),
+            ("started", "1 when it began"),
+            ("finished", "1 when it ended"),
+            ("results_file", "the file that says so on the target"),
+        ],
+        ..ModuleSpec::BASE
+    },
+    ModuleSpec {
         name: "debug",
         about: "Prints a message or a variable.",
         args: &[
@@ -150,6 +167,17 @@ pub static SPECS: &[ModuleSpec] = &[
         ..ModuleSpec::BASE
     },
     ModuleSpec {
+        name: "package",
+        about: "Installs and removes packages with the target's own package manager.",
+        args: &[
+            arg("name", RAW, "Names of packages.").aliases(&["pkg"]),
+            arg("state", STR, "present, absent, or what else the manager's module knows."),
+            arg("use", STR, "The manager's module; found out by default.").default("auto"),
+        ],
+        also: super::packaging::SPECS,
+        ..ModuleSpec::BASE
+    },
+    ModuleSpec {
         name: "pause",
         about: "Waits for some time or for the user.",
         args: &[
@@ -159,6 +187,26 @@ pub static SPECS: &[ModuleSpec] = &[
             arg("echo", BOOL, "Show what is typed.").default("yes"),
         ],
         rules: &[Rule::Exclusive(&["seconds", "minutes"])],
+        ..ModuleSpec::BASE
+    },
+    ModuleSpec {
+        name: "reboot",
+        about: "Restarts the host and waits until it is there again.",
+        args: &[
+            arg("pre_reboot_delay", INT, "Seconds before it goes down; counted in whole minutes.")
+                .default("0"),
+            arg("post_reboot_delay", INT, "Seconds before the first look.").default("0"),
+            arg("reboot_timeout", INT, "Seconds until it is a failure.").default("600"),
+            arg("connect_timeout", INT, "Seconds for one try."),
+            arg("test_command", STR, "A command that must succeed in the end.").default("whoami"),
+            arg("msg", STR, "What logged-in users are told.").default("Reboot initiated by Ansible"),
+            arg("search_paths", ArgKind::StrList, "Where the command is looked for.")
+                .default("/sbin,/bin,/usr/sbin,/usr/bin,/usr/local/sbin"),
+            arg("boot_time_command", STR, "Prints what tells one boot from another.")
+                .default("cat /proc/sys/kernel/random/boot_id"),
+            arg("reboot_command", STR, "The command that reboots, instead of shutdown."),
+        ],
+        returns: &[("rebooted", "whether it was restarted"), ("elapsed", "seconds that it took")],
         ..ModuleSpec::BASE
     },
     ModuleSpec {

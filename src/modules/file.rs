@@ -340,7 +340,8 @@ impl<'a> Plan<'a> {
         // Folders on the way that have to be made get the same attributes.
         let script = format!(
             "xp_d={}\nset --\nwhile [ -n \"$xp_d\" ] && [ \"$xp_d\" != . ] && [ ! -d \"$xp_d\" ]; do set -- \"$xp_d\" \"$@\"; \
-             case $xp_d in */*) xp_d=${{xp_d%/*}} ;; *) xp_d= ;; esac; done\n\
+             case $xp_d in */*) xp_d=${{xp_d%/*}} ;; *) xp_d= ;; esac\n\
+             while :; do case $xp_d in ?*/) xp_d=${{xp_d%/}} ;; *) break ;; esac; done; done\n\
              for xp_d; do\nxp_do \"make the directory $xp_d\" mkdir{} -- \"$xp_d\"\n{}done\nprintf 'after '; xp_stat {}\n",
             q(&self.path),
             change.mode.map(|m| format!(" -m {:04o}", m & 0o777)).unwrap_or_default(),
@@ -382,7 +383,7 @@ impl<'a> Plan<'a> {
             _ => return Err(Failure::new("src is required for creating new symlinks")),
         };
         let fail = |msg: String| Err(Failure::new(msg).with("path", self.shown).with("src", src.as_str()));
-        if args.has("src") && !force && self.report.stat("src")?.is_none() {
+        if args.has("src") && !force && !self.leads_somewhere(&src)? {
             return fail(format!(
                 "src file does not exist, use 'force=yes' if you really want to create the link: {src}"
             ));
@@ -439,6 +440,18 @@ impl<'a> Plan<'a> {
         Ok(Prediction::change(result, vec![Action::run(script)])
             .touch(self.left(FileAfter::Link(link)))
             .diff(self.state_diff(found, "link", before, after)))
+    }
+
+    /// Whether there is, or will be, something where a link is to lead.
+    fn leads_somewhere(&self, src: &str) -> Result<bool, Failure> {
+        let path = match self.path.rsplit_once('/') {
+            Some((dir, _)) if !src.starts_with('/') => format!("{dir}/{src}"),
+            _ => src.to_string(),
+        };
+        Ok(match self.call.foreseen_file(&path)? {
+            Some(after) => after != FileAfter::Absent,
+            None => self.report.stat("src")?.is_some() || self.call.world.makes_folder(&path),
+        })
     }
 
     /// Predicts a link that leads where it should: only what it leads to may need attributes.

@@ -42,6 +42,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("use_regex", ArgKind::Bool, "Patterns are regular expressions.").default("no"),
         ArgSpec::new("mode", ArgKind::Raw, "Permissions that files must have."),
         ArgSpec::new("exact_mode", ArgKind::Bool, "Exactly those permissions, not at least.").default("yes"),
+        ArgSpec::new("encoding", ArgKind::Str, "The encoding of files that contains reads."),
         ArgSpec::new("limit", ArgKind::Int, "Find no more than so many."),
     ],
     returns: &[
@@ -57,6 +58,10 @@ static SPEC: ModuleSpec = ModuleSpec {
 const BATCH: &str = "if o=$(stat -c \"$0\" -- \"$@\" 2>/dev/null); then printf \"%s\\n%s\\n\" \"$#\" \"$o\"; printf \"%s\\0\" \"$@\"; \
 else for f; do if o=$(stat -c \"$0\" -- \"$f\" 2>/dev/null); then printf \"1\\n%s\\n%s\\0\" \"$o\" \"$f\"; fi; done; fi";
 
+/// Tells folders that cannot be read.
+const DENIED: &str = "; for d; do if [ -d \"$d\" ] && [ ! -h \"$d\" ] && [ ! -r \"$d\" ]; then \
+printf \"denied %%%s\\n\" \"$(printf %s \"$d\" | od -An -v -tx1 | tr -d \" \\n\")\"; fi; done";
+
 pub struct Find;
 
 impl Module for Find {
@@ -67,7 +72,13 @@ impl Module for Find {
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         let args = &call.args;
         Filter::of(args)?;
-        let follow = if args.flag("follow") { "-L " } else { "" };
+        if let Some(mode) = args.get("mode").filter(|m| m.as_str().is_none()) {
+            return Err(Failure::new(format!(
+                "argument 'mode' is not a string and conversion is not allowed, value is of type {}",
+                mode.type_name()
+            )));
+        }
+        let follow = if args.flag("follow") { "-L " } else { "-H " };
         let depth = match (args.flag("recurse"), args.int("depth")) {
             (false, _) => " -maxdepth 1".to_string(),
             (true, Some(depth)) if depth > 0 => format!(" -maxdepth {depth}"),
@@ -82,11 +93,40 @@ impl Module for Find {
         let mut script =
             "[ -n \"$xp_has_stat\" ] || xp_fail 'find needs a stat program on the target'\nprintf 'now %s\\n' \"$(date +%s)\"\n"
                 .to_string();
-        let paths =
-            args.texts("paths").iter().map(|p| expand_path(call, p)).collect::<Result<Vec<_>, _>>()?;
+        let plain = |path: String| match path.trim_end_matches('/') {
+            "" => path,
+            trimmed => trimmed.to_string(),
+        };
+        let paths = args
+            .texts("paths")
+            .iter()
+            .map(|p| expand_path(call, p).map(plain))
+            .collect::<Result<Vec<_>, _>>()?;
         for path in &paths {
             let path = q(path);
             add!(script, "if [ ! -d {path} ]; then printf 'skipped '; xp_word {path}; printf '\\n'; fi\n");
+        }
+        // Ansible counts everything that it sees, and looks one step below the depth.
+        let seen = match (args.flag("recurse"), args.int("depth")) {
+            (false, _) => " -maxdepth 1".to_string(),
+            (true, Some(depth)) if depth > 0 => format!(" -maxdepth {}", depth + 1),
+            _ => String::new(),
+        };
+        let denied = if args.flag("recurse") { DENIED } else { "" };
+        for path in &paths {
+            let path = q(path);
+            add!(
+                script,
+                "if [ -d {path} ]; then find {follow}{path} -mindepth 1{seen} -exec sh -c {} sh {{}} + 2>/dev/null; fi\n",
+                q(&format!("printf \"looked %s\\n\" $#{denied}"))
+            );
+        }
+        if let Some(encoding) = foreign(args) {
+            add!(
+                script,
+                "iconv -f {0} -t UTF-8 </dev/null >/dev/null 2>&1 || printf 'no_encoding yes\\n'\n",
+                q(encoding)
+            );
         }
         script += "printf 'content\\n'\n";
         for path in &paths {
@@ -100,7 +140,12 @@ impl Module for Find {
         if args.has("contains") || args.flag("get_checksum") {
             // These need the names again: one more pass over the same files, in the same order.
             let algorithm = args.str("checksum_algorithm").unwrap_or("sha1");
-            let what = if args.has("contains") {
+            let what = if let (true, Some(encoding)) = (args.has("contains"), foreign(args)) {
+                format!(
+                    "for f; do if [ -f \"$f\" ] && [ -r \"$f\" ]; then if n=$(iconv -f {0} -t UTF-8 <\"$f\" 2>/dev/null | wc -c) && iconv -f {0} -t UTF-8 <\"$f\" >/dev/null 2>&1; then printf \"%s\\0%s\\n\" \"$f\" \"$((n))\"; iconv -f {0} -t UTF-8 <\"$f\"; else printf \"%s\\0bad\\n\" \"$f\"; fi; fi; done",
+                    q(encoding)
+                )
+            } else if args.has("contains") {
                 "for f; do if [ -f \"$f\" ] && [ -r \"$f\" ]; then printf \"%s\\0%s\\n\" \"$f\" \"$(($(wc -c <\"$f\")))\"; cat -- \"$f\"; fi; done"
                     .to_string()
             } else {
@@ -119,6 +164,8 @@ impl Module for Find {
                 );
             }
         }
+        // Folders that cannot be read make find fail; they are told one by one.
+        script += ":\n";
         Ok(Some(script))
     }
 
@@ -134,13 +181,42 @@ impl Module for Find {
         let (entries, rest) = entries(content)?;
         let more = more(rest, args.has("contains"));
         let mut files = Vec::new();
-        let examined = entries.len();
+        let examined: u64 = report.all("looked").filter_map(|n| n.trim().parse::<u64>().ok()).sum();
+        let mut skipped = Map::new();
+        for path in report.all("skipped").filter_map(super::sh::word) {
+            let reason = format!("'{path}' is not a directory");
+            skipped.insert(path, reason);
+        }
+        for path in report.all("denied").filter_map(super::sh::word) {
+            let reason = format!("[Errno 13] Permission denied: '{path}'");
+            skipped.insert(path, reason);
+        }
+        let encoding = args.str("encoding").unwrap_or_default();
         for (path, stat) in entries {
-            if !filter.accepts(&path, &stat, now)? {
+            let top = args.texts("paths").into_iter().find(|top| below(&path, top)).unwrap_or_default();
+            if skipped.contains(&top) || !filter.accepts(&path, &stat, now)? {
                 continue;
             }
             let extra = more.iter().find(|(name, _)| *name == path).map(|(_, data)| data);
             if let Some(pattern) = &filter.contains {
+                let strict = args.has("encoding") && foreign(args).is_none();
+                let readable = match extra {
+                    Some(bytes) if strict => std::str::from_utf8(bytes).is_ok(),
+                    Some(_) => true,
+                    // Without a second look it is a file of another kind, or one that cannot be converted.
+                    None => foreign(args).is_none() || stat.kind != FileKind::File,
+                };
+                if !readable {
+                    let reason = if report.get("no_encoding").is_some() {
+                        format!("unknown encoding: {encoding}")
+                    } else {
+                        format!(
+                            "Failed to read the file {path} due to an encoding error. current encoding: {encoding}"
+                        )
+                    };
+                    skipped.insert(top, reason);
+                    continue;
+                }
                 let text = String::from_utf8_lossy(extra.map(Vec::as_slice).unwrap_or_default());
                 let hit = if args.flag("read_whole_file") {
                     is_match(pattern, &text).map_err(Failure::new)?
@@ -174,15 +250,17 @@ impl Module for Find {
                 break;
             }
         }
-        let mut skipped = Map::new();
-        for path in report.all("skipped").filter_map(super::sh::word) {
-            let reason = format!("'{path}' is not a directory");
-            skipped.insert(path, reason);
-        }
         let mut result = Map::new();
         result.insert("matched", files.len());
         result.insert("files", Value::list(files));
         result.insert("examined", examined);
+        let warnings: Vec<String> = skipped
+            .iter()
+            .map(|(path, reason)| {
+                let path = path.to_value().to_text();
+                format!("Skipped '{path}' path due to this access issue: {}", reason.to_text())
+            })
+            .collect();
         result.insert(
             "msg",
             if skipped.is_empty() {
@@ -192,8 +270,23 @@ impl Module for Find {
             },
         );
         result.insert("skipped_paths", skipped);
-        Ok(Prediction::read(result))
+        let mut prediction = Prediction::read(result);
+        prediction.warnings = warnings;
+        Ok(prediction)
     }
+}
+
+/// Returns the encoding that the target has to convert from.
+fn foreign(args: &Args) -> Option<&str> {
+    args.str("encoding").filter(|e| !matches!(e.to_lowercase().as_str(), "utf-8" | "utf8" | "utf_8"))
+}
+
+/// Whether a path that was found lies in one of the folders as they were given.
+fn below(path: &str, top: &str) -> bool {
+    let top = top.trim_end_matches('/');
+    path.trim_start_matches("./")
+        .strip_prefix(top.trim_start_matches("./"))
+        .is_some_and(|r| r.starts_with('/'))
 }
 
 /// Returns tests for `find` that leave out most of what cannot match, so that less is read.
@@ -243,6 +336,9 @@ fn more(mut rest: &[u8], contents: bool) -> Vec<(String, Vec<u8>)> {
     while !rest.is_empty() {
         let name = line(&mut rest, 0);
         let value = line(&mut rest, b'\n');
+        if contents && value == "bad" {
+            continue;
+        }
         if contents {
             let size = value.parse::<usize>().unwrap_or(0).min(rest.len());
             found.push((name, rest[..size].to_vec()));
@@ -275,7 +371,7 @@ impl Filter {
             args.texts(name).iter().filter(|p| !p.is_empty()).map(compile).collect()
         };
         let contains = match args.str("contains") {
-            Some(text) => Some(regex(text, Anchors::Lines, Dot::InLine).map_err(Failure::new)?),
+            Some(text) => Some(regex(text, Anchors::Text, Dot::InLine).map_err(Failure::new)?),
             None => None,
         };
         let mode = match super::attrs::Mode::of(args, "mode")? {
@@ -324,11 +420,12 @@ impl Filter {
         let aged = self.age.is_none_or(|age| if age >= 0 { old >= age } else { old <= -age });
         let size = i64::try_from(stat.size).unwrap_or(i64::MAX);
         let sized = self.size.is_none_or(|s| if s >= 0 { size >= s } else { size <= -s });
-        let allowed = self.mode.is_none_or(
-            |(bits, exact)| {
-                if exact { stat.mode == bits } else { stat.mode & bits == bits }
-            },
-        );
+        let allowed =
+            self.mode.is_none_or(
+                |(bits, exact)| {
+                    if exact { stat.mode == bits } else { stat.mode & bits != 0 || bits == 0 }
+                },
+            );
         Ok(aged && sized && allowed)
     }
 }

@@ -23,19 +23,51 @@ mod attrs;
 mod text;
 mod write;
 mod edit;
+mod account;
+mod tool;
+mod http;
 mod world;
 #[cfg(test)]
 mod testing;
 
+mod alternatives;
 mod assemble;
+mod iptables;
+mod seboolean;
+mod sefcontext;
+mod selinux;
+mod service_facts;
+mod authorized_key;
+mod cron;
+mod get_url;
+mod git;
+mod git_script;
+mod hostname;
+mod ini_file;
+mod mount;
+mod firewalld;
+mod locale_gen;
+mod modprobe;
+mod timezone;
+mod sysctl;
+mod known_hosts;
+mod group;
+mod user;
+mod user_change;
+mod user_key;
 mod service;
+mod subversion;
+mod systemd;
 mod setup;
 mod unarchive;
+mod uri;
 mod wait_for;
 mod blockinfile;
 mod fetch;
+mod foreign;
 mod find;
 mod getent;
+mod packaging;
 mod ping;
 mod slurp;
 mod stat;
@@ -56,9 +88,11 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use foreign::Foreign;
 pub use local::{hex, sha256};
+pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
-pub use world::{Body, Certainty, FileAfter, Known, Touch, World};
+pub use world::{Body, Certainty, FileAfter, Known, Relations, Thing, Touch, World};
 
 use std::path::PathBuf;
 
@@ -72,8 +106,29 @@ pub trait Module: Send + Sync {
     /// Returns the script that looks at the target. It must not write. Nothing when there is nothing to look at.
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure>;
 
+    /// Returns a second script that only reads, asked for in check mode: a simulation by the tool that would make the
+    /// change, with what the first look found.
+    fn simulate(&self, call: &Call, seen: &Seen) -> Result<Option<String>, Failure> {
+        let _ = (call, seen);
+        Ok(None)
+    }
+
+    /// Returns what must be done before it can be decided what is to do, such as fetching lists of packages. Never
+    /// asked for in check mode.
+    fn prepare(&self, call: &Call, seen: &Seen) -> Result<Option<Run>, Failure> {
+        let _ = (call, seen);
+        Ok(None)
+    }
+
     /// Predicts from the probe's output, and says how to bring the change about. Pure.
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure>;
+
+    /// Returns the things besides files that the call has to do with. Where an earlier step of a plan changes one that is
+    /// read here, nothing that is foreseen is certain.
+    fn relations(&self, call: &Call) -> Relations {
+        let _ = call;
+        Relations::default()
+    }
 
     /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
     /// result and fails when an action failed.
@@ -94,6 +149,8 @@ pub struct Seen {
     pub rc: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    /// What [`Module::simulate`]'s or [`Module::prepare`]'s script printed, when there was one.
+    pub more: Option<Box<Seen>>,
 }
 
 /// What would happen on one host.
@@ -192,9 +249,9 @@ pub struct Failure {
     pub msg: String,
     /// Other return values, such as `rc`, `stdout`, `stderr`.
     pub result: Map,
-    pub diff: Vec<Diff>,
+    pub diff: Box<[Diff]>,
     /// Nothing went wrong: what the module needs is not known before an earlier step of the plan has run.
-    pub unknown: Option<Unknown>,
+    pub unknown: Option<Box<Unknown>>,
 }
 
 impl Failure {
@@ -206,7 +263,7 @@ impl Failure {
     pub fn unknown(unknown: Unknown) -> Self {
         Failure {
             msg: format!("not known before it runs: {}", unknown.cause),
-            unknown: Some(unknown),
+            unknown: Some(Box::new(unknown)),
             ..Failure::default()
         }
     }
@@ -297,6 +354,12 @@ impl Prediction {
 impl Action {
     pub fn run(script: impl Into<String>) -> Self {
         Action::Run(Run { script: script.into(), ..Run::default() })
+    }
+}
+
+impl From<Output> for Seen {
+    fn from(output: Output) -> Self {
+        Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr, more: None }
     }
 }
 

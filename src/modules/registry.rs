@@ -1,32 +1,56 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
-use super::{Module, ModuleSpec, controller, xcat};
+use super::{Module, ModuleSpec, controller, packaging, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
+    &super::alternatives::Alternatives,
     &super::assemble::Assemble,
+    &super::authorized_key::AuthorizedKey,
     &super::blockinfile::Blockinfile,
     &super::command::Command,
     &super::copy::Copy,
+    &super::cron::Cron,
     &super::fetch::Fetch,
     &super::file::File,
     &super::find::Find,
     &super::getent::Getent,
+    &super::firewalld::Firewalld,
+    &super::get_url::GetUrl,
+    &super::git::Git,
+    &super::group::Group,
+    &super::hostname::Hostname,
+    &super::ini_file::IniFile,
+    &super::iptables::Iptables,
+    &super::known_hosts::KnownHosts,
     &super::lineinfile::Lineinfile,
+    &super::locale_gen::LocaleGen,
+    &super::modprobe::Modprobe,
+    &super::mount::Mount,
     &super::ping::Ping,
     &super::command::Raw,
     &super::replace::Replace,
     &super::script::Script,
+    &super::seboolean::Seboolean,
+    &super::sefcontext::Sefcontext,
+    &super::selinux::Selinux,
     &super::service::Service,
+    &super::service_facts::ServiceFacts,
     &super::setup::Setup,
     &super::command::Shell,
     &super::slurp::Slurp,
     &super::stat::Stat,
-    &super::service::Systemd,
-    &super::service::SystemdService,
+    &super::sysctl::Sysctl,
+    &super::subversion::Subversion,
+    &super::systemd::Systemd,
+    &super::systemd::SystemdService,
+    &super::service::Sysvinit,
     &super::tempfile::Tempfile,
     &super::template::Template,
+    &super::timezone::Timezone,
     &super::unarchive::Unarchive,
+    &super::uri::Uri,
+    &super::user::User,
     &super::wait_for::WaitFor,
 ];
 
@@ -52,7 +76,7 @@ pub fn short_name(name: &str) -> Option<&'static str> {
 
 /// Returns every module that works on targets.
 pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
-    GENERAL.iter().chain(xcat::MODULES).copied()
+    GENERAL.iter().chain(packaging::MODULES).chain(xcat::MODULES).copied()
 }
 
 /// Returns the short names of everything that a task can call.

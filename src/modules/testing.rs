@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Action, Call, Failure, LocalFiles, Module, Prediction, Seen, Target};
+use super::{Action, Call, Failure, LocalFiles, Module, Prediction, Run, Seen, Target};
 use crate::transport::Content;
 use crate::value::{Map, Value};
 
@@ -70,6 +70,25 @@ impl Case {
         })
     }
 
+    /// Asks what is to be done before planning.
+    pub fn prepare(&self, stdout: impl Into<Vec<u8>>) -> Result<Option<Run>, Failure> {
+        let seen = Seen { stdout: stdout.into(), ..Seen::default() };
+        self.with(|call| self.module.prepare(call, &seen))
+    }
+
+    /// Asks for the simulation in check mode.
+    pub fn simulate(&self, stdout: impl Into<Vec<u8>>) -> Result<Option<String>, Failure> {
+        let seen = Seen { stdout: stdout.into(), ..Seen::default() };
+        self.with(|call| self.module.simulate(call, &seen))
+    }
+
+    /// Plans with what the probe and a second look printed.
+    pub fn plan_more(&self, stdout: &str, rc: i32, more: &str) -> Result<Prediction, Failure> {
+        let more = Seen { rc, stdout: more.into(), ..Seen::default() };
+        let seen = Seen { stdout: stdout.into(), more: Some(Box::new(more)), ..Seen::default() };
+        self.with(|call| self.module.plan(call, &seen))
+    }
+
     /// Plans for a file that does not exist.
     pub fn plan_absent(&self) -> Result<Prediction, Failure> {
         self.plan("umask 0022\nlstat absent\n")
@@ -84,15 +103,9 @@ impl Case {
             ))
             .unwrap();
         let msg = prediction.result.get("msg").map(Value::to_text).unwrap_or_default();
-        match prediction.change {
+        match &prediction.change {
             None => (before.to_string(), msg),
-            Some(change) => match &change.actions[..] {
-                [Action::Run(run)] => match &run.stdin {
-                    Some(Content::Bytes(bytes)) => (String::from_utf8(bytes.to_vec()).unwrap(), msg),
-                    _ => panic!("no content"),
-                },
-                _ => panic!("one action expected"),
-            },
+            Some(_) => (stdin(&prediction).expect("a content"), msg),
         }
     }
 }
@@ -108,4 +121,15 @@ pub fn scripts(prediction: &Prediction) -> Vec<&str> {
             Action::SaveLocal { .. } => "save",
         })
         .collect()
+}
+
+/// Returns the content that a prediction sends, when it has one action that sends any.
+pub fn stdin(prediction: &Prediction) -> Option<String> {
+    match &prediction.change.as_ref()?.actions[..] {
+        [Action::Run(run)] => match run.stdin.as_ref()? {
+            Content::Bytes(bytes) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
+            Content::File { .. } => None,
+        },
+        _ => panic!("one action expected"),
+    }
 }

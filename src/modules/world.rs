@@ -43,13 +43,24 @@ pub enum Touch {
         exists: bool,
         gid: Option<u32>,
     },
-    /// A named thing of another kind, such as `osimage compute`.
-    Thing {
-        kind: &'static str,
-        name: String,
-    },
+    /// A named thing of another kind.
+    Thing(Thing),
     /// A command that may have changed anything.
     Anything,
+}
+
+/// A named thing that is no file, such as `osimage compute`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thing {
+    pub kind: &'static str,
+    pub name: String,
+}
+
+/// What a module's call looks at and, if it changes something, what it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relations {
+    pub reads: Vec<Thing>,
+    pub writes: Vec<Thing>,
 }
 
 /// What stands at a path after a change.
@@ -225,8 +236,11 @@ impl World {
     }
 
     /// Returns why a named thing is not what a probe shows.
-    pub fn thing(&self, kind: &str, name: &str) -> Option<Unknown> {
-        self.because(|touch| matches!(touch, Touch::Thing { kind: k, name: n } if *k == kind && n == name))
+    pub fn thing(&self, thing: &Thing) -> Option<Unknown> {
+        let change = self.changes.iter().rev().find(|change| change.touch == Touch::Thing(thing.clone()))?;
+        let may = if change.certain == Certainty::Maybe { "may change" } else { "changes" };
+        let what = format!("{} {}", thing.kind, thing.name);
+        Some(Unknown { cause: format!("\"{}\" {may} the {} first", change.step, what.trim_end()).into() })
     }
 
     /// Returns the last step whose effect nobody can know before: what fails after it may succeed in the real run.

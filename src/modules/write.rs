@@ -41,7 +41,13 @@ pub enum Before<'a> {
 impl Write<'_> {
     /// Returns the script that takes the content on stdin.
     pub fn script(&self) -> Result<String, Failure> {
-        let mut script = format!("xp_write -s {} -d {}", self.digests.size, self.digests.sha256);
+        let (size, sha256) = (self.digests.size, &self.digests.sha256);
+        Ok(format!("xp_write -s {size} -d {sha256}{} {}\n", self.options()?, q(self.dest)))
+    }
+
+    /// Returns the options of `xp_write` besides those about the content.
+    pub fn options(&self) -> Result<String, Failure> {
+        let mut script = String::new();
         match self.before {
             Before::Absent => script += " -b absent",
             Before::Sha256(digest) => add!(script, " -b {digest}"),
@@ -69,7 +75,7 @@ impl Write<'_> {
         if self.unsafe_writes {
             script += " -U";
         }
-        Ok(format!("{script} {}\n", q(self.dest)))
+        Ok(script)
     }
 
     /// Returns the permissions that the file gets; nothing means what umask leaves.
@@ -164,6 +170,17 @@ pub fn attr_diff(path: &str, before: Map, after: Map) -> Diff {
     }
 }
 
+/// Returns the difference of a thing with a name, such as a user; nothing on the side where it does not exist.
+pub fn named_diff(what: &str, before: Option<Map>, after: Option<Map>) -> Diff {
+    let side = |map: Option<Map>| map.map_or(DiffSide::Absent, DiffSide::Attributes);
+    Diff {
+        before_header: what.to_string(),
+        after_header: what.to_string(),
+        before: side(before),
+        after: side(after),
+    }
+}
+
 /// Returns the difference of attributes in the form of the `file` module: the path stands among them.
 pub fn path_diff(path: &str, mut before: Map, mut after: Map) -> Diff {
     before.insert("path", path);
@@ -255,6 +272,14 @@ impl Edit<'_> {
     }
 }
 
+/// Adds lines to the last script of a change; they run when what is before them succeeded.
+pub fn then(prediction: &mut Prediction, lines: &str) {
+    let last = prediction.change.as_mut().and_then(|change| change.actions.last_mut());
+    if let Some(Action::Run(run)) = last {
+        run.script = format!("{} || exit $?\n{lines}", run.script.trim_end());
+    }
+}
+
 /// Returns the line that makes the folder of a path.
 pub fn make_parent(path: &str) -> String {
     match path.rsplit_once('/') {
@@ -275,7 +300,7 @@ pub fn finish(
     for output in ran {
         if output.rc != 0 {
             let mut failure = Failure::from_output(output);
-            failure.diff = prediction.diff;
+            failure.diff = prediction.diff.into();
             return Err(failure);
         }
         let report = Report::parse(&output.stdout);

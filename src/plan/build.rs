@@ -124,7 +124,9 @@ impl Builder {
     pub fn finish(self, invocation: Invocation) -> (Plan, BTreeMap<String, Vec<u8>>) {
         let mut turns: BTreeMap<String, u32> = BTreeMap::new();
         let mut steps = Vec::new();
-        for open in self.steps.into_iter().filter(|s| !s.hosts.is_empty()) {
+        for mut open in self.steps.into_iter().filter(|s| !s.hosts.is_empty()) {
+            // Hosts answer in any order; a plan has one.
+            open.hosts.sort_by_cached_key(|host, _| self.hosts.get_index_of(host));
             let turn = turns.entry(open.head.id.clone()).or_default();
             *turn += 1;
             let head = open.head;

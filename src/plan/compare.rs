@@ -137,6 +137,9 @@ fn by_key(plan: &Plan) -> IndexMap<StepKey<'_>, Vec<&Step>> {
     found
 }
 
+/// Hosts by what is said of them; how far planning got before and after, and who they are.
+type Reached<'p> = IndexMap<(&'p str, &'p str, Option<&'p str>), (Reach, Reach, Vec<&'p str>)>;
+
 fn settings(before: &Plan, after: &Plan, common: &HashSet<&str>) -> Vec<Field> {
     let json = |plan: &Plan| serde_json::to_value(&plan.invocation).unwrap_or_default();
     let mut fields = members(&json(before), &json(after));
@@ -169,7 +172,7 @@ fn settings(before: &Plan, after: &Plan, common: &HashSet<&str>) -> Vec<Field> {
 
 fn hosts_changed(before: &[HostEntry], after: &[HostEntry]) -> Vec<HostChange> {
     let old: HashMap<&str, &HostEntry> = before.iter().map(|h| (h.name.as_str(), h)).collect();
-    let mut found: IndexMap<(&str, &str, Option<&str>), (Reach, Reach, Vec<&str>)> = IndexMap::new();
+    let mut found: Reached<'_> = IndexMap::new();
     let word = |reach: Reach| match reach {
         Reach::Ok => "ok",
         Reach::Untouched => "untouched",

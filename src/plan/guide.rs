@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::model::{Plan, State, Unit};
 use super::seal::{Opened, Seal};
 use crate::value::{Map, Value};
+
+/// By task and host: the units of each execution, oldest first.
+type Turns = HashMap<(String, String), VecDeque<Vec<Arc<Unit>>>>;
 
 /// The steps of a plan by task and host.
 pub struct Guide {
     seal: Seal,
     /// What is left, oldest first.
-    turns: Mutex<HashMap<(String, String), VecDeque<Vec<Arc<Unit>>>>>,
+    turns: Mutex<Turns>,
     blobs: BTreeMap<String, Vec<u8>>,
 }
 
@@ -29,7 +34,7 @@ pub enum Recorded {
 
 impl Guide {
     pub fn new(plan: &Plan, seal: Seal, blobs: BTreeMap<String, Vec<u8>>) -> Self {
-        let mut turns: HashMap<(String, String), VecDeque<Vec<Arc<Unit>>>> = HashMap::new();
+        let mut turns = Turns::new();
         for step in &plan.steps {
             for group in &step.groups {
                 let units: Vec<Arc<Unit>> = group.units.iter().cloned().map(Arc::new).collect();
@@ -132,7 +137,7 @@ pub struct Followed {
 }
 
 /// How often predictions came true.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// By module: predictions that were exact, and those of them that came true.
     pub modules: BTreeMap<String, (usize, usize)>,

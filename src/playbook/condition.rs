@@ -3,6 +3,11 @@
 //! `when: "{{ a }} == 'x'"` and `when: "'{{ a }}' == 'x'"` are rendered first by Ansible and the result is evaluated
 //! again, which would make data into code. Here the brackets become part of the expression, once, at load.
 
+/// Returns an expression without brackets when there are some and it can be expressed so.
+pub fn plain_condition(text: &str) -> Option<String> {
+    without_brackets(text).ok().flatten()
+}
+
 /// Returns the expression without brackets, nothing when there are none. `Err` when it cannot be expressed.
 pub(super) fn without_brackets(text: &str) -> Result<Option<String>, ()> {
     if text.contains("{%") {

@@ -11,9 +11,12 @@ mod load;
 mod model;
 mod options;
 mod role;
+mod serial;
 mod step_id;
 mod tags;
+mod vars_files;
 
+pub use condition::plain_condition;
 pub use directives::Directives;
 pub use kv::pairs;
 pub use load::{Loader, load_playbook};
@@ -26,5 +29,7 @@ pub use options::{
     RoleOptions,
 };
 pub use role::{Role, RoleFiles};
+pub use serial::BatchSize;
 pub use step_id::StepId;
 pub use tags::selected;
+pub use vars_files::missing_vars_files;

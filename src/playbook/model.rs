@@ -1,6 +1,6 @@
 //! What a playbook is after loading.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Span};
@@ -140,6 +140,8 @@ pub enum Action {
         free_form: Option<Tree>,
         /// `args: "{{ template }}"` or `module: "{{ template }}"`: a map whose members rank below `args`.
         template_args: Option<Tree>,
+        /// The module when it is a file of the project.
+        file: Option<Arc<Path>>,
         /// The name when it is a template, `action: "{{ module }} a=b"`; `name` is then its text.
         dynamic: Option<Tree>,
     },

@@ -18,6 +18,10 @@ pub struct LoadOptions {
     /// Configured collection directories, for roles named `namespace.collection.role`.
     pub collections_path: Vec<PathBuf>,
     pub catalog: Arc<dyn ModuleCatalog>,
+    /// Directories with modules that are files, besides those of playbooks and roles.
+    pub library: Vec<PathBuf>,
+    /// Whether variables of roles stay inside of them, where that was said.
+    pub private_role_vars: Option<bool>,
     /// `-e`: names of imported files may use them.
     pub extra_vars: VarMap,
 }

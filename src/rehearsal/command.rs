@@ -95,19 +95,10 @@ pub(super) fn ssh_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(text) => return complain(&text),
     };
-    let control = Control::in_root(Path::new("/"));
-    let ran = if wants_input && !rustix::termios::isatty(io::stdin()) {
-        control.run_reading(&host, &command, io::stdin())
-    } else {
-        control.run(&host, &command, b"")
-    };
-    match ran {
-        Ok(output) => {
-            // A reader that has closed its end wants no more.
-            let _ = io::stdout().write_all(&output.stdout);
-            let _ = io::stderr().write_all(&output.stderr);
-            exit_code(output.exit.code())
-        }
+    let reads = wants_input && !rustix::termios::isatty(io::stdin());
+    let stdin: Box<dyn io::Read + Send> = if reads { Box::new(io::stdin()) } else { Box::new(io::empty()) };
+    match Control::in_root(Path::new("/")).stream(&host, &command, stdin, io::stdout(), io::stderr()) {
+        Ok(code) => exit_code(code),
         Err(error) => complain(&format!("ssh: connect to host {host} port 22: {}", in_words(&error))),
     }
 }

@@ -12,18 +12,24 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 
 use super::error::RehearsalError;
 use super::host::Hosts;
-use super::machine::Output;
+use super::link::Launch;
+use super::machine::{Machine, Output, base_environment};
+use super::process::{ByteSource, Running, Stdin};
 
 /// The socket, relative to the management node's root.
 pub const CONTROL_SOCKET: &str = "run/xplay-rehearsal.sock";
 
 /// The longest question; a synced file travels inside one.
 const QUESTION_MAX: u64 = 256 << 20;
+/// Bytes of a piece of a stream, and pieces that may wait.
+const PIECE: usize = 32 << 10;
+const PIECES: usize = 8;
 /// Longer than any script of a rehearsal.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3600);
 
@@ -42,11 +48,15 @@ pub enum Power {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Question {
-    /// `stdin` is given here, or follows the question until the asker closes its side.
     Run {
         node: String,
         script: String,
-        stdin: Option<String>,
+        stdin: String,
+    },
+    /// Stdin follows the question until the asker closes its side; the output comes in pieces before the answer.
+    Stream {
+        node: String,
+        script: String,
     },
     Power {
         node: String,
@@ -56,6 +66,11 @@ enum Question {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
+    /// A part of a stream's output.
+    Piece {
+        is_error: bool,
+        bytes: String,
+    },
     Ran {
         code: i32,
         stdout: String,
@@ -101,29 +116,46 @@ impl Control {
 
     /// Runs a script on a node with that node's `sh`.
     pub fn run(&self, node: &str, script: &str, stdin: &[u8]) -> Result<Output, ControlError> {
-        let question = Question::Run {
-            node: node.into(),
-            script: script.into(),
-            stdin: Some(BASE64_STANDARD.encode(stdin)),
-        };
-        ran(self.ask(&question)?)
+        let question =
+            Question::Run { node: node.into(), script: script.into(), stdin: BASE64_STANDARD.encode(stdin) };
+        match self.ask(&question)? {
+            Answer::Ran { code, stdout, stderr } => Ok(Output {
+                exit: super::link::Exit::Code(code),
+                stdout: decode(&stdout)?,
+                stderr: decode(&stderr)?,
+            }),
+            other => Err(unexpected(other)),
+        }
     }
 
-    /// The same with any amount of stdin, which is read while the script runs.
-    pub fn run_reading(
+    /// Runs a script on a node that talks with `stdin`, `stdout` and `stderr` while it runs; returns how it ended.
+    pub fn stream(
         &self,
         node: &str,
         script: &str,
         mut stdin: impl io::Read + Send + 'static,
-    ) -> Result<Output, ControlError> {
-        let stream = self.send(&Question::Run { node: node.into(), script: script.into(), stdin: None })?;
+        mut stdout: impl Write,
+        mut stderr: impl Write,
+    ) -> Result<i32, ControlError> {
+        let stream = self.send(&Question::Stream { node: node.into(), script: script.into() })?;
         let mut input = stream.try_clone()?;
         // Not waited for: the script may end before its input does.
         std::thread::spawn(move || {
             let _ = io::copy(&mut stdin, &mut input);
             let _ = input.shutdown(std::net::Shutdown::Write);
         });
-        ran(receive(stream)?)
+        let mut answers = BufReader::new(stream);
+        loop {
+            match receive(&mut answers)? {
+                Answer::Piece { is_error, bytes } => {
+                    let out: &mut dyn Write = if is_error { &mut stderr } else { &mut stdout };
+                    out.write_all(&decode(&bytes)?)?;
+                    out.flush()?;
+                }
+                Answer::Ran { code, .. } => return Ok(code),
+                other => return Err(unexpected(other)),
+            }
+        }
     }
 
     /// Gives an order to a node's hardware; true when the node is on afterwards.
@@ -135,7 +167,7 @@ impl Control {
     }
 
     fn ask(&self, question: &Question) -> Result<Answer, ControlError> {
-        receive(self.send(question)?)
+        receive(&mut BufReader::new(self.send(question)?))
     }
 
     fn send(&self, question: &Question) -> Result<UnixStream, ControlError> {
@@ -155,21 +187,10 @@ impl Control {
     }
 }
 
-fn receive(stream: UnixStream) -> Result<Answer, ControlError> {
+fn receive(from: &mut impl BufRead) -> Result<Answer, ControlError> {
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
+    from.read_line(&mut answer)?;
     Ok(serde_json::from_str(&answer).map_err(io::Error::from)?)
-}
-
-fn ran(answer: Answer) -> Result<Output, ControlError> {
-    match answer {
-        Answer::Ran { code, stdout, stderr } => Ok(Output {
-            exit: super::link::Exit::Code(code),
-            stdout: decode(&stdout)?,
-            stderr: decode(&stderr)?,
-        }),
-        other => Err(unexpected(other)),
-    }
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, ControlError> {
@@ -180,7 +201,7 @@ fn unexpected(answer: Answer) -> ControlError {
     match answer {
         Answer::Unreachable { reason } => ControlError::Unreachable(reason),
         Answer::Failed { reason } => ControlError::Failed(reason),
-        Answer::Ran { .. } | Answer::Powered { .. } => {
+        Answer::Piece { .. } | Answer::Ran { .. } | Answer::Powered { .. } => {
             ControlError::Failed("the supervisor answered another question".into())
         }
     }
@@ -225,39 +246,106 @@ pub(super) async fn serve(listener: UnixListener, hosts: Arc<Hosts>) {
 
 async fn converse(stream: tokio::net::UnixStream, hosts: Arc<Hosts>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut line = Vec::new();
     let mut read = tokio::io::BufReader::new(read);
+    let mut line = Vec::new();
     (&mut read).take(QUESTION_MAX).read_until(b'\n', &mut line).await?;
     let answer = match serde_json::from_slice(&line) {
-        Ok(question) => answer(question, read, hosts).await,
+        Ok(Question::Stream { node, script }) => match reach(&hosts, &node) {
+            Ok(machine) => run_streaming(&machine, &script, read, &mut write).await,
+            Err(answer) => answer,
+        },
+        Ok(question) => answer(question, hosts).await,
         Err(error) => Answer::Failed { reason: format!("not a question: {error}") },
     };
-    let mut line = serde_json::to_vec(&answer)?;
+    send(&mut write, &answer).await
+}
+
+async fn send(write: &mut (impl AsyncWrite + Unpin), answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     write.write_all(&line).await
 }
 
-async fn answer(question: Question, more: impl AsyncRead + Unpin, hosts: Arc<Hosts>) -> Answer {
-    match question {
-        Question::Run { node, script, stdin } => {
-            let stdin = match stdin.map(|text| BASE64_STANDARD.decode(text)).transpose() {
-                Ok(stdin) => stdin,
-                Err(error) => return Answer::Failed { reason: format!("stdin is not base64: {error}") },
-            };
-            let machine = match hosts.machine(&node) {
-                Ok(machine) => machine,
-                Err(RehearsalError::NoSuchHost(_)) => {
-                    return Answer::Unreachable {
-                        reason: format!("Could not resolve hostname {node}: Name or service not known"),
-                    };
+/// Finds a running node, or says in ssh's words why there is none.
+fn reach(hosts: &Hosts, node: &str) -> Result<Arc<Machine>, Answer> {
+    hosts.machine(node).map_err(|error| match error {
+        RehearsalError::NoSuchHost(_) => Answer::Unreachable {
+            reason: format!("Could not resolve hostname {node}: Name or service not known"),
+        },
+        _ => Answer::Unreachable { reason: "No route to host".into() },
+    })
+}
+
+/// Runs a script that reads `input` and whose output goes to `write` at once.
+async fn run_streaming(
+    machine: &Machine,
+    script: &str,
+    mut input: impl AsyncRead + Unpin,
+    write: &mut (impl AsyncWrite + Unpin),
+) -> Answer {
+    let running = match machine.launch(Launch::Command, script.as_bytes(), base_environment(), None) {
+        Ok(running) => running,
+        Err(error) => return Answer::Unreachable { reason: error.to_string() },
+    };
+    let Running { stdin, stdout, stderr, exit, .. } = running;
+    let (pieces, mut queue) = mpsc::channel(PIECES);
+    let feed = async {
+        if let Some(Stdin::Pipe(mut pipe)) = stdin {
+            // A script need not read what it is given.
+            let _ = tokio::io::copy(&mut input, &mut pipe).await;
+        }
+    };
+    let also = pieces.clone();
+    let rest = async {
+        let (out, err) = (forward(Some(stdout), false, pieces), forward(stderr, true, also));
+        let relay = async {
+            while let Some(piece) = queue.recv().await {
+                // Nobody may read any more; the script then finds its output closed.
+                if send(write, &piece).await.is_err() {
+                    break;
                 }
-                Err(_) => return Answer::Unreachable { reason: "No route to host".into() },
+            }
+            drop(queue);
+        };
+        tokio::join!(out, err, relay);
+        exit.await
+    };
+    tokio::pin!(feed, rest);
+    // What is left of the input when the script has ended is nobody's.
+    let exit = tokio::select! {
+        exit = &mut rest => exit,
+        () = &mut feed => rest.await,
+    };
+    match exit {
+        Ok(exit) => Answer::Ran { code: exit.code(), stdout: String::new(), stderr: String::new() },
+        Err(reason) => Answer::Unreachable { reason },
+    }
+}
+
+/// Sends one stream of a script in pieces, until it ends or nobody takes them.
+async fn forward(from: Option<ByteSource>, is_error: bool, to: mpsc::Sender<Answer>) {
+    let Some(mut from) = from else { return };
+    let mut buffer = vec![0; PIECE];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let bytes = BASE64_STANDARD.encode(&buffer[..count]);
+        if to.send(Answer::Piece { is_error, bytes }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(question: Question, hosts: Arc<Hosts>) -> Answer {
+    match question {
+        Question::Stream { .. } => Answer::Failed { reason: "a stream is no single question".into() },
+        Question::Run { node, script, stdin } => {
+            let Ok(stdin) = BASE64_STANDARD.decode(stdin) else {
+                return Answer::Failed { reason: "stdin is not base64".into() };
             };
-            let ran = match stdin {
-                Some(stdin) => machine.run(script.as_bytes(), &stdin[..]).await,
-                None => machine.run(script.as_bytes(), more).await,
+            let machine = match reach(&hosts, &node) {
+                Ok(machine) => machine,
+                Err(answer) => return answer,
             };
-            match ran {
+            match machine.run(script.as_bytes(), &stdin).await {
                 Ok(output) => Answer::Ran {
                     code: output.exit.code(),
                     stdout: BASE64_STANDARD.encode(output.stdout),

@@ -372,7 +372,7 @@ impl Hosts {
         if self.is_victim(host) && self.faults().contains(&Fault::NodeBootsOldImage) {
             let script = b"sed -i \"s/^IMAGEUUID=.*/IMAGEUUID='00000000-0000-4000-8000-000000000000'/\" /opt/xcat/xcatinfo";
             // An image without the file has no id at all, which is as wrong.
-            let _ = machine.run(script, tokio::io::empty()).await;
+            let _ = machine.run(script, b"").await;
         }
         host.step(turn, || self.report(host, "postbooting"))?;
         tokio::time::sleep(self.pace).await;
@@ -455,7 +455,7 @@ async fn suspend(host: &Host, machine: &Machine) -> Result<(), RehearsalError> {
     // Whatever is mounted there comes back by itself; tar's own --one-file-system does not see mounted files.
     let script = b"cd / && awk '$2 != \"/\" { print \".\" $2 }' /proc/mounts >/dev/shm/mounted &&
         exec tar -X /dev/shm/mounted -cf - .";
-    let output = match machine.run(script, tokio::io::empty()).await {
+    let output = match machine.run(script, b"").await {
         Ok(output) => output,
         Err(error) => return Err(failed(error)),
     };

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use super::enter::ENTER_COMMAND;
@@ -132,35 +132,29 @@ impl Machine {
         }
     }
 
-    /// Runs a script to its end; it reads `stdin` as far as it wants.
-    pub(super) async fn run(&self, script: &[u8], mut stdin: impl AsyncRead + Unpin) -> io::Result<Output> {
-        let Running { stdin: input, stdout: mut out, stderr: mut err, exit, .. } =
-            self.launch(Launch::Command, script, base_environment(), None)?;
+    /// Runs a script with stdin to its end.
+    pub(super) async fn run(&self, script: &[u8], stdin: &[u8]) -> io::Result<Output> {
+        let mut running = self.launch(Launch::Command, script, base_environment(), None)?;
+        let input = running.stdin.take();
         let feed = async {
             if let Some(Stdin::Pipe(mut pipe)) = input {
                 // A script need not read what it is given.
-                let _ = tokio::io::copy(&mut stdin, &mut pipe).await;
+                let _ = pipe.write_all(stdin).await;
             }
         };
-        let rest = async {
-            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-            let read_stderr = async {
-                match &mut err {
-                    Some(stream) => stream.read_to_end(&mut stderr).await,
-                    None => Ok(0),
-                }
-            };
-            let (read, also_read) = tokio::join!(out.read_to_end(&mut stdout), read_stderr);
-            read.and(also_read)?;
-            let exit = exit.await.map_err(io::Error::other)?;
-            Ok(Output { exit, stdout, stderr })
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let read_stdout = running.stdout.read_to_end(&mut stdout);
+        let read_stderr = async {
+            match &mut running.stderr {
+                Some(stream) => stream.read_to_end(&mut stderr).await,
+                None => Ok(0),
+            }
         };
-        tokio::pin!(feed, rest);
-        // What is left of stdin when the script has ended is nobody's.
-        tokio::select! {
-            output = &mut rest => output,
-            () = &mut feed => rest.await,
-        }
+        let ((), out, err) = tokio::join!(feed, read_stdout, read_stderr);
+        out?;
+        err?;
+        let exit = running.exit.await.map_err(io::Error::other)?;
+        Ok(Output { exit, stdout, stderr })
     }
 
     /// Ends every process of the host and waits until they are gone. Blocks.

@@ -26,7 +26,7 @@ pub(super) struct Size {
     pub(super) rows: u16,
 }
 
-type ByteSource = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type ByteSource = Box<dyn AsyncRead + Send + Unpin>;
 /// Sends a signal to a process and what it started.
 pub(super) type Signaller = Arc<dyn Fn(i32) + Send + Sync>;
 type ExitFuture = Pin<Box<dyn Future<Output = Result<Exit, String>> + Send>>;

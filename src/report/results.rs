@@ -66,7 +66,6 @@ impl ResultStyle {
             }
             text.push_str(line);
         }
-        text.push('\n');
         text
     }
 }

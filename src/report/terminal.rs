@@ -102,7 +102,6 @@ impl<W: Write + Send> Terminal<W> {
             .trim_end_matches('\n')
             .split('\n')
             .try_for_each(|line| self.errors.line(&[(style, line)]))?;
-        self.errors.line(&[("", "")])?;
         self.errors.flush()
     }
 

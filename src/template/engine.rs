@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use super::error::{Fail, R, RenderError, RenderErrorKind};
 use super::file::FileCache;
 use super::interp::Interp;
-use super::lookups;
+use super::lookups::{self, SettingValue};
 use super::runtime::V;
 use super::{Expr, Scope, Tree, TreeKind, Truth};
 use crate::diag::{SourceMap, did_you_mean};
 use crate::value::{Key, Map, Secret, Value};
+use crate::vault::VaultError;
 
-/// Opens a `!vault` text; the error says why it cannot.
-pub type VaultOpener = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+/// Opens a `!vault` text.
+pub type VaultOpener = Arc<dyn Fn(&str) -> Result<String, VaultError> + Send + Sync>;
 
 /// Settings of a [`Templar`].
 #[derive(Clone)]
@@ -23,11 +24,18 @@ pub struct TemplarSettings {
     pub vault: Option<VaultOpener>,
     /// Whether `lookup('pipe')`, `lookup('lines')` and `lookup('password')` may run programs and write files.
     pub local_effects: bool,
+    /// What the lookup `config` knows.
+    pub settings: Arc<Vec<SettingValue>>,
 }
 
 impl Default for TemplarSettings {
     fn default() -> Self {
-        TemplarSettings { ansible_managed: "Ansible managed".to_string(), vault: None, local_effects: true }
+        TemplarSettings {
+            ansible_managed: "Ansible managed".to_string(),
+            vault: None,
+            local_effects: true,
+            settings: Arc::default(),
+        }
     }
 }
 
@@ -89,6 +97,18 @@ impl Templar {
         Ok(Value::map(map))
     }
 
+    /// Returns what is in a text that is encrypted with a vault; nothing for any other text.
+    pub fn unlocked(&self, text: &str) -> Option<Result<String, String>> {
+        if !text.starts_with("$ANSIBLE_VAULT;") {
+            return None;
+        }
+        let open = self.settings().vault.as_ref();
+        Some(open.map_or_else(
+            || Err("no vault password was given".to_string()),
+            |open| open(text).map_err(|e| e.to_string()),
+        ))
+    }
+
     /// Returns the value of a bare expression.
     pub fn eval(&self, expr: &Expr, scope: &Arc<dyn Scope>) -> Result<Value, RenderError> {
         self.with(scope, |interp| {
@@ -135,11 +155,15 @@ impl Templar {
         }
     }
 
-    pub(super) fn decrypt(&self, text: &str) -> Result<Value, String> {
-        match &self.0.settings.vault {
-            Some(open) => open(text).map(|plain| Value::Secret(Secret::new(plain))),
-            None => Err("attempting to decrypt but no vault secrets found".to_string()),
-        }
+    pub(super) fn decrypt(&self, text: &str) -> R<Value> {
+        let opened = self.0.settings.vault.as_ref().map_or(Err(VaultError::NoSecrets), |open| open(text));
+        opened.map(|plain| Value::Secret(Secret::new(plain))).map_err(|error| {
+            let fail = Fail::failed(error.to_string());
+            match error.help() {
+                Some(help) => fail.help(help),
+                None => fail,
+            }
+        })
     }
 
     pub(super) fn with<T>(

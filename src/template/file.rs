@@ -129,8 +129,11 @@ impl Templar {
             }
         }
         let bytes = std::fs::read(path).map_err(cannot)?;
-        let text = String::from_utf8(bytes)
+        let mut text = String::from_utf8(bytes)
             .map_err(|_| Fail::failed(format!("the template '{}' is not valid UTF-8", path.display())))?;
+        if let Some(plain) = self.unlocked(&text) {
+            text = plain.map_err(|e| Fail::failed(format!("cannot decrypt '{}': {e}", path.display())))?;
+        }
         // Jinja reads any line break as "\n".
         let text: Arc<str> = text.replace("\r\n", "\n").replace('\r', "\n").into();
         let file = self.sources().add(path, text.clone());

@@ -28,7 +28,7 @@ pub use engine::{Templar, TemplarSettings, VaultOpener};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::escape_html;
-pub use lookups::fnmatch;
+pub use lookups::{SettingValue, fnmatch};
 pub use lower::Syntax;
 pub use tree::{Expr, Template, Tree, TreeKind, VarMap};
 

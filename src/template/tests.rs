@@ -326,7 +326,8 @@ fn result(interp: &mut Interp<'_>, v: V, args: VArgs, member: &str, answer: fn(b
     }
     let flag = |interp: &mut Interp<'_>, v: &V| -> R<Truth> {
         match interp.member(v, &Key::from(member))? {
-            None => Ok(Truth::False),
+            // What never was a job has begun and ended, as in Ansible.
+            None => Ok(Truth::from(matches!(member, "finished" | "started"))),
             Some(V::Val(Value::Int(i))) => Ok(Truth::from(i != 0)),
             Some(found) => interp.truth(&found),
         }

@@ -20,6 +20,8 @@ pub struct HostVars {
     pub vars_files: Vec<VarMap>,
     /// Facts without the prefix `ansible_`, as in `ansible_facts`.
     facts: Arc<Map>,
+    /// Facts under the names under which they came.
+    given: Map,
     /// Facts under the names that they have as variables.
     injected: IndexMap<Arc<str>, Value>,
 }
@@ -75,6 +77,7 @@ impl HostVars {
     /// Adds facts as a module returned them, with or without the prefix. Facts cannot set how a host is reached or
     /// who a task becomes, nor stand for magic variables: such names stay inside `ansible_facts`.
     pub fn add_facts(&mut self, given: &Map) {
+        self.given.extend(given.clone());
         let facts = Arc::make_mut(&mut self.facts);
         for (key, value) in given {
             let Some(name) = key.as_str() else { continue };
@@ -87,12 +90,18 @@ impl HostVars {
 
     pub fn clear_facts(&mut self) {
         self.facts = Arc::default();
+        self.given = Map::new();
         self.injected.clear();
     }
 
     /// Returns `ansible_facts`.
     pub fn facts(&self) -> &Arc<Map> {
         &self.facts
+    }
+
+    /// Returns all facts under the names under which they came.
+    pub fn given_facts(&self) -> &Map {
+        &self.given
     }
 
     /// Returns a fact under its variable name, such as `ansible_distribution`.

@@ -67,6 +67,11 @@ impl Header {
 /// Returns the plain bytes of a vault. Passwords under the vault's own label are tried first, then all others in
 /// their order.
 pub fn decrypt(text: &[u8], secrets: &VaultSecrets) -> Result<Vec<u8>, VaultError> {
+    open(text, secrets).map(|(plain, _)| plain)
+}
+
+/// Returns the plain bytes of a vault and the password that fits.
+pub fn open(text: &[u8], secrets: &VaultSecrets) -> Result<(Vec<u8>, Password), VaultError> {
     let header = Header::parse(text)?;
     let body = Body::parse(&text[header.body..])?;
     if secrets.is_empty() {
@@ -74,7 +79,7 @@ pub fn decrypt(text: &[u8], secrets: &VaultSecrets) -> Result<Vec<u8>, VaultErro
     }
     secrets
         .in_order(header.label.as_deref())
-        .find_map(|password| body.open(password))
+        .find_map(|password| Some(body.open(password)?.map(|plain| (plain, password.clone()))))
         .ok_or(VaultError::NoMatch)?
 }
 

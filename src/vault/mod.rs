@@ -6,7 +6,7 @@
 mod envelope;
 mod password;
 
-pub use envelope::{Salt, decrypt, encrypt, is_vault, label};
+pub use envelope::{Salt, decrypt, encrypt, is_vault, label, open};
 pub use password::{Password, Source, VaultSecrets, load_password_file};
 
 use std::io;
@@ -23,6 +23,8 @@ pub enum VaultError {
     Cipher(String),
     #[error("the vault-encrypted text is damaged")]
     Damaged,
+    #[error("the decrypted text is not UTF-8")]
+    NotText,
     #[error("a vault password is needed and none was given")]
     NoSecrets,
     /// Wrong password and changed ciphertext look alike.
@@ -40,4 +42,12 @@ pub enum VaultError {
     ScriptFailed { path: PathBuf, status: std::process::ExitStatus },
     #[error("vault password from `{}` is empty", path.display())]
     Empty { path: PathBuf },
+}
+
+impl VaultError {
+    /// Says what to do, where giving a password would help.
+    pub fn help(&self) -> Option<&'static str> {
+        matches!(self, VaultError::NoSecrets | VaultError::NoMatch)
+            .then_some("give the password by --ask-vault-pass, --vault-password-file or --vault-id")
+    }
 }

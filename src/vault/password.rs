@@ -54,7 +54,11 @@ impl Source {
 
 /// The passwords of this run, each under a label. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct VaultSecrets(Vec<(String, Password)>);
+pub struct VaultSecrets {
+    list: Vec<(String, Password)>,
+    /// Only passwords under a vault's own label are tried.
+    strict: bool,
+}
 
 impl VaultSecrets {
     pub fn new() -> Self {
@@ -63,35 +67,54 @@ impl VaultSecrets {
 
     /// Adds a password; several may have the same label.
     pub fn push(&mut self, label: impl Into<String>, password: Password) {
-        self.0.push((label.into(), password));
+        self.list.push((label.into(), password));
     }
 
     /// Adds the password that a file holds or a script prints.
     pub fn load(&mut self, label: &str, path: &Path) -> Result<(), VaultError> {
-        let password = load_password_file(path, Some(label))?;
+        let mut password = load_password_file(path, Some(label))?;
+        // A password may itself be encrypted with one that is known by now.
+        if super::is_vault(password.expose()) {
+            let plain = super::decrypt(password.expose(), self)?;
+            password = Password::new(trim(&plain, |b| b.is_ascii_whitespace()));
+        }
         self.push(label, password);
         Ok(())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Returns the password to encrypt with: the first under the label, or the first of all without one.
     pub fn for_encryption(&self, label: Option<&str>) -> Option<&Password> {
-        self.0.iter().find(|(own, _)| label.is_none_or(|wanted| wanted == own)).map(|(_, password)| password)
+        self.list
+            .iter()
+            .find(|(own, _)| label.is_none_or(|wanted| wanted == own))
+            .map(|(_, password)| password)
+    }
+
+    /// Tries only passwords under a vault's own label, as Ansible's `vault_id_match` does.
+    pub fn match_labels(&mut self) {
+        self.strict = true;
+    }
+
+    /// Returns the label of each password.
+    pub fn labels(&self) -> Vec<&str> {
+        self.list.iter().map(|(label, _)| label.as_str()).collect()
     }
 
     /// Returns all passwords, so that the masking writer can learn them.
     pub fn passwords(&self) -> impl Iterator<Item = &Password> {
-        self.0.iter().map(|(_, password)| password)
+        self.list.iter().map(|(_, password)| password)
     }
 
     /// Returns those under `label` first, then all others.
     pub(super) fn in_order<'a>(&'a self, label: Option<&'a str>) -> impl Iterator<Item = &'a Password> {
         let fits = move |own: &str| label == Some(own);
-        let first = self.0.iter().filter(move |(own, _)| fits(own));
-        let others = self.0.iter().filter(move |(own, _)| !fits(own));
+        let first = self.list.iter().filter(move |(own, _)| fits(own));
+        let strict = self.strict;
+        let others = self.list.iter().filter(move |(own, _)| !strict && !fits(own));
         first.chain(others).map(|(_, password)| password)
     }
 }

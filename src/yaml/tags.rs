@@ -86,7 +86,7 @@ fn core_scalar(name: &str, text: &Arc<str>, span: Span) -> Result<Option<Value>,
     };
     value.map(Some).ok_or_else(|| {
         let problem = match kind {
-            "binary" => "!!binary must hold base64 of UTF-8 text".to_owned(),
+            "binary" => "!!binary must hold base64".to_owned(),
             _ => format!("this is not a value for !!{kind}"),
         };
         Diagnostic::error("XP0106", problem).at(span, "tagged value")
@@ -96,7 +96,8 @@ fn core_scalar(name: &str, text: &Arc<str>, span: Span) -> Result<Option<Value>,
 fn binary(text: &str) -> Option<Value> {
     let packed: String = text.split_whitespace().collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(packed).ok()?;
-    String::from_utf8(bytes).ok().map(Value::str)
+    // What is no text cannot be one; the rest of the file is worth more than this value.
+    Some(Value::str(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Applies a tag to a list or map.

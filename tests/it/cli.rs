@@ -201,6 +201,14 @@ fn exit_codes_are_those_of_ansible_playbook() {
     check(&["rehearse", "ok.yml", "--site", "moon"], 5);
 }
 
+/// What the questions look like stands in `tests/cases/playbooks/step`.
+#[test]
+fn a_question_without_an_answer_ends_the_run() {
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - debug: {msg: x}\n";
+    let project = Project::new(&[("site.yml", play)]);
+    insta::assert_snapshot!(project.run(&["run", "site.yml", "--step", "-i", "localhost,"]).all(), @"");
+}
+
 #[test]
 fn lists_are_ansible_playbooks() {
     let project = Project::new(&[

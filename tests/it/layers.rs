@@ -27,7 +27,7 @@ const LAYERS: [&str; 16] = [
 const AGREED: [(&str, &str); 1] = [("yaml", "value")];
 
 /// Libraries and the only places that may name them.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     ("russh", &["transport/ssh", "rehearsal"]),
     ("minijinja", &["template"]),
     ("granit_parser", &["yaml"]),
@@ -35,6 +35,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("indicatif", &["report", "cli"]),
     ("console", &["report", "cli"]),
     ("clap", &["cli"]),
+    ("toml", &["cli"]),
     ("similar", &["report", "plan/render"]),
 ];
 

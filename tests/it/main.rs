@@ -15,6 +15,8 @@ mod other_playbooks;
 mod plan_diff;
 mod plan_schema;
 mod plan_show;
+mod plan_signatures;
+mod plans;
 mod playbooks;
 mod real_sshd;
 mod rehearsal;

@@ -21,7 +21,10 @@ fn rehearse(test: &str, prepare: &str, args: impl Fn(&Rehearsal) -> Vec<String>)
     first.assert_success();
     let installed = rehearsal.shell("sn1", "rpm -q xCATsn goconserver");
     assert!(installed.contains("xCATsn-2.17.0-") && installed.contains("goconserver-"), "{installed}");
-    let found = rehearsal.shell("mn1", "find /install/post/otherpkgs -name repomd.xml | wc -l");
+    let found = rehearsal.shell(
+        "mn1",
+        "cd /install/post/otherpkgs/rhels9.4/x86_64/xcat && ls xcat-core/repodata/repomd.xml xcat-dep/rh9/x86_64/repodata/repomd.xml | wc -l",
+    );
     assert!(found.lines().any(|l| l.trim() == "2"), "{found}");
     rehearsal.run(&words).assert_nothing_changed();
     Some((rehearsal, first))

@@ -5,6 +5,7 @@ use crate::engine::item::ItemRun;
 use crate::engine::login::truth;
 use crate::engine::result::{TaskResult, Trouble, explain};
 use crate::modules::Failure;
+use crate::playbook::plain_condition;
 use crate::template::{Tree, TreeKind, Truth};
 use crate::value::{Map, Value};
 
@@ -73,6 +74,18 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
         Some(Value::Str(text)) => Some(text.clone()),
         _ => None,
     };
+    // A template inside of a string that the project compares with is part of the expression.
+    let written = match &tree.kind {
+        TreeKind::Template(template) if !template.text.trim_start().starts_with("{{") => {
+            plain_condition(&template.text).map(|plain| (template.text.clone(), plain))
+        }
+        _ => None,
+    };
+    if let Some((text, plain)) = written {
+        let expr = item.shared.templar.compile_expr(&plain, tree.span).map_err(|d| explain(vec![d]))?;
+        let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
+        return Ok((Value::Str(text), holds));
+    }
     let Some(text) = literal else {
         let value = item.render(tree)?;
         let holds = match &value {

@@ -6,7 +6,7 @@ use crate::engine::result::{Stats, TaskResult, Trouble};
 use crate::value::{Map, Value};
 
 pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
-    given.remove("cacheable");
+    let cacheable = given.remove("cacheable").is_some_and(|c| truth(&c));
     if given.is_empty() {
         return Err(Trouble::msg(
             "No key/value pairs provided, at least one is required for this action to succeed",
@@ -37,6 +37,9 @@ pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
     if delegate && let (_, Some((to, _))) = item.reach()? {
         done.effects.facts.push((Some(to.into()), given));
     } else {
+        if cacheable {
+            done.effects.facts.push((None, given.clone()));
+        }
         done.effects.set = given;
     }
     Ok(done)

@@ -25,7 +25,10 @@ pub fn include_role(item: &ItemRun, include: &IncludeRole) -> Result<TaskResult,
     ];
     for (option, tree) in given {
         if let Some(tree) = tree {
-            options.insert(option, item.render(tree)?);
+            match item.render(tree)? {
+                Value::Omit => {}
+                value => _ = options.insert(option, value),
+            }
         }
     }
     Ok(included(item, target, options))
@@ -41,17 +44,19 @@ fn name(item: &ItemRun, tree: &Tree) -> Result<String, Trouble> {
 fn included(item: &ItemRun, target: String, options: Map) -> TaskResult {
     let mut locals = Map::new();
     if let Some(l) = &item.task.loop_ {
-        let variable = l
-            .control
-            .loop_var
-            .as_ref()
-            .and_then(|t| t.as_value())
-            .map_or_else(|| "item".into(), Value::to_text);
-        let index = l.control.index_var.as_ref().and_then(|t| t.as_value()).map(Value::to_text);
+        // Names may be templates: the loop has rendered them.
+        let variable = match item.vars.get("ansible_loop_var") {
+            Some(Var::Value(name)) => name.to_text(),
+            _ => "item".into(),
+        };
+        let index = l.control.index_var.as_ref().and_then(|t| item.render(t).ok()).map(|v| v.to_text());
         for name in [Some(variable.clone()), index, Some("ansible_loop".into())].into_iter().flatten() {
             if let Some(Var::Value(value)) = item.vars.get(&name) {
                 locals.insert(name, value);
             }
+        }
+        if let Some(Var::Value(name)) = item.vars.get("ansible_index_var") {
+            locals.insert("ansible_index_var", name);
         }
         locals.insert("ansible_loop_var", variable);
     }

@@ -6,6 +6,8 @@ mod include;
 mod include_vars;
 mod inventory;
 mod message;
+mod package;
+mod reboot;
 mod spec;
 mod wait;
 
@@ -16,18 +18,21 @@ use super::result::{TaskResult, Trouble};
 use crate::modules;
 use crate::modules::Failure;
 use crate::playbook::Action as TaskAction;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 /// An action of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     AddHost,
+    AsyncStatus,
     Assert,
     Debug,
     Fail,
     GroupBy,
     IncludeVars,
+    Package,
     Pause,
+    Reboot,
     SetFact,
     SetStats,
     ValidateArgumentSpec,
@@ -39,12 +44,15 @@ pub fn find(name: &str) -> Option<Action> {
     let spec = modules::controller_spec(name)?;
     Some(match spec.name {
         "add_host" => Action::AddHost,
+        "async_status" => Action::AsyncStatus,
         "assert" => Action::Assert,
         "debug" => Action::Debug,
         "fail" => Action::Fail,
         "group_by" => Action::GroupBy,
         "include_vars" => Action::IncludeVars,
+        "package" => Action::Package,
         "pause" => Action::Pause,
+        "reboot" => Action::Reboot,
         "set_fact" => Action::SetFact,
         "set_stats" => Action::SetStats,
         "validate_argument_spec" => Action::ValidateArgumentSpec,
@@ -58,7 +66,14 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     match &task.action {
         TaskAction::Module { name, .. } => {
             let waits = task.delay.is_some() || !task.until.is_empty();
-            find(name).is_some_and(|a| !matches!(a, Action::Pause | Action::WaitForConnection)) && !waits
+            let slow = [
+                Action::AsyncStatus,
+                Action::Package,
+                Action::Pause,
+                Action::Reboot,
+                Action::WaitForConnection,
+            ];
+            find(name).is_some_and(|a| !slow.contains(&a)) && !waits
         }
         TaskAction::Mistake { .. }
         | TaskAction::IncludeTasks(_)
@@ -68,7 +83,13 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
 }
 
 impl Action {
-    pub async fn run(self, item: &ItemRun, name: &str) -> Result<TaskResult, Trouble> {
+    pub async fn run(
+        self,
+        item: &ItemRun,
+        name: &str,
+        attempt: u32,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -87,16 +108,22 @@ impl Action {
             {
                 return Err(Failure::unknown(unknown.clone()).into());
             }
+            if self == Action::Reboot {
+                return Ok(item.will_change(&given));
+            }
             if waits {
                 return Ok(item.on_this_side(TaskResult::ok(Map::new()), &given));
             }
         }
         let result = match self {
             Action::AddHost => inventory::add_host(item, &given),
+            Action::AsyncStatus => crate::engine::jobs::status(item, &given).await,
             Action::Fail => message::fail(&given),
             Action::GroupBy => inventory::group_by(item, &given),
             Action::IncludeVars => include_vars::include_vars(item, &given),
+            Action::Package => package::run(item, given.clone(), attempt, doubt).await,
             Action::Pause => wait::pause(item, &given).await,
+            Action::Reboot => Box::pin(reboot::reboot(item, &given)).await,
             Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),

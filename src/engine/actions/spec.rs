@@ -42,7 +42,11 @@ fn variable(item: &ItemRun, name: &str) -> Result<Option<Value>, Trouble> {
 }
 
 fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
-    let within = if path.is_empty() { String::new() } else { format!(" found in {path}") };
+    let within =
+        if path.is_empty() { String::new() } else { format!(" found in {}", path.replace('.', " -> ")) };
+    if !path.is_empty() {
+        unsupported(spec, values, path, errors);
+    }
     let mut missing: Vec<&str> = spec
         .iter()
         .filter(|(_, o)| o.get("required").is_some_and(truth))
@@ -55,9 +59,11 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
     }
     for (name, option) in spec {
         let Some(name) = name.as_str() else { continue };
-        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Null | Value::Omit)) else {
+        let required = option.get("required").is_some_and(truth);
+        let Some(value) = values.get(name).filter(|v| !matches!(v, Value::Omit)) else { continue };
+        if value.is_null() && !required {
             continue;
-        };
+        }
         if value.find_unknown().is_some() {
             continue;
         }
@@ -65,12 +71,43 @@ fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
     }
 }
 
+/// Reports members of an option that it does not have.
+fn unsupported(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {
+    let aliases = |option: &Value| -> Vec<String> {
+        let list = option.get("aliases").and_then(Value::as_list).unwrap_or_default();
+        list.iter().map(Value::to_text).collect()
+    };
+    let known = |name: &str| {
+        spec.contains(name) || spec.values().any(|option| aliases(option).iter().any(|alias| alias == name))
+    };
+    let mut unknown: Vec<String> = values
+        .keys()
+        .map(|key| key.json_name().to_string())
+        .filter(|name| !known(name))
+        .map(|name| format!("{path}.{name}"))
+        .collect();
+    if unknown.is_empty() {
+        return;
+    }
+    unknown.sort();
+    let mut supported: Vec<String> = spec
+        .iter()
+        .map(|(name, option)| match aliases(option) {
+            aliases if aliases.is_empty() => name.json_name().to_string(),
+            aliases => format!("{} ({})", name.json_name(), aliases.join(", ")),
+        })
+        .collect();
+    supported.sort();
+    errors.push(format!("{}. Supported parameters include: {}.", unknown.join(", "), supported.join(", ")));
+}
+
 fn check_option(name: &str, option: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
     let kind = option.get("type").map_or_else(|| "str".into(), Value::to_text);
+    let within = if path.is_empty() { String::new() } else { format!(" found in '{path}'") };
     let here = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
     if let Err(reason) = modules::fits_kind(value, &kind) {
         errors.push(format!(
-            "argument '{name}' is of type {} and we were unable to convert to {kind}: {reason}",
+            "argument '{name}' is of type <class '{}'>{within} and we were unable to convert to {kind}: {reason}",
             value.type_name()
         ));
         return;
@@ -128,8 +165,9 @@ mod tests {
             errors,
             [
                 "missing required arguments: image",
-                "argument 'batch' is of type str and we were unable to convert to int: \"'many'\" cannot be converted to an int",
+                "argument 'batch' is of type <class 'str'> and we were unable to convert to int: \"'many'\" cannot be converted to an int",
                 "value of mode must be one of: cpio, tar, got: zip",
+                "nested.x. Supported parameters include: name.",
                 "missing required arguments: name found in nested",
             ]
         );

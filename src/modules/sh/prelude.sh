@@ -27,6 +27,23 @@ xp_do() {
 	xp_e=$(LC_ALL=C "$@" 2>&1 </dev/null) || xp_fail "cannot $xp_what: $(xp_why "$xp_e")"
 }
 
+# xp_tool COMMAND...: runs it and adds what it prints to xp_out; when it fails the script ends as it did.
+xp_tool() {
+	xp_o=$(LC_ALL=C "$@" </dev/null) || {
+		xp_rc=$?
+		printf '%s\n' "$xp_o"
+		exit "$xp_rc"
+	}
+	xp_out=${xp_out-}$xp_o
+}
+
+# xp_tell TAG TEXT: one line of a report with a text as a word.
+xp_tell() {
+	printf '%s ' "$1"
+	xp_word "$2"
+	printf '\n'
+}
+
 xp_hex() {
 	printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'
 }

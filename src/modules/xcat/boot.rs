@@ -9,9 +9,11 @@ use super::boot_script::{RUNNING, WATCH};
 use super::common::{self, NAMESPACES};
 use super::osimage::check_name;
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
+use super::verify::served;
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -62,6 +64,10 @@ impl Module for Boot {
         &SPEC
     }
 
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
+    }
+
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         let image = image(call)?;
         Ok(Some(script(&format!(
@@ -69,6 +75,7 @@ impl Module for Boot {
              if [ -n \"$x_root\" ] && [ -f \"$f\" ]; then xc_run info cat \"$f\"; fi\n\
              xc_cap nodes xcat lsdef {range} -c -i mgt,status,statustime,provmethod,currstate\n\
              [ \"$xc_rc\" = 0 ] || exit 0\n\
+             xc_run served xcat nodels all noderes.servicenode\n\
              x_names=$(printf '%s\\n' \"$xc_out\" | sed -n 's/^\\([^: ]*\\): mgt=.*/\\1/p' | sort -u | x_comma_list)\n\
              [ -z \"$x_names\" ] || xc_run running x_infos \"$x_names\"",
             image = quote(image),
@@ -124,7 +131,10 @@ impl Module for Boot {
             }),
         );
         let run = change(call, image, &id, &todo)?;
-        Ok(Prediction::change(result, vec![Action::Run(run)]).diff(diff))
+        let mut prediction = Prediction::change(result, vec![Action::Run(run)]).diff(diff);
+        let names: Vec<&str> = todo.iter().map(|t| t.node.as_str()).collect();
+        prediction.consequences = consequences(call, &names, &served(sections.text("served")));
+        Ok(prediction)
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -167,7 +177,7 @@ impl Module for Boot {
             return Err(Failure {
                 msg: format!("booting ended early: of {asked} nodes only {told} were watched to the end"),
                 result: outcome.result,
-                diff: outcome.diff,
+                diff: outcome.diff.into(),
                 unknown: None,
             });
         }
@@ -182,11 +192,27 @@ impl Module for Boot {
                 add(&mut msg, format_args!("\nconsole of {node}:\n{}", lines.join("\n")));
             }
             outcome.result.insert("consoles", consoles.into_iter().collect::<Map>());
-            return Err(Failure { msg, result: outcome.result, diff: outcome.diff, unknown: None });
+            return Err(Failure { msg, result: outcome.result, diff: outcome.diff.into(), unknown: None });
         }
         outcome.warnings.extend(reasons);
         Ok(outcome)
     }
+}
+
+/// Says which nodes go down when, and which nodes lose their services meanwhile.
+fn consequences(call: &Call, nodes: &[&str], served: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let at_a_time = usize::try_from(call.args.int("at_a_time").unwrap_or(2)).unwrap_or(2).max(1);
+    let batches: Vec<String> = nodes.chunks(at_a_time).map(common::listed).collect();
+    let mut told = vec![match &batches[..] {
+        [one] => format!("{one} {} down while booting", if nodes.len() == 1 { "is" } else { "are" }),
+        many => format!("nodes go down in {} batches: {}", many.len(), many.join("; then ")),
+    }];
+    for node in nodes {
+        if let Some(lost) = served.get(*node).filter(|nodes| !nodes.is_empty()) {
+            told.push(format!("while {node} boots, {} cannot use its services", common::listed(lost)));
+        }
+    }
+    told
 }
 
 struct Todo {

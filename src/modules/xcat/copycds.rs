@@ -5,9 +5,10 @@
 
 use super::common::{self, NAMESPACES};
 use super::parse::{self, Medium};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -94,6 +95,10 @@ impl Wanted {
 impl Module for Copycds {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

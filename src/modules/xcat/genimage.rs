@@ -7,9 +7,11 @@ use super::common::{self, NAMESPACES};
 use super::genimage_inputs::{self as inputs, FUNCTIONS};
 use super::osimage::check_name;
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Section, Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
+    Touch,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -68,6 +70,10 @@ impl Module for Genimage {
         &SPEC
     }
 
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
+    }
+
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         let mut body = begin(call, "xc_image")?;
         body.push_str(
@@ -99,8 +105,12 @@ impl Module for Genimage {
         if call.args.flag("force") {
             reasons.push("it is forced".into());
         }
-        if common::predicting(call) && call.args.flag("pending") {
-            reasons.push("an earlier step will change its inputs".into());
+        if common::predicting(call) {
+            let planned = definition.iter().flat_map(|d| planned_inputs(call, d)).collect::<Vec<_>>();
+            if planned.is_empty() && call.args.flag("pending") {
+                reasons.push("an earlier step will change its inputs".into());
+            }
+            reasons.extend(planned);
         }
         let root = common::rootimgdir(call, definition.as_ref());
         let mut result = Map::new();
@@ -110,6 +120,7 @@ impl Module for Genimage {
             return Ok(Prediction::same(result));
         }
         result.insert("reasons", reasons.clone());
+        let root_tree = root.as_ref().map(|root| format!("{root}/rootimg"));
         let mut warnings = Vec::new();
         let holder = sections.line("lock");
         if !holder.is_empty() {
@@ -136,7 +147,8 @@ impl Module for Genimage {
                 format!("made from the inputs of now in {}", root.unwrap_or_default()),
             )],
         );
-        let prediction = Prediction::change(result, actions).diff(diff);
+        let mut prediction = Prediction::change(result, actions).diff(diff);
+        prediction.touches.extend(root_tree.map(|path| Touch::Tree { path }));
         Ok(Prediction { warnings, ..prediction })
     }
 
@@ -250,6 +262,27 @@ fn input_reasons(call: &Call, sections: &Sections) -> Result<Vec<String>, Failur
         None => Vec::new(),
         Some(stamp) => inputs::differences(&inputs::parse(&stamp.out), &now),
     })
+}
+
+/// Says which inputs earlier steps of the plan change.
+fn planned_inputs(call: &Call, definition: &Attrs) -> Vec<String> {
+    let of = |(what, key): (&str, &str)| -> Vec<String> {
+        let paths = definition.get(key).map(String::as_str).unwrap_or_default();
+        let paths = paths.split(',').filter(|path| path.starts_with('/'));
+        paths
+            .filter_map(|path| Some(format!("the {what} {path}: {}", call.world.tree(path)?.cause)))
+            .collect()
+    };
+    [
+        ("list", "pkglist"),
+        ("list", "otherpkglist"),
+        ("postinstall script", "postinstall"),
+        ("packages in", "otherpkgdir"),
+        ("distribution in", "pkgdir"),
+    ]
+    .into_iter()
+    .flat_map(of)
+    .collect()
 }
 
 fn missing_tree(sections: &Sections) -> Vec<String> {

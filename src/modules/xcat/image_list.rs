@@ -5,7 +5,7 @@ use super::common::{self, NAMESPACES};
 use super::list_file::{self, Edit, Files, Kind};
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, Touch,
 };
 use crate::transport::{Content, Output};
 use crate::value::Map;
@@ -100,6 +100,7 @@ impl Module for ImageList {
         }
         let mode = call.args.str("mode").unwrap_or("0644");
         let prediction = Prediction::change(result, vec![Action::Run(write_file(path, &wanted, mode)?)])
+            .touch(Touch::Tree { path: path.to_string() })
             .diff(common::text_diff(path, current, &wanted));
         Ok(Prediction { warnings, ..prediction })
     }

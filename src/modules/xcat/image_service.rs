@@ -5,9 +5,10 @@
 
 use super::common::{self, NAMESPACES};
 use super::osimage::check_name;
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Rule, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -87,6 +88,10 @@ const CHANGE: &str = r#"x_change() {
 impl Module for ImageService {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

@@ -21,6 +21,7 @@ mod otherpkgs;
 mod packimage;
 mod parse;
 mod postinstall;
+mod relations;
 mod sh;
 mod sync_install;
 mod updatenode;

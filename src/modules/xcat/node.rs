@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::common::{self, NAMESPACES};
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -35,6 +36,10 @@ static SPEC: ModuleSpec = ModuleSpec {
 impl Module for Node {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

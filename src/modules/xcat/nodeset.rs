@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use super::common::{self, ARCHIVES, NAMESPACES};
 use super::osimage::check_name;
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -88,6 +89,10 @@ x_look() {
 impl Module for Nodeset {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use super::common::{self, NAMESPACES};
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::{Content, Output};
 use crate::value::Map;
@@ -50,6 +51,10 @@ const IGNORED: &[&str] = &["permission", "objtype"];
 impl Module for Osimage {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

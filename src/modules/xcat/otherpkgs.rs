@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::common::{self, NAMESPACES};
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Run, Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -80,7 +80,8 @@ impl Module for Otherpkgs {
             [("packages", state.reasons.join("; "), format!("from {}, with repodata", wanted.sources()))],
         );
         let look = Action::run(script(&wanted.look()));
-        Ok(Prediction::change(result, vec![Action::Run(run), look]).diff(diff))
+        let left = Touch::Tree { path: wanted.path.clone() };
+        Ok(Prediction::change(result, vec![Action::Run(run), look]).touch(left).diff(diff))
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

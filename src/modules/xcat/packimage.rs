@@ -7,9 +7,10 @@ use super::common::{self, ARCHIVES, NAMESPACES};
 use super::genimage_inputs::{self as inputs, FUNCTIONS};
 use super::osimage::check_name;
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -57,6 +58,10 @@ static SPEC: ModuleSpec = ModuleSpec {
 impl Module for Packimage {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
@@ -133,7 +138,15 @@ impl Module for Packimage {
             [("state", reasons.join("; "), format!("{} packed anew", archive_name(call)))],
         );
         let verify = Action::run(verify_script(call, sections.text("info"))?);
-        let prediction = Prediction::change(result, vec![Action::Run(run), verify]).diff(diff);
+        let mut prediction = Prediction::change(result, vec![Action::Run(run), verify]).diff(diff);
+        if !sections.line("archive").is_empty() && !nodes.is_empty() {
+            let root = root.unwrap_or_default();
+            prediction.consequences.push(format!(
+                "{root}/{} is replaced; {} boot from it now",
+                sections.line("archive"),
+                common::listed(&nodes)
+            ));
+        }
         Ok(Prediction { warnings, ..prediction })
     }
 

@@ -5,7 +5,7 @@ use super::common::{self, NAMESPACES};
 use super::image_list;
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -79,7 +79,8 @@ impl Module for Postinstall {
             return Ok(Prediction::same(result));
         }
         let run = image_list::write_file(path, &wanted, "0755")?;
-        let mut prediction = Prediction::change(result, vec![Action::Run(run)]);
+        let mut prediction =
+            Prediction::change(result, vec![Action::Run(run)]).touch(Touch::Tree { path: path.to_string() });
         if current != Some(wanted.as_str()) {
             prediction = prediction.diff(common::text_diff(path, current, &wanted));
         } else {

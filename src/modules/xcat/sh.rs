@@ -294,7 +294,7 @@ pub mod tests {
     }
 
     pub fn seen(output: &Output) -> Seen {
-        Seen { rc: output.rc, stdout: output.stdout.clone(), stderr: output.stderr.clone() }
+        Seen::from(output.clone())
     }
 
     /// Returns a probe's stdout with the given sections: name, stdout, rc, stderr.
@@ -303,7 +303,7 @@ pub mod tests {
         for (name, out, rc, err) in sections {
             add(&mut stdout, format_args!("\u{1e}{name}\n{out}\u{1e}={rc}\n{err}\n\u{1e}\n"));
         }
-        Seen { rc: 0, stdout: stdout.into_bytes(), stderr: Vec::new() }
+        Seen { stdout: stdout.into_bytes(), ..Seen::default() }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use super::common::{self, NAMESPACES};
 use super::parse;
+use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -48,6 +49,10 @@ static SPEC: ModuleSpec = ModuleSpec {
 impl Module for SyncInstall {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

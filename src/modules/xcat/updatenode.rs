@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use super::common::{self, NAMESPACES};
 use super::osimage::check_name;
 use super::parse;
+use super::relations;
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -78,6 +79,10 @@ x_check() {
 impl Module for Updatenode {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

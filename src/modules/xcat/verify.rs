@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::common::{self, NAMESPACES};
 use super::osimage::check_name;
 use super::parse::{self, Answer, Attrs};
+use super::relations;
 use super::sh::{Sections, add, quote, script};
-use crate::modules::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen};
+use crate::modules::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Relations, Seen};
 use crate::value::{Map, Value};
 
 pub struct Verify;
@@ -53,6 +54,10 @@ const CHECKS: &[&str] = &[
 impl Module for Verify {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn relations(&self, call: &Call) -> Relations {
+        relations::of(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
@@ -163,7 +168,7 @@ fn remote(call: &Call) -> Result<String, Failure> {
 }
 
 /// Returns the nodes that each service node serves.
-fn served(text: &str) -> BTreeMap<String, Vec<String>> {
+pub fn served(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut served: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (node, lines) in parse::by_node(text) {
         for line in lines {

@@ -152,6 +152,22 @@ impl Bundle {
         Ok(())
     }
 
+    /// Returns the first difference between the bundle and the files below the roots; nothing when all are the same.
+    pub fn differs_at(&self, places: &BTreeMap<String, PathBuf>) -> Option<String> {
+        self.items.iter().find_map(|(path, item)| {
+            let (root, rel) = path.split_once('/').unwrap_or((path, ""));
+            let file = places.get(root)?.join(rel);
+            let same = match item {
+                Item::Directory { .. } => file.is_dir(),
+                Item::File { content, .. } => fs::read(&file).is_ok_and(|now| now == *content),
+                Item::Reference { size, sha256: digest, .. } => {
+                    fs::read(&file).is_ok_and(|now| now.len() as u64 == *size && sha256(&now) == *digest)
+                }
+            };
+            (!same).then(|| format!("{rel} differs"))
+        })
+    }
+
     /// Copies the files that are in the plan by digest only from where the roots lie to where the bundle was unpacked;
     /// refuses one that is not the same any more.
     pub fn copy_references(

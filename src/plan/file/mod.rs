@@ -23,7 +23,7 @@ mod error;
 mod json;
 mod manifest;
 #[cfg(test)]
-mod tests;
+pub(in crate::plan) mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::File;

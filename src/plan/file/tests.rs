@@ -43,7 +43,14 @@ fn plan(risk: Risk, state: State) -> Plan {
     }
 }
 
-fn sample() -> PlanFile {
+/// A plan with one step, made at eight o'clock.
+pub(in crate::plan) fn planned(risk: Risk, state: State) -> PlanFile {
+    let plan = plan(risk, state);
+    let created = Created::at(now(), &plan);
+    PlanFile::new(plan, Bundle::default(), BTreeMap::new(), created)
+}
+
+pub(in crate::plan) fn sample() -> PlanFile {
     let plan = plan(Risk::Low, State::Change);
     let mut bundle = Bundle::default();
     bundle.add_file("project", Path::new("site.yml"), 0o644, b"- hosts: all\n".to_vec()).unwrap();

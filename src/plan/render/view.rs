@@ -275,7 +275,7 @@ impl<'p> View<'p> {
 }
 
 /// Returns texts of a plan with the hosts that they are said of, each text once.
-pub fn said<'p>(plan: &'p Plan, texts: fn(&Unit) -> &[String]) -> Vec<(&'p str, Hosts)> {
+pub fn said(plan: &Plan, texts: fn(&Unit) -> &[String]) -> Vec<(&str, Hosts)> {
     let mut found: IndexMap<&str, Vec<&String>> = IndexMap::new();
     for group in plan.steps.iter().flat_map(|s| &s.groups) {
         for text in group.units.iter().flat_map(texts) {

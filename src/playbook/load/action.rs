@@ -1,6 +1,7 @@
 //! What a task does: finding the module among its keys, and the many ways to give arguments.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -45,6 +46,8 @@ pub(super) struct Statement<'n> {
     pub args: IndexMap<Arc<str>, Arg>,
     pub free_form: Option<Tree>,
     pub template_args: Option<Tree>,
+    /// The module when it is a file of the project.
+    pub file: Option<Arc<Path>>,
     /// The name as a template.
     pub dynamic: Option<Tree>,
     /// `apply` of an include.
@@ -94,6 +97,7 @@ impl Load<'_> {
             let name = entry.0;
             let known = STATEMENTS.contains(&short_name(name))
                 || self.loader.options.catalog.find(name) != ModuleKnown::No
+                || self.module_file(name).is_some()
                 || (name.contains('.') && !name.contains(' '));
             if known { modules.push(entry) } else { strays.push(entry) }
         }
@@ -170,7 +174,8 @@ impl Load<'_> {
     }
 
     fn known_module(&mut self, statement: &Statement<'_>) -> Option<()> {
-        if statement.dynamic.is_some() || STATEMENTS.contains(&statement.short()) {
+        if statement.file.is_some() || statement.dynamic.is_some() || STATEMENTS.contains(&statement.short())
+        {
             return Some(());
         }
         let name = &statement.name;
@@ -268,6 +273,7 @@ impl Load<'_> {
             args: IndexMap::new(),
             free_form: None,
             template_args: None,
+            file: self.module_file(name),
             dynamic: None,
             apply: None,
             local: false,
@@ -458,6 +464,7 @@ impl Load<'_> {
                     args,
                     free_form: statement.free_form.clone(),
                     template_args: statement.template_args.clone(),
+                    file: statement.file.clone(),
                     dynamic: statement.dynamic.clone(),
                 })
             }
@@ -489,7 +496,7 @@ impl Load<'_> {
     }
 
     fn check_arguments(&mut self, statement: &Statement<'_>, own: &Directives, place: &Place) {
-        if statement.dynamic.is_some() {
+        if statement.dynamic.is_some() || statement.file.is_some() {
             return;
         }
         let literal = LiteralArgs {

@@ -84,8 +84,8 @@ impl Load<'_> {
             for (key, value) in option.entries() {
                 let Some(word) = key.as_str() else { continue };
                 if !OPTION_KEYS.contains(&word) {
-                    self.error(
-                        Diagnostic::error("XP0626", format!("unknown key `{word}` in an option"))
+                    self.warn(
+                        Diagnostic::warning("XP0626", format!("unknown key `{word}` in an option"))
                             .at(key.span, "no such key")
                             .suggest(word, OPTION_KEYS),
                     );
@@ -128,7 +128,7 @@ impl Load<'_> {
         let params = Tree { kind: TreeKind::Map(Arc::new(params)), span: None };
         let context = map([
             ("type", Tree::value("role")),
-            ("name", Tree::value(role.name.clone())),
+            ("name", Tree::value(role.name.rsplit('.').next().unwrap_or(&role.name))),
             ("argument_spec_name", Tree::value(entry)),
             ("path", Tree::value(role.files.path.to_string_lossy().into_owned())),
         ]);
@@ -147,6 +147,7 @@ impl Load<'_> {
                 ]),
                 free_form: None,
                 template_args: None,
+                file: None,
                 dynamic: None,
             },
             directives: Arc::new(place.inherited.with(&always)),

@@ -64,6 +64,11 @@ pub(super) fn join(dir: &Path, name: &str) -> PathBuf {
     absolute(&dir.join(name))
 }
 
+/// Where a play looks for one of its `vars_files`, in this order.
+pub(in crate::playbook) fn vars_files(dir: &Path, name: &str) -> [PathBuf; 2] {
+    [join(&dir.join("vars"), name), join(dir, name)]
+}
+
 impl Load<'_> {
     /// Finds a file of tasks; an error lists where it was looked for.
     pub(super) fn find_tasks(
@@ -102,7 +107,12 @@ impl Load<'_> {
 }
 
 /// The error for a file that is in none of the places.
-pub(super) fn missing(message: &str, name: &str, tried: &[PathBuf], span: Option<Span>) -> Diagnostic {
+pub(in crate::playbook) fn missing(
+    message: &str,
+    name: &str,
+    tried: &[PathBuf],
+    span: Option<Span>,
+) -> Diagnostic {
     let mut diagnostic = Diagnostic::error("XP0624", message);
     if let Some(span) = span {
         diagnostic = diagnostic.at(span, "not found");

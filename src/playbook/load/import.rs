@@ -134,9 +134,9 @@ impl Load<'_> {
                 *slot = Some(self.static_text(&arg.value, "a file of an imported role", &inner)?);
             }
         }
-        let public = self.flag(statement, "public")?;
-        let allow_duplicates = self.flag(statement, "allow_duplicates")?;
-        let validate = self.flag(statement, "rolespec_validate")?;
+        let public = self.flag(statement, "public", &inner)?;
+        let allow_duplicates = self.flag(statement, "allow_duplicates", &inner)?;
+        let validate = self.flag(statement, "rolespec_validate", &inner)?;
         let usage = RoleUse {
             name: role,
             span: name.span.or(Some(statement.span)),
@@ -145,7 +145,7 @@ impl Load<'_> {
             directives: Directives::default(),
             from,
             from_include: true,
-            public: public.unwrap_or(true),
+            public: public.unwrap_or_else(|| self.roles_are_public()),
             validate: validate.unwrap_or(true),
             allow_duplicates: Some(allow_duplicates.unwrap_or(true)),
         };
@@ -154,9 +154,13 @@ impl Load<'_> {
     }
 
     /// Reads a boolean argument that must be known now.
-    fn flag(&mut self, statement: &Statement<'_>, name: &str) -> Option<Option<bool>> {
+    fn flag(&mut self, statement: &Statement<'_>, name: &str, place: &Place) -> Option<Option<bool>> {
         let Some(arg) = statement.args.get(name) else { return Some(None) };
-        let value = arg.value.as_value().and_then(|v| match v {
+        let known = match arg.value.as_value() {
+            Some(value) => value.clone(),
+            None => self.static_value(&arg.value, "an argument of an import", place)?,
+        };
+        let value = Some(&known).and_then(|v| match v {
             Value::Bool(b) => Some(*b),
             Value::Str(s) => match s.to_lowercase().as_str() {
                 "yes" | "true" | "on" => Some(true),

@@ -5,8 +5,9 @@
 
 mod action;
 mod argspec;
-mod files;
+pub(super) mod files;
 mod import;
+mod library;
 mod play;
 mod read;
 mod role;
@@ -30,6 +31,7 @@ use crate::diag::Diagnostic;
 use crate::template::{Scope, VarMap};
 use crate::yaml::{Node, Parsed};
 
+use library::Library;
 use role::RoleUse;
 use role_files::{FromFiles, RoleParts};
 
@@ -39,6 +41,7 @@ pub struct Loader {
     parsed: Mutex<HashMap<PathBuf, Result<Arc<Parsed>, Diagnostic>>>,
     roles: Mutex<HashMap<(PathBuf, FromFiles), Arc<RoleParts>>>,
     included: Mutex<HashMap<IncludeKey, Included>>,
+    libraries: Mutex<HashMap<PathBuf, Library>>,
 }
 
 /// One dynamic include without loop variables: file, surroundings, role, handlers or tasks.
@@ -62,7 +65,13 @@ pub fn load_playbook(
 
 impl Loader {
     pub fn new(options: LoadOptions) -> Self {
-        Loader { options, parsed: Mutex::default(), roles: Mutex::default(), included: Mutex::default() }
+        Loader {
+            options,
+            parsed: Mutex::default(),
+            roles: Mutex::default(),
+            included: Mutex::default(),
+            libraries: Mutex::default(),
+        }
     }
 
     /// Lets a text stand for a file: a playbook that was typed instead of written.
@@ -201,6 +210,8 @@ struct Load<'l> {
     uses: Vec<Arc<Role>>,
     /// Handlers of those roles.
     handlers: Vec<Arc<Task>>,
+    /// Where the task that is being loaded finds modules that are files, the nearest first.
+    libraries: Vec<PathBuf>,
 }
 
 /// What is known at one place in the files.
@@ -260,6 +271,7 @@ impl<'l> Load<'l> {
             ids: HashMap::new(),
             uses: Vec::new(),
             handlers: Vec::new(),
+            libraries: Vec::new(),
         }
     }
 

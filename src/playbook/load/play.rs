@@ -10,7 +10,7 @@ use super::read::Fields;
 use super::{Load, Place};
 use crate::diag::Diagnostic;
 use crate::playbook::keywords::{self, Level};
-use crate::playbook::{Directives, Entry, Play, VarsPrompt};
+use crate::playbook::{BatchSize, Directives, Entry, Play, VarsPrompt};
 use crate::template::{Expr, Tree, VarMap};
 use crate::value::Value;
 use crate::yaml::Node;
@@ -225,7 +225,7 @@ impl Load<'_> {
         Some(Arc::new(Play {
             name: self.value(&fields, "name"),
             strategy: self.value(&fields, "strategy"),
-            serial: self.list(&fields, "serial"),
+            serial: self.serial(&fields),
             order: self.order(&fields),
             gather_facts: self.value(&fields, "gather_facts"),
             gather_subset: self.text_list_tree(&fields, "gather_subset"),
@@ -288,11 +288,9 @@ impl Load<'_> {
                 _ => continue,
             };
             let dir = files::parent(path);
-            let found = candidates
-                .iter()
-                .flat_map(|name| [files::join(&dir.join("vars"), name), files::join(&dir, name)])
-                .find(|f| f.is_file());
-            // A missing file is the engine's business: which host it is for decides.
+            let found =
+                candidates.iter().flat_map(|name| files::vars_files(&dir, name)).find(|f| f.is_file());
+            // Whether a missing file is a mistake is decided when all plays are known.
             if let Some(file) = found {
                 let vars = self.vars_file(&file, tree.span);
                 self.play_vars.push(vars);
@@ -330,6 +328,21 @@ impl Load<'_> {
             return self.tree(node);
         }
         self.value(fields, "hosts")
+    }
+
+    /// Batch sizes; those that are no templates are checked now.
+    fn serial(&mut self, fields: &Fields<'_>) -> Vec<Tree> {
+        let sizes = self.list(fields, "serial");
+        for size in &sizes {
+            let Some(value) = size.as_value() else { continue };
+            if BatchSize::parse(&value.to_text()).is_none() {
+                let message = format!("`serial` takes numbers and percentages, not \"{}\"", value.to_text());
+                let diagnostic =
+                    Diagnostic::error("XP0604", message).help("for example `serial: 2` or `serial: \"30%\"`");
+                self.error(super::scope::at(diagnostic, size.span, "expected a number or a percentage"));
+            }
+        }
+        sizes
     }
 
     fn order(&mut self, fields: &Fields<'_>) -> Option<Tree> {

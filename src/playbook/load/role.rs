@@ -52,6 +52,11 @@ impl Load<'_> {
         entries
     }
 
+    /// Whether the rest of the play sees the variables of roles that do not say it.
+    pub(super) fn roles_are_public(&self) -> bool {
+        self.loader.options.private_role_vars != Some(true)
+    }
+
     /// Reads an entry of `roles:` or of dependencies.
     fn role_statement(&mut self, node: &Node, place: &Place) -> Option<RoleUse> {
         let mut usage = RoleUse {
@@ -62,7 +67,7 @@ impl Load<'_> {
             directives: Directives::default(),
             from: FromFiles::default(),
             from_include: false,
-            public: true,
+            public: self.roles_are_public(),
             validate: true,
             allow_duplicates: None,
         };

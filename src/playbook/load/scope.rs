@@ -69,9 +69,9 @@ impl Load<'_> {
         Arc::new(StaticScope { base: self.base.clone(), layers, search })
     }
 
-    /// Renders a name that must be known now. `what` completes "the name of ...".
-    pub(super) fn static_text(&mut self, tree: &Tree, what: &str, place: &Place) -> Option<String> {
-        let value = match &tree.kind {
+    /// Renders a value that must be known now. `what` completes "the name of ...".
+    pub(super) fn static_value(&mut self, tree: &Tree, what: &str, place: &Place) -> Option<Value> {
+        Some(match &tree.kind {
             TreeKind::Value(value) => value.clone(),
             _ => match self.loader.options.templar.render(tree, &self.static_scope(place)) {
                 Ok(value) => value,
@@ -91,7 +91,12 @@ impl Load<'_> {
                     return None;
                 }
             },
-        };
+        })
+    }
+
+    /// Renders a name that must be known now. `what` completes "the name of ...".
+    pub(super) fn static_text(&mut self, tree: &Tree, what: &str, place: &Place) -> Option<String> {
+        let value = self.static_value(tree, what, place)?;
         match value {
             Value::Str(text) if !text.trim().is_empty() => Some(text.to_string()),
             Value::Int(number) => Some(number.to_string()),

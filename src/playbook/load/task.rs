@@ -152,6 +152,7 @@ impl Load<'_> {
     fn read_task(&mut self, node: &Node, place: &Place) -> Option<Entry> {
         let level = if place.handlers { Level::Handler } else { Level::Task };
         let mut fields = self.fields(node, level);
+        self.libraries = self.libraries_at(place);
         let with = self.take_with(&mut fields);
         let statement = self.statement(&mut fields, level);
         let mut own = self.directives(&fields);

@@ -79,6 +79,8 @@ fn options(sources: &SourceMap, dir: &Path) -> LoadOptions {
         collections_path: Vec::new(),
         catalog: Arc::new(Catalog),
         extra_vars: VarMap::default(),
+        private_role_vars: None,
+        library: Vec::new(),
     }
 }
 

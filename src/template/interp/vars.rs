@@ -101,7 +101,7 @@ impl Interp<'_> {
             TreeKind::List(items) => Ok(V::TreeList(items.clone(), scope)),
             TreeKind::Map(items) => Ok(V::TreeMap(items.clone(), scope)),
             TreeKind::Template(template) => self.template(template, scope),
-            TreeKind::Vault(text) => self.templar.decrypt(text).map(V::Val).map_err(Fail::failed),
+            TreeKind::Vault(text) => self.templar.decrypt(text).map(V::Val),
         }
     }
 

@@ -37,7 +37,7 @@ fn read(interp: &mut Interp<'_>, kind: &str, name: &str) -> R<String> {
 fn read_plain(interp: &mut Interp<'_>, name: &str) -> R<Value> {
     let text = read(interp, "files", name)?;
     if text.starts_with("$ANSIBLE_VAULT;") {
-        return interp.templar.decrypt(&text).map_err(Fail::failed);
+        return interp.templar.decrypt(&text);
     }
     Ok(Value::str(text))
 }

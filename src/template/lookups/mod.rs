@@ -9,6 +9,7 @@ use super::interp::Interp;
 use super::runtime::V;
 use crate::value::Value;
 
+mod config;
 mod data;
 mod files;
 mod password;
@@ -16,6 +17,7 @@ mod process;
 mod tables;
 mod vars;
 
+pub use config::SettingValue;
 pub use files::fnmatch;
 pub(super) use files::glob;
 
@@ -27,9 +29,11 @@ pub(super) struct Call {
 
 type Lookup = fn(&mut Interp<'_>, Call) -> R<Vec<V>>;
 
+const CONFIG: &[(&str, Lookup)] = &[("config", config::config)];
+
 /// All lookups.
 fn table() -> impl Iterator<Item = &'static (&'static str, Lookup)> {
-    [data::TABLE, files::TABLE, password::TABLE, process::TABLE, tables::TABLE, vars::TABLE]
+    [CONFIG, data::TABLE, files::TABLE, password::TABLE, process::TABLE, tables::TABLE, vars::TABLE]
         .into_iter()
         .flatten()
 }

@@ -10,12 +10,8 @@ use crate::template::lookups::fnmatch;
 use crate::template::runtime::V;
 use crate::value::{Key, Value};
 
-pub(super) const TABLE: &[(&str, Lookup)] = &[
-    ("config", config),
-    ("inventory_hostnames", inventory_hostnames),
-    ("varnames", varnames),
-    ("vars", vars),
-];
+pub(super) const TABLE: &[(&str, Lookup)] =
+    &[("inventory_hostnames", inventory_hostnames), ("varnames", varnames), ("vars", vars)];
 
 fn vars(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let default = call.named.iter().position(|(n, _)| &**n == "default").map(|i| call.named.remove(i).1);
@@ -44,28 +40,6 @@ fn varnames(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
             if matches(&pattern, name, MatchMode::Anywhere, false, false)? {
                 out.push(V::str(name.clone()));
             }
-        }
-    }
-    Ok(out)
-}
-
-/// Settings that playbooks ask for; this program has no others of these names.
-const SETTINGS: &[(&str, &str)] = &[
-    ("DEFAULT_LOCAL_TMP", "/tmp"),
-    ("DEFAULT_REMOTE_USER", ""),
-    ("DEFAULT_BECOME_USER", "root"),
-    ("DEFAULT_BECOME_METHOD", "sudo"),
-    ("DEFAULT_MANAGED_STR", "Ansible managed"),
-];
-
-fn config(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
-    let on_missing = call.option(interp, "on_missing")?.map_or("error".to_string(), |v| v.to_text());
-    let mut out = Vec::new();
-    for name in call.texts(interp)? {
-        match SETTINGS.iter().find(|(n, _)| *n == name) {
-            Some((_, value)) => out.push(V::str(*value)),
-            None if on_missing != "error" => {}
-            None => return Err(Fail::failed(format!("unable to find setting {name}"))),
         }
     }
     Ok(out)

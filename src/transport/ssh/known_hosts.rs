@@ -210,6 +210,18 @@ fn parse_line(line: &str) -> Option<(Marker, Names, HostKey)> {
     (key.key_type == key_type).then_some((marker, names, key))
 }
 
+/// Whether the first field of a line, with names, patterns or a hash, is about a name in lower case.
+pub fn names_match(names: &str, name: &str) -> bool {
+    parse_names(names).is_some_and(|names| names.match_name(name))
+}
+
+/// Returns a name as a hash that only those who know the name recognize.
+pub fn hashed_name(name: &str, salt: &[u8]) -> Option<String> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
+    mac.update(name.as_bytes());
+    Some(format!("|1|{}|{}", STANDARD.encode(salt), STANDARD.encode(mac.finalize().into_bytes())))
+}
+
 fn parse_names(text: &str) -> Option<Names> {
     let Some(hashed) = text.strip_prefix("|1|") else {
         return Some(Names::Patterns(text.split(',').map(str::to_ascii_lowercase).collect()));
@@ -221,19 +233,7 @@ fn parse_names(text: &str) -> Option<Names> {
 impl Names {
     fn match_name(&self, name: &str) -> bool {
         match self {
-            Names::Patterns(patterns) => {
-                let mut found = false;
-                for pattern in patterns {
-                    if let Some(negated) = pattern.strip_prefix('!') {
-                        if matches(negated.as_bytes(), name.as_bytes()) {
-                            return false;
-                        }
-                    } else {
-                        found |= matches(pattern.as_bytes(), name.as_bytes());
-                    }
-                }
-                found
-            }
+            Names::Patterns(patterns) => matches_list(patterns, name),
             Names::Hashed { salt, hash } => {
                 let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(salt) else { return false };
                 mac.update(name.as_bytes());
@@ -241,6 +241,21 @@ impl Names {
             }
         }
     }
+}
+
+/// Whether a list of patterns takes a name: one matches, and none with `!` in front does.
+pub fn matches_list(patterns: &[String], name: &str) -> bool {
+    let mut found = false;
+    for pattern in patterns {
+        if let Some(negated) = pattern.strip_prefix('!') {
+            if matches(negated.as_bytes(), name.as_bytes()) {
+                return false;
+            }
+        } else {
+            found |= matches(pattern.as_bytes(), name.as_bytes());
+        }
+    }
+    found
 }
 
 /// Matches `*` and `?`; brackets are plain characters here. Linear memory, and no blow-up on many stars.

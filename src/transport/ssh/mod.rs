@@ -5,6 +5,7 @@ mod channel;
 mod host_key;
 pub mod known_hosts;
 mod login;
+pub mod signature;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -31,7 +31,7 @@ pub fn shells() -> Vec<Shell> {
             Some(program) => found.push(Shell {
                 name: name.to_string(),
                 program: vec![program],
-                path: "/usr/bin:/bin:/usr/sbin:/sbin".to_string(),
+                path: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".to_string(),
                 _tools: None,
             }),
             None => println!("skipped: there is no {name} on this machine"),
@@ -56,12 +56,38 @@ pub fn shells() -> Vec<Shell> {
     found
 }
 
+/// Returns the first of the shells with all tools of this machine but one.
+pub fn shell_without(program: &str) -> Shell {
+    let mut shell = shells().remove(0);
+    let tools = tempfile::tempdir().unwrap();
+    for dir in ["/usr/bin", "/usr/sbin"] {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != program {
+                let _ = std::os::unix::fs::symlink(entry.path(), tools.path().join(entry.file_name()));
+            }
+        }
+    }
+    shell.name = format!("{} without {program}", shell.name);
+    shell.path = tools.path().to_string_lossy().into_owned();
+    shell._tools = Some(tools);
+    shell
+}
+
 /// A folder in which one story happens.
 pub struct Bench<'a> {
     shell: &'a Shell,
     root: tempfile::TempDir,
     target: Target,
+    /// Folders of this machine that are replaced by copies while scripts run.
+    private: &'static [&'static str],
+    /// More variables that scripts see; `$D` is the folder.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
+
+/// What of /etc the tools that manage accounts and services need.
+const ETC: &str = "passwd group shadow gshadow subuid subgid login.defs nsswitch.conf skel pam.d security default \
+                   ld.so.cache alternatives hostname hosts localtime timezone locale.gen fstab";
 
 impl<'a> Bench<'a> {
     pub fn new(shell: &'a Shell) -> Self {
@@ -82,11 +108,58 @@ impl<'a> Bench<'a> {
         let mut builder = tar::Builder::new(packed);
         builder.append_dir_all("tree", files.join("tree")).unwrap();
         builder.into_inner().unwrap().finish().unwrap();
-        let mut bench = Bench { shell, root, target: Target::default() };
+        let mut bench =
+            Bench { shell, root, target: Target::default(), private: &[], environment: Vec::new() };
         let uid: u32 = bench.out("id -u").trim().parse().unwrap();
         let user = bench.out("id -un").trim().to_string();
         bench.target = Target { host: "here".into(), user, uid, home: bench.dir() };
         bench
+    }
+
+    /// A bench with own copies of /etc, /home and other folders; nothing where that is not possible.
+    pub fn rooted(shell: &'a Shell) -> Option<Self> {
+        let mut bench = Bench::new(shell);
+        let possible = Command::new("unshare").args(["-m", "true"]).output();
+        if bench.target.uid != 0 || !possible.is_ok_and(|o| o.status.success()) {
+            println!("skipped: replacing /etc for a test needs root and mount namespaces");
+            return None;
+        }
+        bench.private = &["/etc", "/home", "/var/spool", "/var/lib"];
+        for dir in bench.private {
+            fs::create_dir_all(bench.path_of(dir)).unwrap();
+        }
+        let etc = bench.path_of("/etc");
+        let copied = Command::new("sh")
+            .arg("-c")
+            .arg(format!(
+                "cd /etc && for f in {ETC}; do if [ -e $f ]; then cp -a $f {}/; fi; done",
+                etc.display()
+            ))
+            .status()
+            .unwrap();
+        assert!(copied.success());
+        Some(bench)
+    }
+
+    /// Returns where the copy of a folder is.
+    fn path_of(&self, dir: &str) -> PathBuf {
+        self.root.path().join("root").join(dir.trim_start_matches('/'))
+    }
+
+    /// Returns the command that starts a program, in its own namespace where folders are replaced.
+    fn command(&self, program: &Path) -> Command {
+        if self.private.is_empty() {
+            return Command::new(program);
+        }
+        let mounts: String = self
+            .private
+            .iter()
+            .map(|dir| format!("/bin/mount --bind {} {dir} && ", self.path_of(dir).display()))
+            .collect();
+        let mut command = Command::new("/usr/bin/unshare");
+        command.args(["-m", "/bin/sh", "-c", &format!("{mounts}exec \"$@\""), "sh"]);
+        command.arg(program);
+        command
     }
 
     /// Returns the folder that modules work in.
@@ -94,8 +167,14 @@ impl<'a> Bench<'a> {
         self.root.path().join("work").to_string_lossy().into_owned()
     }
 
+    pub fn is_root(&self) -> bool {
+        self.target.uid == 0
+    }
+
     fn run(&self, script: &str, stdin: Option<&[u8]>) -> Output {
-        let mut child = Command::new(&self.shell.program[0])
+        let given = self.environment.iter().map(|(name, value)| (name, value.replace("$D", &self.dir())));
+        let mut child = self
+            .command(&self.shell.program[0])
             .arg("-c")
             .arg(script)
             .current_dir(self.dir())
@@ -104,6 +183,7 @@ impl<'a> Bench<'a> {
             .env("HOME", self.dir())
             .env("TMPDIR", self.root.path().join("tmp"))
             .env("LANG", "C.UTF-8")
+            .envs(given)
             .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -127,13 +207,24 @@ impl<'a> Bench<'a> {
         assert_eq!(done.rc, 0, "{script}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Whether the shell finds a program.
+    pub fn has(&self, program: &str) -> bool {
+        self.run(&format!("command -v {program}"), None).rc == 0
+    }
+
     fn out(&self, script: &str) -> String {
         String::from_utf8_lossy(&self.run(script, None).stdout).into_owned()
     }
 
     /// Asserts a shell condition; with the machine's own tools, as busybox's differ.
     pub fn expect(&self, condition: &str, what: &str) {
-        let done = Command::new("sh").arg("-c").arg(condition).current_dir(self.dir()).output().unwrap();
+        let done = self
+            .command(Path::new("/bin/sh"))
+            .arg("-c")
+            .arg(condition)
+            .current_dir(self.dir())
+            .output()
+            .unwrap();
         assert!(
             done.status.success(),
             "{what}: not so: {condition}\n{}{}\n{}",
@@ -170,13 +261,16 @@ impl<'a> Bench<'a> {
     pub fn plan(&self, module: &str, args: &str, check: bool) -> Result<Prediction, Failure> {
         self.with(module, args, check, |call| {
             let module = modules::find(module).unwrap();
-            let seen = match module.probe(call)? {
+            let mut seen = match module.probe(call)? {
                 None => Seen::default(),
-                Some(script) => {
-                    let out = self.run(&format!("{PRELUDE}\n{script}"), None);
-                    Seen { rc: out.rc, stdout: out.stdout, stderr: out.stderr }
-                }
+                Some(script) => Seen::from(self.run(&format!("{PRELUDE}\n{script}"), None)),
             };
+            let more = if check {
+                module.simulate(call, &seen)?.map(|script| self.run(&format!("{PRELUDE}\n{script}"), None))
+            } else {
+                module.prepare(call, &seen)?.map(|run| self.execute(&run))
+            };
+            seen.more = more.map(|output| Box::new(Seen::from(output)));
             module.plan(call, &seen)
         })
     }

@@ -78,16 +78,22 @@ impl Rehearsal {
         command
     }
 
+    /// Runs the binary for its own output: plans have no events.
+    pub fn plain(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
     pub fn run(&self, args: &[&str]) -> Ran {
         let report = self.dir.path().join("report.html");
         Ran::read(self.command(args).arg("--json").arg("--report").arg(&report).output().unwrap())
     }
 
     /// A digest of everything on the cluster's disks that a playbook could change. Ports and process ids beside the
-    /// disks change with every start.
+    /// disks change with every start, and so do the times in the roots of nodes that rest between two rehearsals.
     pub fn disks(&self) -> String {
-        const SCRIPT: &str = "find . \\( -name run -o -name '*.sock' -o -name '*.pid' -o -name '*.lock' \\) -prune -o -type f -print0 \
+        const SCRIPT: &str = "find . \\( -name run -o -name '*.sock' -o -name '*.pid' -o -name '*.lock' -o -name suspended.tar \\) -prune -o -type f -print0 \
              | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum; \
+             for t in */suspended.tar; do [ ! -f \"$t\" ] || { tar tf \"$t\"; tar xOf \"$t\"; } | sha256sum; done; \
              find . -type d -name run -prune -o \\( -type d -o -type l \\) -print | LC_ALL=C sort | sha256sum";
         let output =
             Command::new("sh").args(["-c", SCRIPT]).current_dir(self.keep().join("hosts")).output().unwrap();
