@@ -123,7 +123,7 @@ fn reasons(units: &[Unit]) -> String {
 }
 
 fn output(step: &StepView<'_>, group: &GroupView<'_>) -> String {
-    let mut out = format!("{}, {}: {}", step.step.module, step.step.risk.word(), group.state().word());
+    let mut out = format!("{}, {}: {}", step.module(), step.step.risk.word(), group.state().word());
     for unit in group.units {
         if let Some(item) = &unit.item {
             let _ = write!(out, "\nitem {item}: {}", unit.state.word());
