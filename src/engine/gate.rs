@@ -47,3 +47,8 @@ impl PlayRun<'_> {
         false
     }
 }
+
+/// Whether a name fits a shell pattern; the pattern itself as plain text does too.
+pub fn matches_name(pattern: &str, name: &str) -> bool {
+    pattern == name || crate::template::fnmatch(pattern, name)
+}

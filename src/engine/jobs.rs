@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn homes_are_those_of_the_target() {
-        assert_eq!(expanded("~/.ansible_async/j1.2"), "\"$HOME\"/.ansible_async/j1.2");
+        assert_eq!(expanded("~/.ansible_async/j1.2"), "\"$HOME\"/'.ansible_async/j1.2'");
         assert_eq!(expanded("/a b/j1.2"), "'/a b/j1.2'");
     }
 }

@@ -18,6 +18,7 @@ mod handlers;
 mod includes;
 mod inventory;
 mod item;
+mod item_input;
 mod jobs;
 mod layers;
 mod login;

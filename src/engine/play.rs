@@ -268,7 +268,9 @@ impl<'a> PlayRun<'a> {
         let header = Arc::new(self.header(task, &first.boxed(), place));
         if std::mem::take(&mut self.gate.searching) {
             let wanted = self.shared.options.start_at_task.as_deref().unwrap_or_default();
-            if !matches_name(wanted, &header.bare_name) && !matches_name(wanted, &header.name) {
+            if !super::gate::matches_name(wanted, &header.bare_name)
+                && !super::gate::matches_name(wanted, &header.name)
+            {
                 self.gate.searching = true;
                 return Flow { ok: hosts, failed: Vec::new() };
             }
@@ -280,8 +282,8 @@ impl<'a> PlayRun<'a> {
             return Flow { ok: hosts, failed: Vec::new() };
         }
         self.shared.emit(Event::TaskStarted(header.clone())).await;
-        let once =
-            (self.flag(&task.directives.run_once, &first) && self.alone.is_none()) || bypasses_hosts(task);
+        let once = (self.flag(&task.directives.run_once, &first) && self.alone.is_none())
+            || super::actions::bypasses_hosts(task);
         let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }, place).await;
         self.settle(task, &header, hosts, results, once, place).await
     }
@@ -792,14 +794,4 @@ impl<'a> PlayRun<'a> {
         let value = self.shared.templar.render(tree.as_ref()?, &scope.boxed()).ok()?;
         value.number().or_else(|| value.to_text().trim_end_matches('%').trim().parse().ok())
     }
-}
-
-/// Whether a name fits a shell pattern; the pattern itself as plain text does too.
-fn matches_name(pattern: &str, name: &str) -> bool {
-    pattern == name || crate::template::fnmatch(pattern, name)
-}
-
-/// Actions that Ansible runs once for all hosts.
-fn bypasses_hosts(task: &Task) -> bool {
-    matches!(&task.action, Action::Module { name, .. } if matches!(crate::modules::short_name(name), Some("add_host" | "pause")))
 }

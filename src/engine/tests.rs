@@ -262,10 +262,10 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         events,
         vars: Arc::new(vars),
         secrets: Arc::new(|_| {}),
+        jobs: super::jobs::Jobs::default(),
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
-        jobs: Default::default(),
         guide: None,
     };
     (Arc::new(shared), queue)

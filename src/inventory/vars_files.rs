@@ -10,7 +10,6 @@ use super::builder::placed;
 use super::model::{ALL, GroupId, HostId, Inventory};
 use crate::diag::{Diagnostic, SourceMap, Span};
 use crate::template::{Templar, VarMap};
-use crate::vault::VaultError;
 use crate::yaml::{self, Parsed};
 
 /// Reads variable files beside inventories and playbooks; each file once.
@@ -211,8 +210,7 @@ pub fn parse_yaml(sources: &SourceMap, templar: &Templar, path: &Path) -> Result
         Diagnostic::error("XP0511", format!("cannot decrypt `{}`: {reason}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
-    let opened = templar.settings().vault.as_ref().map_or(Err(VaultError::NoSecrets), |open| open(&text));
-    let plain = opened.map_err(|e| match e.help() {
+    let plain = templar.open_vault(&text).map_err(|e| match e.help() {
         Some(help) => failed(&e).help(help),
         None => failed(&e),
     })?;

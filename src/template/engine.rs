@@ -98,15 +98,11 @@ impl Templar {
     }
 
     /// Returns what is in a text that is encrypted with a vault; nothing for any other text.
-    pub fn unlocked(&self, text: &str) -> Option<Result<String, String>> {
+    pub fn unlocked(&self, text: &str) -> Option<Result<String, VaultError>> {
         if !text.starts_with("$ANSIBLE_VAULT;") {
             return None;
         }
-        let open = self.settings().vault.as_ref();
-        Some(open.map_or_else(
-            || Err("no vault password was given".to_string()),
-            |open| open(text).map_err(|e| e.to_string()),
-        ))
+        Some(self.open_vault(text))
     }
 
     /// Returns the value of a bare expression.
@@ -155,9 +151,13 @@ impl Templar {
         }
     }
 
+    /// Opens a vault with what the settings have for that.
+    pub fn open_vault(&self, text: &str) -> Result<String, VaultError> {
+        self.0.settings.vault.as_ref().map_or(Err(VaultError::NoSecrets), |open| open(text))
+    }
+
     pub(super) fn decrypt(&self, text: &str) -> R<Value> {
-        let opened = self.0.settings.vault.as_ref().map_or(Err(VaultError::NoSecrets), |open| open(text));
-        opened.map(|plain| Value::Secret(Secret::new(plain))).map_err(|error| {
+        self.open_vault(text).map(|plain| Value::Secret(Secret::new(plain))).map_err(|error| {
             let fail = Fail::failed(error.to_string());
             match error.help() {
                 Some(help) => fail.help(help),

@@ -118,7 +118,7 @@ fn mistakes_are_shown_together_before_anything_runs() {
         "- hosts: localhost\n  taks: []\n  tasks:\n    - debgu: {msg: x}\n    - debug: {mgs: x}\n",
     )]);
     insta::assert_snapshot!(project.run(&["run", "site.yml"]).all(), @r#"
-    error[XP0602]: unknown keyword `taks` in a play
+    error[XP0602]: 'taks' is not a valid attribute for a Play
      --> site.yml:2:3
       |
     2 |   taks: []
@@ -151,22 +151,22 @@ fn mistakes_are_shown_together_before_anything_runs() {
 fn what_has_no_effect_is_said() {
     let project = Project::new(&[(
         "site.yml",
-        "- hosts: localhost\n  strategy: free\n  tasks:\n    - command: sleep 1\n      async: 10\n      poll: 0\n",
+        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      debugger: on_failed\n      become_exe: mysudo\n",
     )]);
     insta::assert_snapshot!(project.run(&["run", "site.yml", "--syntax-check"]).all(), @r#"
 
     playbook: site.yml
-    warning[XP0902]: the strategy `free` is not supported, the play runs as linear
-     --> site.yml:2:13
+    warning[XP0902]: `debugger` has no effect
+     --> site.yml:4:17
       |
-    2 |   strategy: free
-      |             ^^^^ this
+    4 |       debugger: on_failed
+      |                 ^^^^^^^^^ this
 
-    warning[XP0902]: `async` with `poll: 0` is not supported, the task is waited for
-     --> site.yml:5:14
+    warning[XP0902]: `become_exe` has no effect
+     --> site.yml:5:19
       |
-    5 |       async: 10
-      |              ^^ this
+    5 |       become_exe: mysudo
+      |                   ^^^^^^ this
 
     [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
     exit 0
@@ -206,7 +206,17 @@ fn exit_codes_are_those_of_ansible_playbook() {
 fn a_question_without_an_answer_ends_the_run() {
     let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - debug: {msg: x}\n";
     let project = Project::new(&[("site.yml", play)]);
-    insta::assert_snapshot!(project.run(&["run", "site.yml", "--step", "-i", "localhost,"]).all(), @"");
+    let ran = project.run(&["run", "site.yml", "--step", "--no-report", "-i", "localhost,"]);
+    insta::assert_snapshot!(ran.all(), @r#"
+
+    PLAY [localhost] ***************************************************************
+    Perform task: TASK: debug (N)o/(y)es/(c)ontinue: 
+    PLAY RECAP *********************************************************************
+
+    error: no answer to "Perform task: TASK: debug (N)o/(y)es/(c)ontinue:": the input ended
+    help: the run ended there; give one line for each task, c for all the rest
+    exit 250
+    "#);
 }
 
 #[test]

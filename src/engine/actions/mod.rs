@@ -82,6 +82,11 @@ pub fn is_immediate(task: &crate::playbook::Task) -> bool {
     }
 }
 
+/// Actions that Ansible runs once for all hosts.
+pub fn bypasses_hosts(task: &crate::playbook::Task) -> bool {
+    matches!(&task.action, TaskAction::Module { name, .. } if matches!(crate::modules::short_name(name), Some("add_host" | "pause")))
+}
+
 impl Action {
     pub async fn run(
         self,

@@ -226,6 +226,6 @@ mod tests {
     #[test]
     fn words_are_quoted() {
         let given = Map::from_iter([("a", Value::str("b c")), ("n", 1.into())]);
-        assert_eq!(words(&given), "a='b c' n=1");
+        assert_eq!(words(&given), "a='b c' n='1'");
     }
 }

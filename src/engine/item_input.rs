@@ -1,0 +1,219 @@
+//! What an item is given: arguments, environment, the host that it runs on, switches of the task.
+
+use std::sync::Arc;
+
+use super::item::{Delegate, ItemRun};
+use super::login::{LoginError, LoginReader, Reach, truth};
+use super::result::Trouble;
+use crate::modules::{self, Failure};
+use crate::playbook::Directives;
+use crate::template::{Tree, TreeKind};
+use crate::value::{Map, Value};
+
+impl ItemRun {
+    /// Renders the module's arguments: defaults of the play, then those of a template, then the task's own.
+    pub fn arguments(
+        &self,
+        module: &str,
+        args: &Tree,
+        free_form: Option<&Tree>,
+        template_args: Option<&Tree>,
+    ) -> Result<Map, Trouble> {
+        let mut all = self.defaults(module)?;
+        if let Some(tree) = template_args {
+            match self.render(tree)? {
+                Value::Map(map) => all.extend(Map::clone(&map)),
+                Value::Null => {}
+                other => {
+                    return Err(Trouble::msg(format!("arguments must be a map, not {}", other.type_name())));
+                }
+            }
+        }
+        // Only where names are data they may be templates.
+        let named = matches!(modules::short_name(module), Some("set_fact" | "add_host"));
+        let own = if named { self.shared.templar.render_keys(args, &self.vars)? } else { self.render(args)? };
+        if let Value::Map(map) = own {
+            self.mask(&Value::Map(map.clone()));
+            all.extend(Map::clone(&map));
+        }
+        if let (Some(text), Some(spec)) = (free_form, modules::spec(module))
+            && let Some(name) = spec.free_form
+        {
+            all.insert(name, self.render(text)?.to_text());
+        }
+        let given: Map = all.into_iter().filter(|(_, v)| !matches!(v, Value::Omit)).collect();
+        Ok(given)
+    }
+
+    /// Returns what `module_defaults` say of a module.
+    pub fn defaults(&self, module: &str) -> Result<Map, Trouble> {
+        let mut all = Map::new();
+        for defaults in &self.task.directives.module_defaults {
+            if let Value::Map(map) = self.render(defaults)? {
+                for (key, value) in map.iter() {
+                    let fits =
+                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
+                    if let (true, Some(value)) = (fits, value.as_map()) {
+                        all.extend(value.clone());
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
+        let value = self.shared.templar.render(tree, &self.vars)?;
+        self.mask(&value);
+        Ok(value)
+    }
+
+    /// Registers secrets with the masking writer before anything can print them.
+    fn mask(&self, value: &Value) {
+        match value {
+            Value::Secret(secret) => (self.shared.secrets)(secret.expose()),
+            Value::List(items) => items.iter().for_each(|v| self.mask(v)),
+            Value::Map(map) => map.values().for_each(|v| self.mask(v)),
+            _ => {}
+        }
+    }
+
+    /// Returns how to reach the host that the task runs on, and that host when it is another one.
+    pub fn reach(&self) -> Result<(Reach, Option<Delegate>), Trouble> {
+        let own = self.scope.host().clone();
+        let delegate = self.delegate()?;
+        let target: Arc<str> = delegate.as_deref().map_or_else(|| own.clone(), Arc::from);
+        let host_scope = if delegate.is_some() { self.scope.on_host(&target) } else { self.scope.clone() };
+        let directives: &Directives = &self.task.directives;
+        let reader = LoginReader::new(
+            &self.shared.templar,
+            &host_scope,
+            &self.scope,
+            directives,
+            &self.shared.options.login,
+        );
+        let mut reach = reader.read(&target).map_err(|e| match e {
+            LoginError::Render(e) => Trouble::from(*e),
+            LoginError::Bad(msg) => Trouble::msg(msg),
+        })?;
+        // An unlisted localhost means this machine, as in Ansible.
+        let implicit = matches!(&*target, "localhost" | "127.0.0.1" | "::1")
+            && !self.shared.vars.hosts.contains(&target);
+        if implicit {
+            reach.spec.kind = crate::transport::Kind::Local;
+        }
+        for secret in [&reach.spec.password, &reach.r#become.as_ref().and_then(|b| b.password.clone())]
+            .into_iter()
+            .flatten()
+        {
+            (self.shared.secrets)(secret.expose());
+        }
+        let delegated = delegate.filter(|to| **to != *own).map(|to| {
+            let address = (reach.spec.address != to && !implicit).then(|| reach.spec.address.clone());
+            (to, address)
+        });
+        Ok((reach, delegated))
+    }
+
+    /// Returns the host that `delegate_to` names.
+    pub fn delegate(&self) -> Result<Option<String>, Trouble> {
+        let Some(tree) = &self.task.directives.delegate_to else { return Ok(None) };
+        Ok(match self.render(tree)? {
+            Value::Null | Value::Omit => None,
+            Value::Str(s) if s.is_empty() => None,
+            Value::Unknown(unknown) => return Err(Failure::unknown(unknown).into()),
+            other => Some(other.to_text()),
+        })
+    }
+
+    pub fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
+        let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
+        // Before facts are there, an environment that is made of them is not.
+        let gathers = modules::short_name(self.task.action_name()).is_some_and(|n| n == "setup");
+        for tree in self.task.directives.environment.iter().flat_map(members) {
+            let value = match self.render(&tree) {
+                Err(Trouble::Failed { failure, .. })
+                    if gathers
+                        && (failure.msg.contains("ansible_env") || failure.msg.contains("ansible_facts")) =>
+                {
+                    continue;
+                }
+                rendered => rendered?,
+            };
+            let maps: Vec<&Map> = match &value {
+                Value::Map(map) => vec![map],
+                Value::List(items) => items.iter().filter_map(Value::as_map).collect(),
+                Value::Null | Value::Omit => Vec::new(),
+                other => {
+                    return Err(Trouble::msg(format!(
+                        "environment must be a map, not {}",
+                        other.type_name()
+                    )));
+                }
+            };
+            for (key, value) in maps.into_iter().flatten() {
+                let name = key.to_value().to_text();
+                let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                    && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                if !valid {
+                    return Err(Trouble::msg(format!(
+                        "\"{name}\" cannot be the name of an environment variable"
+                    )));
+                }
+                if let Some(u) = value.find_unknown() {
+                    return Err(Failure::unknown(u.clone()).into());
+                }
+                all.insert(name, value.to_text());
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    pub fn check(&self) -> Result<bool, Trouble> {
+        if self.shared.options.planning {
+            return Ok(true);
+        }
+        match &self.task.directives.check_mode {
+            Some(tree) => Ok(truth(&self.render(tree)?)),
+            None => Ok(self.shared.options.check),
+        }
+    }
+
+    pub fn diff(&self) -> Result<bool, Trouble> {
+        if self.shared.options.planning {
+            return Ok(true);
+        }
+        match &self.task.directives.diff {
+            Some(tree) => Ok(truth(&self.render(tree)?)),
+            None => Ok(self.shared.options.diff),
+        }
+    }
+
+    pub fn flag(&self, tree: &Option<Tree>) -> Result<bool, Trouble> {
+        tree.as_ref().map_or(Ok(false), |t| Ok(truth(&self.render(t)?)))
+    }
+
+    pub fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
+        let Some(tree) = tree else { return Ok(None) };
+        let value = self.render(tree)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        match value.number().or_else(|| value.to_text().trim().parse().ok()) {
+            Some(n) if f64::is_finite(n) => Ok(Some(n)),
+            _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
+        }
+    }
+}
+
+/// A map as maps of one entry each, so that each is rendered by itself; anything else as it is.
+fn members(tree: &Tree) -> Vec<Tree> {
+    match &tree.kind {
+        TreeKind::Map(entries) => entries
+            .iter()
+            .map(|entry| Tree { kind: TreeKind::Map(Arc::new(vec![entry.clone()])), span: tree.span })
+            .collect(),
+        TreeKind::List(items) => items.iter().flat_map(members).collect(),
+        _ => vec![tree.clone()],
+    }
+}
