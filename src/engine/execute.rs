@@ -13,8 +13,7 @@ use super::result::Trouble;
 use super::shared::Shared;
 use crate::diag::Style;
 use crate::modules::{
-    Action, Args, Call, Certainty, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target,
-    World,
+    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target, World,
 };
 use crate::plan::Unit;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
@@ -49,7 +48,7 @@ impl Execution<'_> {
     pub async fn run(self) -> Result<Outcome, Trouble> {
         let mut lease = Some(self.lease().await?);
         let target = self.target(&mut lease);
-        let mut call = self.call(&target, World::none());
+        let call = self.call(&target, World::none());
         let mut seen = self.look(&mut lease, &call).await?;
         if let Some(unit) = self.unit.clone()
             && unit.expects.is_some()
@@ -72,21 +71,7 @@ impl Execution<'_> {
             let output = self.run_action(&mut lease, &run, "before").await?;
             seen.more = Some(Box::new(Seen::from(output)));
         }
-        // A preview builds on what it predicted before; what only reads tells what is there, as in Ansible.
-        let world = if self.check { self.shared.world(&self.reach.spec.host) } else { World::default() };
-        let mut prediction = self.module.plan(&call, &seen);
-        if !world.is_empty() && !matches!(&prediction, Ok(p) if p.effect == Effect::Read) {
-            call.world = &world;
-            match self.module.plan(&call, &seen) {
-                Err(failure) if failure.unknown.is_some() => {}
-                built => prediction = built,
-            }
-        }
-        let mut prediction = prediction?;
-        if self.check {
-            let touches = std::mem::take(&mut prediction.touches);
-            self.shared.foresee(&self.reach.spec.host, self.module.spec().name, touches, Certainty::Certain);
-        }
+        let prediction = self.module.plan(&call, &seen)?;
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
                 let ran = self.apply(&mut lease, change).await?;

@@ -609,11 +609,11 @@ async fn a_connection_is_cut_once_when_genimage_has_begun_by_namespaces() {
     let Some(cluster) = cluster(ClusterOptions { faults, ..options(RootMode::Namespaces) }).await else {
         return;
     };
-    let script = "echo before; echo 'Generating image: '; sleep 5; echo after";
+    let script = "echo before; echo 'sh -c /tmp/genimage.1'; sleep 5; echo after";
     let output = tokio::task::block_in_place(|| ssh_input(&cluster, "mn1", script, b""));
     assert_eq!(output.status.code(), Some(255));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "before\nGenerating image: \n");
-    assert_eq!(ssh_in(&cluster, "mn1", "echo 'Generating image: '").await, "Generating image: \n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "before\nsh -c /tmp/genimage.1\n");
+    assert_eq!(ssh_in(&cluster, "mn1", "echo 'sh -c /tmp/genimage.1'").await, "sh -c /tmp/genimage.1\n");
     cluster.shutdown().await.unwrap();
 }
 

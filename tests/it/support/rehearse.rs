@@ -91,7 +91,7 @@ impl Rehearsal {
     /// A digest of everything on the cluster's disks that a playbook could change. Ports and process ids beside the
     /// disks change with every start, and so do the times in the roots of nodes that rest between two rehearsals.
     pub fn disks(&self) -> String {
-        const SCRIPT: &str = "find . \\( -name run -o -name '*.sock' -o -name '*.pid' -o -name '*.lock' -o -name suspended.tar \\) -prune -o -type f -print0 \
+        const SCRIPT: &str = "find . \\( -name run -o -name '*.sock' -o -name '*.pid' -o -name '*.lock' -o -name suspended.tar -o -path '*/root/proc' \\) -prune -o -type f -print0 \
              | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum; \
              for t in */suspended.tar; do [ ! -f \"$t\" ] || { tar tf \"$t\"; tar xOf \"$t\"; } | sha256sum; done; \
              find . -type d -name run -prune -o \\( -type d -o -type l \\) -print | LC_ALL=C sort | sha256sum";
