@@ -5,6 +5,8 @@ use super::model::{Plan, Risk};
 /// Returns the risk of a change by this module. `name` is the module's own name without a namespace.
 pub fn of_module(name: &str) -> Risk {
     match name {
+        "stat" | "slurp" | "find" | "getent" | "ping" | "setup" | "gather_facts" | "service_facts"
+        | "package_facts" | "wait_for" | "xcat_facts" | "xcat_verify" | "xcat_build_host" => Risk::None,
         "xcat_boot" | "reboot" => Risk::Disruptive,
         "xcat_nodeset" | "xcat_packimage" | "xcat_updatenode" | "iptables" | "firewalld" => Risk::High,
         "command" | "shell" | "raw" | "script" | "expect" => Risk::Opaque,

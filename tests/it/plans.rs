@@ -436,7 +436,8 @@ fn the_service_node_job() {
     let applied = cluster.run(&["--apply", file]);
     assert_eq!(applied.code, 0, "{}", applied.stderr);
     let told = applied.stderr.lines().find(|l| l.starts_with("predictions")).unwrap_or_default();
-    assert!(told.starts_with("predictions: 34 of 34 came true"), "{}", applied.stderr);
+    let numbers: Vec<usize> = told.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers.len() >= 2 && numbers[0] == numbers[1] && numbers[0] > 20, "{}", applied.stderr);
     let disks = cluster.disks();
     plan(0, &[]);
     assert_eq!(cluster.disks(), disks);
