@@ -18,6 +18,7 @@ mod plan_show;
 mod plan_signatures;
 mod plans;
 mod playbooks;
+mod procedure;
 mod real_sshd;
 mod rehearsal;
 mod service_node;

@@ -85,6 +85,13 @@ pub fn differences(then: &Inputs, now: &Inputs) -> Vec<String> {
     let mut found = Vec::new();
     for ((kind, path), digest) in now {
         let what = format!("{} {path}", word(kind));
+        if kind == "executable" {
+            found.extend(
+                (!then.contains_key(&(kind.clone(), path.clone())))
+                    .then(|| format!("{what} is not executable")),
+            );
+            continue;
+        }
         match then.get(&(kind.clone(), path.clone())) {
             None => found.push(format!("{what} is new")),
             Some(old) if old != digest => found.push(match kind.as_str() {
@@ -95,7 +102,10 @@ pub fn differences(then: &Inputs, now: &Inputs) -> Vec<String> {
         }
     }
     for (kind, path) in then.keys().filter(|key| !now.contains_key(*key)) {
-        found.push(format!("{} {path} is gone", word(kind)));
+        found.push(match kind.as_str() {
+            "executable" => format!("{} {path} is executable now", word(kind)),
+            _ => format!("{} {path} is gone", word(kind)),
+        });
     }
     found
 }
@@ -109,7 +119,7 @@ fn word(kind: &str) -> &str {
     match kind {
         "attribute" => "the attribute",
         "list" => "the list",
-        "postinstall" => "the postinstall script",
+        "postinstall" | "executable" => "the postinstall script",
         "repository" => "the repository",
         "exlist" => "the exclusion list",
         "synclist" => "the synclist",
@@ -139,6 +149,9 @@ mod tests {
             ]
         );
         assert_eq!(differences(&now, &now), Vec::<String>::new());
+        let cannot_run = parse("executable missing /post\n");
+        assert_eq!(differences(&parse(""), &cannot_run), ["the postinstall script /post is not executable"]);
+        assert_eq!(differences(&cannot_run, &parse("")), ["the postinstall script /post is executable now"]);
     }
 
     #[test]

@@ -32,6 +32,17 @@ static SPEC: ModuleSpec = ModuleSpec {
         )
         .default("false"),
         ArgSpec::new("force", ArgKind::Bool, "Set nodes that are right too").default("false"),
+        ArgSpec::new(
+            "archive",
+            ArgKind::Path,
+            "For plans: the archive that an earlier step will have packed",
+        ),
+        ArgSpec::new(
+            "pending",
+            ArgKind::Bool,
+            "For plans: an earlier step will make the kernel and the initial ramdisk anew",
+        )
+        .default("false"),
         ArgSpec::new("timeout", ArgKind::Int, "Seconds that it may take").default("1800"),
     ],
     returns: &[
@@ -133,6 +144,9 @@ impl Module for Nodeset {
             }
             if call.args.flag("force") {
                 reasons.push("it is forced".into());
+            }
+            if common::predicting(call) && call.args.flag("pending") && !call.args.flag("noupdateinitrd") {
+                reasons.push("an earlier step will make the initial ramdisk anew".into());
             }
             if !reasons.is_empty() {
                 changes.push((node.clone(), reasons));
@@ -287,7 +301,11 @@ fn expected(
     }
     let words =
         get("addkcmdline").split_whitespace().filter(|w| !w.starts_with("R::")).map(str::to_string).collect();
-    Ok(Some(Expected { path: format!("{root}/{archive}"), words }))
+    let path = match call.args.str("archive").filter(|a| common::predicting(call) && !a.is_empty()) {
+        Some(later) => later.to_string(),
+        None => format!("{root}/{archive}"),
+    };
+    Ok(Some(Expected { path, words }))
 }
 
 fn check_node(
@@ -466,6 +484,39 @@ mod tests {
         let plan = |check| with_call(&Nodeset, args(), check, |call| Nodeset.plan(call, &seen));
         assert_eq!(plan(true).expect("predicted").effect, Effect::Change);
         assert_eq!(plan(false).expect_err("refused").msg, "the osimage myservice does not exist");
+    }
+
+    #[test]
+    fn predicts_what_earlier_steps_will_make_necessary() {
+        let nodes = node("sn1", "x86_64", "myservice");
+        let good = boot_file("my", "console=ttyS0");
+        let seen = printed(&[
+            ("definition", IMAGE, 0, ""),
+            ("archive", "rootimg.cpio.gz\n", 0, ""),
+            ("nodes", &nodes, 0, ""),
+            ("bootfile sn1", &good, 0, ""),
+            ("path sn1", "/t/sn1\n", 0, ""),
+        ]);
+        let reasons = |more: serde_json::Value, check| {
+            let mut all = args();
+            if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
+                all.extend(more.clone());
+            }
+            let plan = with_call(&Nodeset, all, check, |call| Nodeset.plan(call, &seen)).expect("planned");
+            plan.result.get("changed_nodes").map(|v| v.to_text()).unwrap_or_default()
+        };
+        let packed = json!({ "archive": "/install/netboot/my/rootimg.tar.gz" });
+        assert_eq!(
+            reasons(packed.clone(), true),
+            "{'sn1': '/t/sn1 loads /install/netboot/my/rootimg.cpio.gz'}"
+        );
+        assert_eq!(reasons(packed, false), "{}", "a run looks at what is there");
+        let made = json!({ "pending": true });
+        assert_eq!(
+            reasons(made.clone(), true),
+            "{'sn1': 'an earlier step will make the initial ramdisk anew'}"
+        );
+        assert_eq!(reasons(made, false), "{}");
     }
 
     #[test]

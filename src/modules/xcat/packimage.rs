@@ -120,6 +120,11 @@ impl Module for Packimage {
         }
         reasons.dedup();
         result.insert("reasons", reasons.clone());
+        if let Some(root) = root.as_deref().filter(|r| !r.is_empty()) {
+            let now = sections.line("archive");
+            let name = if is_wanted(call, now) { now } else { archive_name(call) };
+            result.insert("archive", format!("{root}/{name}"));
+        }
         let mut warnings = Vec::new();
         if !nodes.is_empty() && !sections.line("archive").is_empty() {
             warnings.push(format!(

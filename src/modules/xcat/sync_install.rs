@@ -35,6 +35,8 @@ static SPEC: ModuleSpec = ModuleSpec {
             "Compare the content of files over 1 MiB too; false takes equal names and sizes for equal files",
         )
         .default("true"),
+        ArgSpec::new("pending", ArgKind::Bool, "For plans: an earlier step will boot the nodes")
+            .default("false"),
         ArgSpec::new("timeout", ArgKind::Int, "Seconds that it may take").default("7200"),
     ],
     returns: &[
@@ -76,7 +78,9 @@ impl Module for SyncInstall {
             })?;
         }
         let mut result = state.result();
-        let differing: Vec<String> = nodes.iter().filter(|n| state.differs(n)).cloned().collect();
+        let pending = common::predicting(call) && call.args.flag("pending");
+        let boots = |node: &str| pending && state.copies(node);
+        let differing: Vec<String> = nodes.iter().filter(|n| boots(n) || state.differs(n)).cloned().collect();
         let mut todo = differing;
         todo.extend(silent.into_iter().cloned());
         if todo.is_empty() {
@@ -92,7 +96,10 @@ impl Module for SyncInstall {
         };
         let diff = common::state_diff(
             &format!("{} on service nodes", wanted.dir),
-            todo.iter().map(|n| (n.as_str(), state.describe(n), format!("{} files alike", state.files))),
+            todo.iter().map(|n| {
+                let now = if boots(n) { "lost when it boots".to_string() } else { state.describe(n) };
+                (n.as_str(), now, format!("{} files alike", state.files))
+            }),
         );
         let look = Action::run(script(&wanted.look()));
         let prediction = Prediction::change(result, vec![Action::Run(run), look]).diff(diff);
@@ -303,6 +310,11 @@ impl State {
             nodes.insert(node, Node { mounted, alike, first, extra, more });
         }
         Ok(State { files, nodes })
+    }
+
+    /// Whether a node keeps files of its own, which end with its system: its root is a tmpfs.
+    fn copies(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|n| n.mounted.is_none())
     }
 
     fn differs(&self, node: &str) -> bool {
