@@ -476,7 +476,10 @@ pub(super) fn temporary_dir(prefix: &str) -> Result<PathBuf, RehearsalError> {
             }
         }
     }
-    Err(first.unwrap_or(RehearsalError::Impossible { missing: vec!["TMPDIR names no directory".into()] }))
+    Err(first.unwrap_or(RehearsalError::Impossible {
+        only: None,
+        missing: vec!["TMPDIR names no directory".into()],
+    }))
 }
 
 fn check_programs_run(dir: &Path) -> std::io::Result<()> {

@@ -3,6 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::link::RootMode;
+
+fn forbidden(only: Option<RootMode>) -> &'static str {
+    match only {
+        None => "allows neither namespaces nor chroot",
+        Some(RootMode::Namespaces) => "does not allow namespaces, which --root-mode asks for",
+        Some(RootMode::Chroot) => "does not allow chroot, which --root-mode asks for",
+    }
+}
+
 /// A failure of the rehearsal cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
@@ -16,12 +26,11 @@ pub enum RehearsalError {
         /// Why it failed.
         source: io::Error,
     },
-    /// This machine allows neither namespaces nor chroot.
-    #[error(
-        "cannot start rehearsal hosts: this machine allows neither namespaces nor chroot\n{}",
-        .missing.join("\n")
-    )]
+    /// This machine allows no way to enter the hosts' roots, or not the one that was asked for.
+    #[error("cannot start rehearsal hosts: this machine {}\n{}", forbidden(*.only), .missing.join("\n"))]
     Impossible {
+        /// The only way that was to be tried.
+        only: Option<RootMode>,
         /// What was tried and what is missing, one sentence each.
         missing: Vec<String>,
     },

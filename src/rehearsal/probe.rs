@@ -34,8 +34,10 @@ pub(super) fn find_way(exe: &Path, dir: &Path, only: Option<RootMode>) -> Result
     if !is_root && only != Some(RootMode::Namespaces) {
         missing.push("chroot: only root may change its root; run as root, or allow user namespaces".into());
     }
-    missing.extend(settings());
-    Err(RehearsalError::Impossible { missing })
+    if only != Some(RootMode::Chroot) {
+        missing.extend(settings());
+    }
+    Err(RehearsalError::Impossible { only, missing })
 }
 
 fn attempt(exe: &Path, dir: &Path, way: Way) -> Result<(), RehearsalError> {

@@ -26,7 +26,7 @@ async fn cluster(test: &str, site: Site, mode: Option<RootMode>) -> Option<Clust
     };
     match start(options).await {
         Ok(cluster) => Some(cluster),
-        Err(RehearsalError::Impossible { missing }) => {
+        Err(RehearsalError::Impossible { missing, .. }) => {
             skip(test, &missing.join("; "));
             None
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::rehearse::{Mode, Rehearsal, can};
 use xplay::rehearsal::{
     Cluster, ClusterOptions, Control, Exit, Fault, HostAccess, Power, RehearsalError, RootMode, Site, start,
     start_plain,
@@ -42,7 +43,7 @@ fn options(mode: RootMode) -> ClusterOptions {
 async fn cluster(options: ClusterOptions) -> Option<Cluster> {
     match start(options).await {
         Ok(cluster) => Some(cluster),
-        Err(RehearsalError::Impossible { missing }) => {
+        Err(RehearsalError::Impossible { missing, .. }) => {
             println!("skipped: {}", missing.join("; "));
             None
         }
@@ -302,6 +303,22 @@ fn works_as_an_ordinary_user() {
     assert!(output.status.success(), "{text}");
 }
 
+/// What cannot be done is named as it was asked for.
+#[test]
+fn an_ordinary_user_cannot_have_chroot() {
+    if !can("an_ordinary_user_cannot_have_chroot", Mode::Unprivileged) {
+        return;
+    }
+    let cluster = Rehearsal::new("el9", Mode::Unprivileged);
+    let said = cluster.plain(&["playbooks/service-node.yml", "--root-mode", "chroot"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&said.stderr),
+        "error: cannot start rehearsal hosts: this machine does not allow chroot, which --root-mode asks for\n\
+         chroot: only root may change its root; run as root, or allow user namespaces\n"
+    );
+}
+
 const EXPECTED_WAY: &str = "XPLAY_TEST_EXPECTED_WAY";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -313,7 +330,7 @@ async fn a_way_is_chosen() {
             cluster.shutdown().await.unwrap();
             way
         }
-        Err(RehearsalError::Impossible { missing }) => {
+        Err(RehearsalError::Impossible { missing, .. }) => {
             println!("{}", missing.join("\n"));
             "Impossible".into()
         }
