@@ -71,8 +71,8 @@ impl Module for Blockinfile {
             lines: if present { form("block").unwrap_or_default() } else { String::new() },
             before: form("insertbefore"),
             after: form("insertafter"),
-            blank_before: present && args.flag("prepend_newline"),
-            blank_after: present && args.flag("append_newline"),
+            blank_before: args.flag("prepend_newline"),
+            blank_after: args.flag("append_newline"),
         };
         let after = block.put(lines(&text.text), &text.text)?;
         let msg = match &found.content {
@@ -138,14 +138,16 @@ impl Block {
         {
             line.push('\n');
         }
-        if self.blank_before && at > 0 && all[at - 1] != "\n" {
+        // No block, no blank lines around it: each run would add another.
+        let blanks = !block.is_empty();
+        if blanks && self.blank_before && at > 0 && all[at - 1] != "\n" {
             all.insert(at, "\n".to_string());
             at += 1;
         }
         let count = block.len();
         all.splice(at..at, block);
         let next = at + count;
-        if self.blank_after && next < all.len() && all[next] != "\n" {
+        if blanks && self.blank_after && next < all.len() && all[next] != "\n" {
             all.insert(next, "\n".to_string());
         }
         Ok(all.concat())

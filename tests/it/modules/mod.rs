@@ -4,6 +4,7 @@
 
 mod apt;
 mod dnf;
+mod generated;
 mod git;
 mod harness;
 mod net;

@@ -1,0 +1,374 @@
+//! The laws over generated states and arguments, for modules that say what their change leaves behind.
+//!
+//! Planning writes nothing, and a preview predicts what a run plans; what a change was said to leave behind is there
+//! afterwards, byte for byte; then there is nothing to do; a change that fails leaves everything as it was.
+//! `XPLAY_LAW_CASES` says how many cases each module has on each shell.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use serde_json::{Map, Value, json};
+use xplay::modules::{Body, DiffSide, Effect, FileAfter, Prediction, Touch};
+
+use super::harness::{Bench, Shell, shells};
+
+/// A module's arguments, and whether doing it twice is doing it once.
+#[derive(Clone, Debug)]
+struct Wanted {
+    args: Value,
+    settles: bool,
+}
+
+impl From<Value> for Wanted {
+    fn from(args: Value) -> Self {
+        Wanted { args, settles: true }
+    }
+}
+
+/// Shell lines that make a thing at a path.
+fn thing(path: &'static str, folders: u32) -> BoxedStrategy<String> {
+    let mode = select(&["600", "644", "755", "4711", "444"][..]);
+    let file = (text(), mode).prop_map(move |(text, mode)| {
+        let octal: String = text.bytes().map(|b| format!("\\{b:03o}")).collect();
+        format!("printf '{octal}' >{path}; chmod {mode} {path}\n")
+    });
+    prop_oneof![
+        6 => file,
+        1 => Just(String::new()),
+        folders => Just(format!("mkdir {path}; : >{path}/child\n")),
+        1 => Just(format!("printf 'a\\nx=1\\n' >target; ln -s target {path}\n")),
+        1 => Just(format!("ln -s nowhere {path}\n")),
+    ]
+    .boxed()
+}
+
+const LINES: [&str; 12] =
+    ["a", "x=1", "x = 2", "# c", "#x=1", "[s]", "[t u]", "é", " \ttail ", "", "$(touch pwned)", "BEGIN"];
+
+/// The text of a small file: few different lines, so that expressions match; ends of all kinds.
+fn text() -> BoxedStrategy<String> {
+    (prop::collection::vec(select(&LINES[..]), 0..6), select(&["\n", "\r\n"][..]), any::<bool>())
+        .prop_map(|(lines, end, closed)| {
+            let mut text = lines.join(end);
+            if closed && !text.is_empty() {
+                text.push_str(end);
+            }
+            text
+        })
+        .boxed()
+}
+
+/// Some of the given arguments, beside those that are always there.
+fn some_of(
+    always: Value,
+    choices: &'static [(&'static str, &'static [&'static str])],
+) -> BoxedStrategy<Value> {
+    prop::collection::vec((any::<bool>(), any::<Index>()), choices.len())
+        .prop_map(move |chosen| {
+            let mut args: Map<String, Value> = always.as_object().cloned().unwrap_or_default();
+            for ((name, values), (given, which)) in choices.iter().zip(chosen) {
+                if given {
+                    args.insert((*name).to_string(), json!(values[which.index(values.len())]));
+                }
+            }
+            Value::Object(args)
+        })
+        .boxed()
+}
+
+const MODES: &[&str] = &["0600", "u=rw,g=r,o=", "0755", "a+x", "u+s"];
+const YES_NO: &[&str] = &["yes", "no"];
+
+fn copy() -> BoxedStrategy<Wanted> {
+    let options = some_of(
+        json!({}),
+        &[
+            ("mode", MODES),
+            ("force", YES_NO),
+            ("follow", YES_NO),
+            ("backup", YES_NO),
+            ("dest", &["$D/f", "$D/f/", "$D/new", "$D/no/f", "$D/l"]),
+            ("validate", &["true %s", "grep -q x %s"]),
+        ],
+    );
+    (text(), options)
+        .prop_map(|(content, mut args)| {
+            args["content"] = json!(content);
+            if args.get("dest").is_none() {
+                args["dest"] = json!("$D/f");
+            }
+            args.into()
+        })
+        .boxed()
+}
+
+fn template() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "src": "motd.j2", "dest": "$D/f" }),
+        &[("mode", MODES), ("force", YES_NO), ("follow", YES_NO), ("newline_sequence", &["\n", "\r\n"])],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn file() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "path": "$D/f" }),
+        &[
+            ("state", &["file", "directory", "absent", "link", "hard"]),
+            ("src", &["$D/l", "nowhere", "$D/f"]),
+            ("mode", MODES),
+            ("recurse", YES_NO),
+            ("force", YES_NO),
+            ("follow", YES_NO),
+        ],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn lineinfile() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "path": "$D/f" }),
+        &[
+            ("line", &LINES),
+            ("regexp", &["^x", "x ?= ?(.*)", "^#?x", "nothing", "^$", "("]),
+            ("state", &["present", "absent"]),
+            ("insertafter", &["EOF", "^a", "nothing"]),
+            ("insertbefore", &["BOF", "^x"]),
+            ("firstmatch", YES_NO),
+            ("create", YES_NO),
+            ("backup", YES_NO),
+            ("mode", MODES),
+        ],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn blockinfile() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "path": "$D/f" }),
+        &[
+            ("block", &["one\ntwo", "", "x=1", "$(touch pwned)\n"]),
+            ("marker", &["# {mark} ours", "<!-- {mark} -->"]),
+            ("state", &["present", "absent"]),
+            ("insertafter", &["EOF", "^a"]),
+            ("insertbefore", &["BOF", "^x"]),
+            ("append_newline", YES_NO),
+            ("prepend_newline", YES_NO),
+            ("create", YES_NO),
+        ],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn replace() -> BoxedStrategy<Wanted> {
+    // What is put in is not found again.
+    let pairs = select(
+        &[("x ?= ?\\d", "y"), ("^#", "//"), ("\\s+$", ""), ("é", "e"), ("^(.)$", "\\1\\1"), ("[a#]", "y")][..],
+    );
+    let options = some_of(
+        json!({ "path": "$D/f" }),
+        &[("before", &["^x", "c"]), ("after", &["^a"]), ("backup", YES_NO)],
+    );
+    (pairs, options)
+        .prop_map(|((regexp, with), mut args)| {
+            args["regexp"] = json!(regexp);
+            args["replace"] = json!(with);
+            // A border may be what is replaced, and is not found again then.
+            let settles = args.get("before").is_none() && args.get("after").is_none();
+            Wanted { args, settles }
+        })
+        .boxed()
+}
+
+fn ini_file() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "path": "$D/f", "section": "s" }),
+        &[
+            ("section", &["s", "t u", "new"]),
+            ("option", &["x", "a", "new"]),
+            ("value", &["1", "", "two words"]),
+            ("state", &["present", "absent"]),
+            ("no_extra_spaces", YES_NO),
+            ("exclusive", YES_NO),
+            ("create", YES_NO),
+            ("mode", MODES),
+        ],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn assemble() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "src": "$D/parts", "dest": "$D/f", "remote_src": true }),
+        &[("delimiter", &["--", "\\n"]), ("regexp", &["^1", "."]), ("mode", MODES), ("backup", YES_NO)],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn unarchive() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "src": "tree.tar.gz", "dest": "$D/l" }),
+        &[("dest", &["$D/l", "$D/f"]), ("creates", &["$D/f", "$D/none"]), ("list_files", YES_NO)],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn yum_repository() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "name": "r", "reposdir": "$D/repos", "description": "d" }),
+        &[
+            ("baseurl", &["http://h/a", "http://h/b"]),
+            ("state", &["present", "absent"]),
+            ("enabled", YES_NO),
+            ("gpgcheck", YES_NO),
+            ("file", &["other"]),
+            ("mode", &["0600", "0644"]),
+        ],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+fn sysctl() -> BoxedStrategy<Wanted> {
+    some_of(
+        json!({ "name": "x", "value": "1", "sysctl_file": "$D/f", "reload": false }),
+        &[("name", &["x", "net.new"]), ("value", &["1", "2 3"]), ("state", &["present", "absent"])],
+    )
+    .prop_map(Wanted::from)
+    .boxed()
+}
+
+/// How many cases each module has on each shell.
+fn cases() -> u32 {
+    std::env::var("XPLAY_LAW_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(12)
+}
+
+fn laws(module: &str, wanted: impl Fn() -> BoxedStrategy<Wanted>) {
+    for shell in shells() {
+        if module == "unarchive" && shell.name == "busybox" {
+            continue; // its tar cannot compare, so that every run unpacks again
+        }
+        let config =
+            Config { cases: cases(), failure_persistence: None, max_shrink_iters: 80, ..Config::default() };
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let folders = if module == "unarchive" { 20 } else { 1 };
+        let states = (thing("f", folders), thing("l", folders), any::<bool>()).prop_map(|(f, l, parts)| {
+            let more =
+                if parts { "mkdir parts repos; printf a >'parts/1 x'; printf 'b\\n' >parts/2\n" } else { "" };
+            format!("{f}{l}{more}")
+        });
+        let changes = Cell::new(0);
+        let outcome = runner.run(&(states, wanted()), |(state, wanted)| {
+            changes.set(changes.get() + u32::from(law(&shell, module, &state, &wanted)?));
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("{module} by {}: {error}", shell.name);
+        }
+        assert!(changes.get() * 12 >= cases(), "{module}: only {} cases changed anything", changes.get());
+    }
+}
+
+/// Checks one state with one call; tells whether something was changed.
+fn law(shell: &Shell, module: &str, state: &str, wanted: &Wanted) -> Result<bool, TestCaseError> {
+    let bench = Bench::new(shell);
+    bench.sh(state);
+    let args = wanted.args.to_string();
+    let before = bench.digest();
+    let preview = bench.plan(module, &args, true);
+    let prediction = bench.plan(module, &args, false);
+    prop_assert_eq!(bench.digest(), before, "planning wrote");
+    let (preview, prediction) = match (preview, prediction) {
+        (Ok(preview), Ok(prediction)) => (preview, prediction),
+        // What a run refuses the preview may still allow, as an earlier step could make it possible.
+        (_, Err(_)) => return Ok(false),
+        (Err(failure), Ok(_)) => {
+            return Err(TestCaseError::fail(format!("the preview refuses what a run does: {}", failure.msg)));
+        }
+    };
+    prop_assert_eq!(&preview.effect, &prediction.effect, "preview and run differ");
+    prop_assert_eq!(&preview.touches, &prediction.touches, "preview and run differ");
+    let before = bench.content();
+    let outcome = match bench.apply(module, &args, prediction.clone()) {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            prop_assert_eq!(bench.content(), before, "a failure left something behind");
+            return Ok(false);
+        }
+    };
+    prop_assert_eq!(outcome.changed, prediction.effect == Effect::Change, "{:?}", prediction.effect);
+    prop_assert_eq!(bench.leftovers(), Vec::<String>::new());
+    came_true(&prediction)?;
+    if wanted.settles {
+        let again = bench.plan(module, &args, false);
+        let again = again.map_err(|f| TestCaseError::fail(format!("a second time: {}", f.msg)))?;
+        prop_assert_eq!(again.effect, Effect::Same, "a second time: {:?}", again.diff);
+    }
+    Ok(outcome.changed)
+}
+
+/// Compares what a prediction said of files with the files.
+fn came_true(prediction: &Prediction) -> Result<(), TestCaseError> {
+    for touch in &prediction.touches {
+        let Touch::File { path, after } = touch else { continue };
+        let path = Path::new(path);
+        let found = fs::symlink_metadata(path);
+        match after {
+            FileAfter::Absent => prop_assert!(found.is_err(), "{} is still there", path.display()),
+            FileAfter::Dir(stat) => {
+                let found = found.unwrap();
+                prop_assert!(found.is_dir(), "{}", path.display());
+                prop_assert_eq!(found.permissions().mode() & 0o7777, stat.mode, "{}", path.display());
+            }
+            FileAfter::Link(_) => prop_assert!(found.unwrap().is_symlink(), "{}", path.display()),
+            FileAfter::File { stat, body } => {
+                let found = fs::metadata(path).unwrap();
+                prop_assert_eq!(found.permissions().mode() & 0o7777, stat.mode, "{}", path.display());
+                if let Body::Bytes(bytes) = body {
+                    prop_assert_eq!(fs::read(path).unwrap(), bytes.to_vec(), "{}", path.display());
+                }
+            }
+        }
+    }
+    for diff in &prediction.diff {
+        if let (DiffSide::Text(text), Ok(found)) = (&diff.after, fs::read(&diff.after_header)) {
+            prop_assert_eq!(&String::from_utf8_lossy(&found), text, "{}", diff.after_header);
+        }
+    }
+    Ok(())
+}
+
+macro_rules! laws_of {
+    ($($module:ident),* $(,)?) => {
+        mod laws_of {
+            $(#[test] fn $module() { super::laws(stringify!($module), super::$module); })*
+        }
+    };
+}
+
+laws_of!(
+    copy,
+    template,
+    file,
+    lineinfile,
+    blockinfile,
+    replace,
+    ini_file,
+    assemble,
+    unarchive,
+    yum_repository,
+    sysctl,
+);
