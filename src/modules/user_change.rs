@@ -195,7 +195,20 @@ pub fn create(call: &Call, family: Family, groups: &Groups) -> Result<String, Fa
             add!(line, " -K {key}={number}");
         }
     }
+    // A group may still list a user of that name from before.
+    let left_over = family == Family::Shadow && groups.wanted.is_some() && !args.flag("append");
+    if left_over {
+        add!(
+            script,
+            "xp_old=\nif awk -F: -v n={name} '{{ k = split($4, m, \",\"); for (i = 1; i <= k; i++) if (m[i] == n) f = 1 }} END {{ exit !f }}' /etc/group; \
+             then xp_old=1; fi\n"
+        );
+    }
     add!(script, "{line} {name}\n");
+    if left_over {
+        let list = q(&joined(others.iter().map(|(given, _)| given)));
+        add!(script, "if [ -n \"$xp_old\" ]; then xp_tool usermod -G {list} {name}; fi\n");
+    }
     if family == Family::Local {
         if let Some(expires) = expires {
             add!(script, "xp_tool lchage -E {} {name}\n", expires.day());
