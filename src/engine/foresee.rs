@@ -207,6 +207,23 @@ impl ItemRun {
         }
     }
 
+    /// The result of an item under `--check`, which knows only changed and unchanged: what may change counts as changed.
+    pub fn previewed(&self, foreseen: Foreseen) -> TaskResult {
+        let Foreseen { outcome, observed, maybe } = foreseen;
+        let mut result = TaskResult::from_outcome(outcome);
+        if matches!(observed.state, State::Change | State::ChangeUnknown) {
+            result.status = Status::Changed;
+            result.result.insert("changed", true);
+        }
+        if let Some(unknown) = maybe {
+            result.result.insert("unknown_cause", &*unknown.cause);
+            if let Some(reason) = observed.reason {
+                result.result.insert("msg", reason);
+            }
+        }
+        result
+    }
+
     /// The result of an item that cannot be worked out before something else has run.
     pub fn not_known_yet(&self, unknown: &Unknown) -> TaskResult {
         let spec = match &self.task.action {

@@ -510,10 +510,16 @@ impl ItemRun {
             unit: self.unit.clone(),
         };
         let limit = execution.timeout;
-        if self.shared.options.planning {
+        if self.shared.options.planning || execution.check && self.shared.options.previews() {
             let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
             let foreseen = Box::pin(execution.foresee(&self.header.name, certain)).await;
             let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files, name, limit))?;
+            if !self.shared.options.planning {
+                let mut result = self.previewed(foreseen);
+                invoked_with(&mut result, shown);
+                result.delegated = delegated;
+                return Ok(result);
+            }
             foreseen.observed.args = written;
             let mut result = TaskResult::from_outcome(foreseen.outcome);
             if reads == Reading::LikeAnsible {
@@ -530,10 +536,7 @@ impl ItemRun {
         let outcome =
             Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files, name, limit))?;
         let mut result = TaskResult::from_outcome(outcome);
-        if let Some(args) = shown {
-            let invocation = Map::from_iter([("module_args", Value::map(args))]);
-            result.result.insert("invocation", Value::map(invocation));
-        }
+        invoked_with(&mut result, shown);
         result.delegated = delegated;
         Ok(result)
     }
@@ -594,6 +597,13 @@ impl ItemRun {
         }
         let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
         format!("{}-{digest}-{attempt}", self.shared.run_id)
+    }
+}
+
+fn invoked_with(result: &mut TaskResult, args: Option<Map>) {
+    if let Some(args) = args {
+        let invocation = Map::from_iter([("module_args", Value::map(args))]);
+        result.result.insert("invocation", Value::map(invocation));
     }
 }
 

@@ -87,6 +87,14 @@ impl Default for Login {
     }
 }
 
+impl RunOptions {
+    /// Whether `--check` predicts as a plan does, each step from what the ones before it would leave. Under Ansible's
+    /// names each step is predicted from what is there, as scripts expect it.
+    pub fn previews(&self) -> bool {
+        self.check && self.style != Style::Ansible
+    }
+}
+
 impl Default for RunOptions {
     fn default() -> Self {
         RunOptions {

@@ -104,6 +104,11 @@ impl Job {
             Err(trouble) if self.shared.options.planning && trouble.unknown().is_some() => {
                 return self.unknown_loop(l, trouble).await;
             }
+            Err(trouble) if self.shared.options.previews() && trouble.unknown().is_some() => {
+                let mut skipped = TaskResult::skipped("The items of the loop are not known yet");
+                skipped.result.insert("unknown_cause", trouble.unknown().map(|u| u.cause.to_string()));
+                return skipped;
+            }
             Err(trouble) => {
                 // A condition that is false without looking at an item spares the loop's mistake, as in Ansible.
                 return match self.item(&self.scope).conditions() {

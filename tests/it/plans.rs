@@ -241,6 +241,53 @@ const PLAIN: &str = r#"
       copy: {content: reloaded, dest: "{{ root }}/reloaded"}
 "#;
 
+/// `--check` says the same of each step as far as it has words for it.
+#[test]
+fn a_preview_predicts_as_a_plan() {
+    let site = Site::new(FLOW);
+    site.write("project/templates/app.j2", "name={{ inventory_hostname }}\n");
+    let planned: BTreeMap<String, String> = states(&site.plan(2))
+        .iter()
+        .filter_map(|s| s.split_once(": "))
+        .map(|(name, said)| (name.to_string(), said.to_string()))
+        .collect();
+    let base = format!("base={}", site.0.path().display());
+    let hosts = site.hosts();
+    let ran = site.run(&["run", "site.yml", "-i", "inventory", "-e", &base, "--check", "--json", "-l", "a"]);
+    assert_eq!(site.hosts(), hosts);
+    let events: Vec<Value> = ran.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let results = events.iter().filter(|e| e["event"] == "result" && e["item"].is_null());
+    let said: Vec<String> = results
+        .map(|e| {
+            let name = e["name"].as_str().unwrap();
+            format!(
+                "{name}: {} for {}",
+                e["status"].as_str().unwrap(),
+                planned.get(name).map_or("?", String::as_str)
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "folder: changed for a change, b change",
+            "forbidden: ignored for a,b read",
+            "template: changed for a change, b change",
+            "line: changed for a change, b change",
+            "look: ok for a read, b read",
+            "known: changed for a change, b change",
+            "ask: changed for a,b change?",
+            "dependent: skipped for a maybe, b maybe",
+            "reads: ok for a,b read",
+            "after reading: changed for a change, b change",
+            "items: changed for a change+change, b change+change",
+            "unknown items: skipped for a,b maybe",
+            "skipped: skipped for a,b skip",
+            "reload: changed for a change, b change",
+        ]
+    );
+}
+
 #[test]
 fn applying_then_planning_is_empty() {
     let site = Site::new(PLAIN);
