@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
 use tokio::sync::Semaphore;
@@ -27,6 +28,9 @@ use crate::vars::{PlayVars, TaskLayers, TaskScope};
 
 pub type Host = Arc<str>;
 
+/// How long workers may take to end what runs on their targets.
+const ENDING: Duration = Duration::from_secs(30);
+
 /// How far a list of entries got.
 #[derive(Default)]
 pub struct Flow {
@@ -51,6 +55,8 @@ pub enum Stop {
     Batch,
     /// Too many hosts failed.
     Budget,
+    /// Somebody asked the run to stop.
+    Asked,
     /// A question of `--step` got no answer.
     Unanswered(Unanswered),
     /// The project itself is wrong.
@@ -147,6 +153,9 @@ impl<'a> PlayRun<'a> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
             for entry in entries {
+                if self.shared.halt.is_asked() {
+                    self.stop.get_or_insert(Stop::Asked);
+                }
                 if flow.ok.is_empty() || self.stop.is_some() || self.others_ended() {
                     break;
                 }
@@ -281,11 +290,20 @@ impl<'a> PlayRun<'a> {
         if !self.is_let_through(&header).await {
             return Flow { ok: hosts, failed: Vec::new() };
         }
-        self.shared.emit(Event::TaskStarted(header.clone())).await;
         let once = (self.flag(&task.directives.run_once, &first) && self.alone.is_none())
             || super::actions::bypasses_hosts(task);
-        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }, place).await;
-        self.settle(task, &header, hosts, results, once, place).await
+        let chosen = if once { vec![self.first_of(&header, &hosts)] } else { hosts.clone() };
+        if !self.has_ended(&header, &chosen) {
+            self.shared.emit(Event::TaskStarted(header.clone())).await;
+        }
+        let results = self.spread(task, &header, &chosen, place).await;
+        let (halted, results): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, r)| r.halted);
+        if halted.is_empty() {
+            return self.settle(task, &header, hosts, results, once, place).await;
+        }
+        self.stop.get_or_insert(Stop::Asked);
+        let ended = if once { Vec::new() } else { results.iter().map(|(h, _)| h.clone()).collect() };
+        self.settle(task, &header, ended, results, once, place).await
     }
 
     /// Runs the task on the hosts, a limited number at a time, and handles each result as it comes.
@@ -306,7 +324,7 @@ impl<'a> PlayRun<'a> {
         if super::actions::is_immediate(task) {
             // Nothing is waited for: in order, without a worker for each.
             for host in hosts {
-                let job = self.job(task, header, host);
+                let job = self.job(task, header, host, place);
                 let mut result = Box::pin(job.run()).await;
                 self.report(task, header, host, &mut result, place).await;
                 results.push((host.clone(), result));
@@ -316,19 +334,19 @@ impl<'a> PlayRun<'a> {
         let permits = Arc::new(Semaphore::new(at_once));
         let mut workers = JoinSet::new();
         for host in hosts {
-            let job = self.job(task, header, host);
+            let job = self.job(task, header, host, place);
             let (permits, host) = (permits.clone(), host.clone());
             workers.spawn(async move {
                 let _permit = permits.acquire_owned().await;
                 (host, job.run().await)
             });
         }
-        while let Some(joined) = workers.join_next().await {
+        while let Some(joined) = self.next_of(&mut workers).await {
             let Ok((host, mut result)) = joined else { continue };
             self.report(task, header, &host, &mut result, place).await;
             results.push((host, result));
         }
-        // A worker that panicked brought nothing back: its host's outcome is not known.
+        // A worker that panicked or was ended brought nothing back: its host's outcome is not known.
         for host in hosts {
             if !results.iter().any(|(h, _)| h == host) {
                 let mut result =
@@ -340,13 +358,46 @@ impl<'a> PlayRun<'a> {
         results
     }
 
-    fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host) -> Job {
+    /// Waits for the next worker. When what runs is to be ended, workers get some time to do so themselves.
+    async fn next_of<T: 'static>(
+        &self,
+        workers: &mut JoinSet<T>,
+    ) -> Option<Result<T, tokio::task::JoinError>> {
+        tokio::select! {
+            joined = workers.join_next() => return joined,
+            () = self.shared.halt.urgent() => {}
+        }
+        match tokio::time::timeout(ENDING, workers.join_next()).await {
+            Ok(joined) => joined,
+            Err(_) => {
+                workers.abort_all();
+                workers.join_next().await
+            }
+        }
+    }
+
+    /// The host on which a task runs that runs once: where it ran before the run was interrupted, else the first.
+    fn first_of(&self, header: &TaskHeader, hosts: &[Host]) -> Host {
+        let known = hosts.iter().find(|host| self.has_ended(header, std::slice::from_ref(*host)));
+        known.unwrap_or(&hosts[0]).clone()
+    }
+
+    /// Whether the task has ended on all of these hosts before the run was interrupted.
+    fn has_ended(&self, header: &TaskHeader, hosts: &[Host]) -> bool {
+        self.shared.journal.as_ref().is_some_and(|journal| {
+            let task = header.id.as_str().into();
+            hosts.iter().all(|host| journal.has_ended(&task, host))
+        })
+    }
+
+    fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host, place: Place) -> Job {
         Job {
             shared: self.shared.clone(),
             task: task.clone(),
             header: header.clone(),
             scope: self.scope(task, host),
             doubt: self.doubts.get(host).cloned(),
+            rescued: place.rescued,
         }
     }
 
@@ -358,6 +409,9 @@ impl<'a> PlayRun<'a> {
         result: &mut TaskResult,
         place: Place,
     ) {
+        if result.replayed || result.halted {
+            return;
+        }
         if place.rescued && result.status == Status::Failed {
             super::item::forgive(result, "rescued");
         }

@@ -116,6 +116,22 @@ impl Applied {
         }
     }
 
+    /// Takes up again what was begun and not ended, or ended with failures.
+    pub fn go_on(&self, plan: &PlanFile) -> Result<Claim, AppliedError> {
+        let path = self.path(plan);
+        let lock = File::open(&path).map_err(failed("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let found = Found { record: record_of(&path)?, progress: Progress::Running };
+                return Err(AppliedError::Taken(Box::new(found)));
+            }
+            Err(TryLockError::Error(e)) => return Err(failed("lock", &path)(e)),
+        }
+        let record = record_of(&path)?;
+        Ok(Claim { applied: self.clone(), path, record, lock })
+    }
+
     fn path(&self, plan: &PlanFile) -> PathBuf {
         self.dir.join(format!("{}.json", plan.digest()))
     }
@@ -169,10 +185,7 @@ fn read(path: &Path) -> Result<Option<Found>, AppliedError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed("read", path)(e)),
     };
-    let mut text = Vec::new();
-    (&file).take(MAX_RECORD).read_to_end(&mut text).map_err(failed("read", path))?;
-    let record: Record = serde_json::from_slice(&text)
-        .map_err(|e| AppliedError::Damaged { path: path.to_path_buf(), reason: e.to_string() })?;
+    let record = parsed(&file, path)?;
     let progress = match (record.ended, file.try_lock_shared()) {
         (Some(_), _) => Progress::Done,
         (None, Ok(())) => Progress::Interrupted,
@@ -180,6 +193,17 @@ fn read(path: &Path) -> Result<Option<Found>, AppliedError> {
         (None, Err(TryLockError::Error(e))) => return Err(failed("lock", path)(e)),
     };
     Ok(Some(Found { record, progress }))
+}
+
+fn record_of(path: &Path) -> Result<Record, AppliedError> {
+    parsed(&File::open(path).map_err(failed("read", path))?, path)
+}
+
+fn parsed(file: &File, path: &Path) -> Result<Record, AppliedError> {
+    let mut text = Vec::new();
+    file.take(MAX_RECORD).read_to_end(&mut text).map_err(failed("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|e| AppliedError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> AppliedError + 'a {

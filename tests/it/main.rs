@@ -20,6 +20,7 @@ mod plan_show;
 mod playbooks;
 mod real_sshd;
 mod rehearsal;
+mod resume;
 mod service_node;
 mod software;
 mod support;
