@@ -196,7 +196,7 @@ impl Writing {
         Ok(self.journal.prompted(&json)?)
     }
 
-    /// Writes down how the run ended, and tells how to go on where that makes sense.
+    /// Writes down how the run ended, and tells how to go on with one that was asked to stop.
     pub async fn ended(&self, end: &RunEnd, out: &Output) {
         let recap = &end.recap;
         let how = match end {
@@ -209,13 +209,8 @@ impl Writing {
         if let Err(e) = self.journal.settle().await {
             out.warning(&super::chain(&e));
         }
-        let id = self.journal.id();
-        match how {
-            EndKind::Stopped => out.note(&format!("stopped; go on with: xplay resume {id}")),
-            EndKind::Failed if out.voice == super::output::Voice::Own => {
-                out.note(&format!("try again what failed with: xplay resume {id}"));
-            }
-            _ => {}
+        if end.stopped {
+            out.note(&format!("stopped; go on with: xplay resume {}", self.journal.id()));
         }
     }
 }

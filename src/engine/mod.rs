@@ -33,6 +33,7 @@ mod recall;
 mod result;
 mod run;
 mod shared;
+mod spread;
 mod strategy;
 mod worker;
 
