@@ -9,7 +9,7 @@ use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::settings::{Format, RunSettings};
-use super::{drive, project, run};
+use super::{drive, journal, project, run};
 
 /// The name under which messages show the play that was typed.
 const PLAYBOOK: &str = "<ansible ad-hoc>";
@@ -32,12 +32,22 @@ pub fn adhoc(
         project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
     }
     let secrets = project::vault_secrets(&settings.vault, out)?;
-    let project = project::load(&settings.sources, &[path], secrets, out)?;
+    let project = project::load(&settings.sources, &[path], secrets.clone(), out)?;
     run::check_hosts(&project, settings.options.limit.as_deref(), out)?;
     if args.list_hosts {
         return list_hosts(args, &project, settings.options.limit.as_deref(), out);
     }
-    drive::run_alone(project, settings.options, &settings.output, out)
+    let asked = journal::Asked {
+        title: format!("adhoc {} -m {}", args.pattern, args.module_name),
+        playbooks: &[],
+        sources: &settings.sources,
+        vault: &secrets,
+        options: &settings.options,
+        lasting_inventory: true,
+        plan: None,
+    };
+    let journal = journal::begin(&asked, &project, config, out)?;
+    drive::run_alone(project, settings.options, journal, &settings.output, out)
 }
 
 /// The flags as those of a run without a playbook.

@@ -14,8 +14,8 @@ use super::output::Output;
 use super::plan::bundle::Roots;
 use super::plan::{self, invocation};
 use super::project::{self, Project};
-use super::settings::{RunSettings, state_dir};
-use super::{policy, show};
+use super::settings::{RunSettings, Sources, state_dir};
+use super::{journal, policy, show};
 use crate::engine::{Event, RunOptions};
 use crate::modules::sh::PRELUDE;
 use crate::plan::applied::{Applied, Outcome};
@@ -45,7 +45,7 @@ pub fn apply(
     project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
     let vault = project::vault_secrets(&settings.vault, out)?;
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
-    let applying = Applying { file: &file, config, out };
+    let applying = Applying { file: &file, path: &args.file, config, out };
     let runtime = drive::runtime()?;
     let ending = runtime.block_on(Box::pin(applying.run(settings, vault, None, connector)));
     runtime.shutdown_background();
@@ -75,7 +75,11 @@ pub fn refuse(file: &PlanFile, config: &Config, out: &Output) -> Result<Option<u
     };
     let now = Timestamp::now();
     let checked = approvals::check(file, &signers, now);
-    let found = applied(config).map(|a| a.find(file)).transpose().map_err(cannot)?.flatten();
+    let found = match config.env.resume {
+        // Its being applied already is what is resumed.
+        Some(_) => None,
+        None => applied(config).map(|a| a.find(file)).transpose().map_err(cannot)?.flatten(),
+    };
     let mut all = refusal::refusals(file, now, &policy, &checked, found.as_ref(), SEMANTICS);
     if file.plan().verdict() == Verdict::Error {
         all.push(Refusal {
@@ -129,6 +133,7 @@ impl Unpacked {
 /// A plan that is being applied.
 pub struct Applying<'a> {
     pub file: &'a PlanFile,
+    pub path: &'a Path,
     pub config: &'a Config,
     pub out: &'a Output,
 }
@@ -151,21 +156,35 @@ impl Applying<'_> {
         let seal = plan::seal(&self.out.secrets, &key, &unpacked.roots);
         let mut options = settings.options.clone();
         invocation::restore(&plan.invocation, &mut options)?;
-        let project = self.load(&seal, vault, inventory)?;
+        let project = self.load(&seal, vault.clone(), inventory)?;
         self.leave_out(&mut options);
         let claim = match applied(self.config) {
+            Some(applied) if self.config.env.resume.is_some() => {
+                Some(applied.go_on(self.file).map_err(cannot)?)
+            }
             Some(applied) => Some(applied.begin(self.file, Timestamp::now()).map_err(cannot)?),
             None => None,
         };
         let scores = Scores::default();
         let guide = Guide::new(plan, seal, plan::blobs(self.file));
-        let conduct = Conduct { connector, guide: Some(Arc::new(guide)) };
+        let asked = journal::Asked {
+            title: format!("apply {}", self.path.display()),
+            playbooks: &[],
+            sources: &Sources::default(),
+            vault: &vault,
+            options: &options,
+            lasting_inventory: false,
+            plan: Some(self.path),
+        };
+        let journal = journal::begin(&asked, &project, self.config, self.out)?;
+        let conduct = Conduct { connector, guide: Some(Arc::new(guide)), journal };
         let more: Vec<Box<dyn Reporter>> = vec![Box::new(scores.clone())];
         let ending =
             Box::pin(drive::run_with(project, options, conduct, &settings.output, more, self.out)).await;
         let tally = scores.take();
         self.tell(&tally);
-        if let Some(claim) = claim {
+        let goes_on = matches!(ending, Err(CliError::Interrupted));
+        if let Some(claim) = claim.filter(|_| !goes_on) {
             let outcome = Outcome { counts: tally.counts, score: tally.score };
             claim.finish(outcome, Timestamp::now()).map_err(cannot)?;
         }

@@ -37,6 +37,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Run one module on hosts, with the flags of the command `ansible`.
     Adhoc(Box<AdhocArgs>),
+    /// Go on with a run that was interrupted or failed, at the exact step and host.
+    Resume(ResumeArgs),
+    /// List the runs of this user, or show one of them.
+    Runs(RunsArgs),
     /// Run playbooks against a small emulated xCAT cluster inside this machine.
     Rehearse(Box<RehearseArgs>),
     /// Show a plan: what would change where, offline, in several formats.
@@ -306,6 +310,39 @@ pub struct ListArgs {
     /// List the tags of every play.
     #[arg(long)]
     pub list_tags: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ResumeArgs {
+    /// The run: its id, the beginning of it, or "last".
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// A step of unknown outcome was done: its id or the digest at its end, with @HOST for one host; may be given again.
+    #[arg(long, value_name = "STEP")]
+    pub assume_done: Vec<String>,
+    /// A step of unknown outcome is to be done again; may be given again.
+    #[arg(long, value_name = "STEP")]
+    pub redo: Vec<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RunsArgs {
+    #[command(subcommand)]
+    pub action: Option<RunsAction>,
+    /// Write JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunsAction {
+    /// Show a run: what it did on which host, and what is open.
+    Show {
+        /// The run: its id, the beginning of it, or "last".
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -8,18 +8,32 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
+use crate::engine::journal::Decision;
 
 /// What this process was started with; tests make their own.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
     pub vars: HashMap<String, OsString>,
     pub cwd: PathBuf,
+    /// The command line, as it is read when an interrupted run is resumed.
+    pub words: Vec<OsString>,
+    /// The run that is resumed.
+    pub resume: Option<Resume>,
+}
+
+/// An interrupted run that is to go on.
+#[derive(Clone, Debug)]
+pub struct Resume {
+    pub id: String,
+    /// What is said of steps whose outcome is unknown.
+    pub decisions: Vec<Decision>,
 }
 
 impl Env {
     pub fn of_process() -> Self {
         let vars = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v))).collect();
-        Env { vars, cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")) }
+        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        Env { vars, cwd, ..Env::default() }
     }
 
     /// Returns a variable that is set and not empty.
@@ -394,7 +408,7 @@ mod tests {
 
     fn env(dir: &Path, vars: &[(&str, &str)]) -> Env {
         let vars = vars.iter().map(|(k, v)| ((*k).to_string(), OsString::from(v))).collect();
-        Env { vars, cwd: dir.to_owned() }
+        Env { vars, cwd: dir.to_owned(), ..Env::default() }
     }
 
     fn project(cfg: &str) -> tempfile::TempDir {

@@ -4,17 +4,22 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::exit::{CliError, Ending};
+use super::journal::Writing;
 use super::output::{Output, Voice};
 use super::project::Project;
 use super::prompt::{self, TerminalGuard};
 use super::settings::{Format, OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
-use crate::engine::{self, RunOptions, RunRequest};
+use crate::engine::journal::Record;
+use crate::engine::{self, Halt, RunEnd, RunOptions, RunRequest};
 use crate::modules::sh::PRELUDE;
 use crate::plan::Guide;
 use crate::report::{self, HtmlReport, JsonLines, Lines, Minimal, Reporter, ResultFiles, Terminal};
@@ -42,12 +47,14 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 pub struct Conduct {
     pub connector: Arc<dyn Connector>,
     pub guide: Option<Arc<Guide>>,
+    /// Where it is written down.
+    pub journal: Option<Writing>,
 }
 
 impl Conduct {
     /// A run of its own.
     pub fn free(connector: Arc<dyn Connector>) -> Self {
-        Conduct { connector, guide: None }
+        Conduct { connector, guide: None, journal: None }
     }
 }
 
@@ -66,10 +73,12 @@ pub async fn run(
 pub fn run_alone(
     project: Project,
     options: RunOptions,
+    journal: Option<Writing>,
     settings: &OutputSettings,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    let conduct = Conduct::free(Arc::new(HostConnector::new(PRELUDE, Identity::from_environment())));
+    let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
+    let conduct = Conduct { journal, ..Conduct::free(connector) };
     let runtime = runtime()?;
     let ending = runtime.block_on(run(project, options, conduct, settings, out));
     runtime.shutdown_background();
@@ -116,7 +125,17 @@ pub async fn with_reporters(
     reporters: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
-    let prompted = ask(&project, out)?;
+    let prompted = match conduct.journal.as_ref().and_then(|writing| writing.prompted.clone()) {
+        Some(known) => known,
+        None => {
+            let answers = ask(&project, out)?;
+            if let Some(writing) = &conduct.journal {
+                writing.answered(&answers)?;
+            }
+            answers
+        }
+    };
+    let halt = Halt::default();
     let guard = TerminalGuard::new();
     let (events, queue) = mpsc::channel(QUEUE);
     let masking = out.secrets.clone();
@@ -137,13 +156,12 @@ pub async fn with_reporters(
         prompted,
         answers: Arc::new(prompt::Input),
         guide: conduct.guide,
+        journal: conduct.journal.as_ref().map(|writing| writing.journal.clone()),
+        halt: halt.clone(),
     };
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
     let mut running = tokio::spawn(engine::run(request));
-    let end = tokio::select! {
-        end = &mut running => Some(end),
-        () = interrupted() => None,
-    };
+    let end = obeying(&mut running, &halt, conduct.journal.as_ref(), out).await;
     let Some(end) = end else {
         running.abort();
         // The reporters end when the engine has let go of its side of the queue.
@@ -153,6 +171,10 @@ pub async fn with_reporters(
     };
     let written = reporting.await.map_err(|e| CliError::Internal(format!("a reporter failed: {e}")))?;
     let end = end.map_err(|e| CliError::Internal(format!("the engine failed: {e}")))?;
+    guard.restore();
+    if let Some(writing) = &conduct.journal {
+        writing.ended(&end, out).await;
+    }
     match written {
         Some(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             out.warning(&format!("cannot write all output: {e}"))
@@ -163,27 +185,61 @@ pub async fn with_reporters(
         out.diagnostics(&sources, [diagnostic]);
         return Err(CliError::Project);
     }
+    if end.stopped {
+        return Err(CliError::Interrupted);
+    }
     if let Some(unanswered) = end.unanswered {
         return Err(CliError::Unanswered { question: unanswered.question, reason: unanswered.reason });
     }
     Ok(Ending::Ran(Box::new(engine::Recap::clone(&end.recap))))
 }
 
-/// Waits for a signal that ends the program.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminated = signal(SignalKind::terminate()).ok();
-    let mut hung_up = signal(SignalKind::hangup()).ok();
-    let wait = async |s: &mut Option<tokio::signal::unix::Signal>| match s {
-        Some(s) => {
-            s.recv().await;
+/// Waits for the end of the run. The first signal asks it to begin nothing new, the second to end what runs on
+/// targets; the third gives nothing back.
+async fn obeying(
+    running: &mut JoinHandle<RunEnd>,
+    halt: &Halt,
+    journal: Option<&Writing>,
+    out: &Output,
+) -> Option<Result<RunEnd, JoinError>> {
+    let mut signals = Signals::new();
+    for asked in 1.. {
+        tokio::select! {
+            end = &mut *running => return Some(end),
+            () = signals.next() => {}
         }
-        None => std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = wait(&mut terminated) => {}
-        () = wait(&mut hung_up) => {}
+        halt.ask();
+        match asked {
+            1 => {
+                if let Some(writing) = journal {
+                    writing.journal.note(&Record::Stopping { at: jiff::Timestamp::now() });
+                }
+                out.note(
+                    "interrupted: steps that are running may finish; once more ends them on their hosts",
+                );
+            }
+            2 => out.note("interrupted again: ending what runs on the hosts; once more leaves it there"),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The signals that ask the program to end.
+struct Signals(Vec<Signal>);
+
+impl Signals {
+    fn new() -> Self {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        Signals(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let ready = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

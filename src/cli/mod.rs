@@ -15,6 +15,7 @@ mod exit;
 mod facts;
 mod gaps;
 mod inventory;
+mod journal;
 mod listing;
 mod lookup;
 mod modules;
@@ -25,7 +26,9 @@ mod policy;
 mod project;
 mod prompt;
 mod rehearse;
+mod resume;
 mod run;
+mod runs;
 mod setting_table;
 mod settings;
 mod show;
@@ -57,7 +60,7 @@ pub fn main() -> ExitCode {
     system::report_panics(&out.secrets);
     let (words, voice) = as_xplay(typed);
     out.voice = voice;
-    let args = match Args::try_parse_from(words) {
+    let args = match Args::try_parse_from(&words) {
         Ok(args) => args,
         Err(error) => {
             // A reader that went away wants no help text.
@@ -65,7 +68,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let result = Config::load(Env::of_process()).and_then(|config| {
+    let env = Env { words, ..Env::of_process() };
+    let result = Config::load(env).and_then(|config| {
         (out.color, out.color_errors) = settings::colors(args.color, &config);
         for warning in &config.warnings {
             out.warning(warning);
@@ -79,6 +83,8 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
     match &args.command {
         Command::Run(run) => run::run(run, args.color, config, out),
         Command::Adhoc(adhoc) => adhoc::adhoc(adhoc, args.color, config, out),
+        Command::Resume(asked) => resume::resume(asked, args.color, config, out),
+        Command::Runs(asked) => runs::runs(asked, config, out),
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
         Command::Config(asked) => config_command::config(asked, config, out),

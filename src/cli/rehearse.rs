@@ -11,7 +11,7 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::plan::{self, Making};
 use super::settings::{self, OutputSettings, RunSettings, Sources};
-use super::{apply, drive, lookup, project, show};
+use super::{apply, drive, journal, lookup, project, show};
 use crate::diag::did_you_mean;
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
@@ -95,8 +95,23 @@ impl Job<'_> {
             };
             return making.run(project, connector).await;
         }
-        drive::run(project, self.options.clone(), drive::Conduct::free(connector), self.output, self.out)
-            .await
+        let vault = VaultSecrets::new();
+        let asked = journal::Asked {
+            title: format!("rehearse {}", super::run::names(playbooks)),
+            playbooks,
+            sources: &sources,
+            vault: &vault,
+            options: &self.options,
+            lasting_inventory: false,
+            plan: None,
+        };
+        // Without its disks nothing of a rehearsal could go on.
+        let journal = match self.args.keep {
+            Some(_) => journal::begin(&asked, &project, self.config, self.out)?,
+            None => None,
+        };
+        let conduct = drive::Conduct { journal, ..drive::Conduct::free(connector) };
+        drive::run(project, self.options.clone(), conduct, self.output, self.out).await
     }
 
     /// Applies a plan that was made for a rehearsal.
@@ -116,7 +131,7 @@ impl Job<'_> {
             options: self.options.clone(),
             output: self.output.clone(),
         };
-        let applying = apply::Applying { file: &file, config: self.config, out: self.out };
+        let applying = apply::Applying { file: &file, path, config: self.config, out: self.out };
         let inventory = cluster.inventory_path();
         Box::pin(applying.run(settings, VaultSecrets::new(), Some(&inventory), connector())).await
     }

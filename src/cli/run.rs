@@ -1,11 +1,13 @@
 //! `xplay run`: ansible-playbook's flags with their meaning.
 
+use std::path::PathBuf;
+
 use super::args::{ColorWhen, RunArgs};
 use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::{Output, Voice};
 use super::settings::RunSettings;
-use super::{drive, listing, lookup, project};
+use super::{drive, journal, listing, lookup, project};
 use crate::diag::Style;
 
 pub fn run(
@@ -33,14 +35,24 @@ pub fn run(
         out.text(&said)?;
     }
     let secrets = project::vault_secrets(&settings.vault, out)?;
-    let project = project::load(&settings.sources, &playbooks, secrets, out)?;
+    let project = project::load(&settings.sources, &playbooks, secrets.clone(), out)?;
     check_hosts(&project, settings.options.limit.as_deref(), out)?;
     if only_shows {
         return listing::show(&project, &args.playbooks, &settings.options, list, out);
     }
     let knows_hosts = project.inventory.hosts().len() > 0;
     let starts_later = settings.options.start_at_task.is_some();
-    let ending = drive::run_alone(project, settings.options, &settings.output, out);
+    let asked = journal::Asked {
+        title: format!("run {}", names(&args.playbooks)),
+        playbooks: &playbooks,
+        sources: &settings.sources,
+        vault: &secrets,
+        options: &settings.options,
+        lasting_inventory: true,
+        plan: None,
+    };
+    let journal = journal::begin(&asked, &project, config, out)?;
+    let ending = drive::run_alone(project, settings.options, journal, &settings.output, out);
     if let Ok(Ending::Ran(recap)) = &ending
         && recap.hosts.is_empty()
         && !knows_hosts
@@ -49,6 +61,11 @@ pub fn run(
         out.help("nothing was run: name an inventory with -i, such as -i inventory/mysite");
     }
     ending
+}
+
+/// Returns paths as one text.
+pub fn names(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Refuses a limit that leaves nothing, and says so when only localhost is known.

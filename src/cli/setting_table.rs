@@ -89,7 +89,7 @@ mod tests {
     fn settings_have_types_and_origins() {
         let vars = [("HOME", "/h"), ("ANSIBLE_FORKS", "9"), ("ANSIBLE_NOCOWS", "yes")];
         let vars = vars.iter().map(|(k, v)| ((*k).to_string(), (*v).into())).collect();
-        let config = Config::load(Env { vars, cwd: "/nowhere".into() }).unwrap();
+        let config = Config::load(Env { vars, cwd: "/nowhere".into(), ..Env::default() }).unwrap();
         let all = all(&config);
         let check = |name: &str, value: Value, origin: &str| {
             let found = all.iter().find(|s| &*s.name == name).unwrap();

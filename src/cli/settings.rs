@@ -523,7 +523,7 @@ mod tests {
         let mut all = vec![("HOME", "/h")];
         all.extend(vars);
         let vars = all.iter().map(|(k, v)| ((*k).to_string(), (*v).into())).collect();
-        let config = Config::load(key::Env { vars, cwd: dir.path().to_owned() })?;
+        let config = Config::load(key::Env { vars, cwd: dir.path().to_owned(), ..key::Env::default() })?;
         let words = ["xplay", "run", "site.yml"].iter().chain(typed);
         let args = Args::try_parse_from(words).unwrap();
         let Command::Run(run) = args.command else { panic!("not run") };

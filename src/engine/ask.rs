@@ -30,7 +30,11 @@ impl Shared {
         self.emit(Event::Question { text: text.clone(), shown: Shown { _open: open } }).await;
         // Nothing is ever sent: this ends when the event is gone.
         let _ = shown.recv().await;
-        match self.answers.line().await {
+        let line = tokio::select! {
+            line = self.answers.line() => line,
+            () = self.halt.asked() => return Err("the run was interrupted".into()),
+        };
+        match line {
             Ok(Some(answer)) => {
                 self.emit(Event::Answered { text, answer: answer.clone() }).await;
                 Ok(answer)

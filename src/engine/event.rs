@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
+use serde::{Deserialize, Serialize};
 
 use super::ask::Shown;
 use crate::modules::Diff;
@@ -119,7 +120,8 @@ pub enum TaskKind {
 }
 
 /// How a task or an item ended on a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     Ok,
     Changed,
@@ -130,6 +132,21 @@ pub enum Status {
     Unreachable,
     /// Sent, but no verdict came back.
     Lost,
+}
+
+impl Status {
+    /// Returns the word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Changed => "changed",
+            Status::Skipped => "skipped",
+            Status::Failed => "failed",
+            Status::Ignored => "ignored",
+            Status::Unreachable => "unreachable",
+            Status::Lost => "lost",
+        }
+    }
 }
 
 /// The result of a task or an item on one host.

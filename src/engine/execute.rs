@@ -7,8 +7,11 @@ use std::time::Duration;
 use super::event::Event;
 use super::files::TaskFiles;
 use super::follow::{ALREADY, Agreement};
+use super::journal::{Left, Sent};
 use super::login::Reach;
+use super::once::{Once, Sending};
 use super::pool::Lease;
+use super::recall::Stepped;
 use super::result::Trouble;
 use super::shared::Shared;
 use crate::diag::Style;
@@ -21,6 +24,8 @@ use crate::value::Value;
 
 /// How often a long command is looked for again after its connection was lost, and how long to wait in between.
 const REATTACH_TRIES: u32 = 60;
+/// The same for a short command that leaves a mark.
+const ASK_AGAIN_TRIES: u32 = 5;
 const REATTACH_WAIT: Duration = Duration::from_secs(2);
 
 /// One execution of a module.
@@ -42,6 +47,8 @@ pub struct Execution<'a> {
     pub background: bool,
     /// What the plan that is followed says of it.
     pub unit: Option<Arc<Unit>>,
+    /// Where it is written down.
+    pub step: Option<Stepped>,
 }
 
 impl Execution<'_> {
@@ -68,13 +75,14 @@ impl Execution<'_> {
         if self.check {
             seen = self.simulated(&mut lease, &call, &seen).await?;
         } else if let Some(run) = self.module.prepare(&call, &seen)? {
-            let output = self.run_action(&mut lease, &run, "before").await?;
+            let output = self.run_action(&mut lease, &run, "before", None).await?;
             seen.more = Some(Box::new(Seen::from(output)));
         }
         let prediction = self.module.plan(&call, &seen)?;
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
-                let ran = self.apply(&mut lease, change).await?;
+                let sent = self.announce(&prediction, change).await?;
+                let ran = self.apply(&mut lease, change, sent.as_ref()).await?;
                 self.module.finish(&call, prediction, &ran)?
             }
             _ => self.predicted(prediction),
@@ -183,12 +191,27 @@ impl Execution<'_> {
     }
 
     async fn attempt(&self, lease: &mut Option<Lease>, exec: Exec) -> Result<Output, TransportError> {
+        let halt = &self.shared.halt;
+        let cut = || TransportError::Lost {
+            host: self.host.to_string(),
+            reason: "it was ended because the run was interrupted".into(),
+        };
         let mut live = match lease.take() {
             Some(live) => live,
-            None => self.lease().await?,
+            None => tokio::select! {
+                live = self.lease() => live?,
+                () = halt.urgent() => return Err(cut()),
+            },
         };
         let mut sink = ProgressSink::new(self.shared.clone(), self.host.clone(), exec.durable.is_some());
-        let output = live.session().exec(exec, &mut sink).await?;
+        let job = exec.durable.clone();
+        let output = tokio::select! {
+            output = live.session().exec(exec, &mut sink) => output?,
+            () = halt.urgent() => {
+                live.stop(job.as_ref()).await;
+                return Err(cut());
+            }
+        };
         *lease = Some(live);
         Ok(output)
     }
@@ -218,12 +241,37 @@ impl Execution<'_> {
         text
     }
 
-    async fn apply(&self, lease: &mut Option<Lease>, change: &Change) -> Result<Vec<Output>, Trouble> {
+    /// Writes down that a change is about to be made. Commands that must not run twice get marks on the target.
+    async fn announce(&self, prediction: &Prediction, change: &Change) -> Result<Option<Sent>, Trouble> {
+        let Some(step) = &self.step else { return Ok(None) };
+        let once = prediction.effect == Effect::Unknown && !self.module.spec().can_repeat();
+        let mut sent = Sent { repeatable: !once, ..step.sent() };
+        for (index, action) in change.actions.iter().enumerate() {
+            let Action::Run(run) = action else { continue };
+            let name = format!("{}-{index}", self.job);
+            match (run.long || self.background, once) {
+                (true, _) => sent.jobs.push(name),
+                (false, true) => sent.marks.push(name),
+                (false, false) => {}
+            }
+        }
+        step.announce(&sent).await?;
+        let left = Left { marks: sent.marks.clone(), jobs: sent.jobs.clone() };
+        self.shared.leave_all(&step.name(), self.reach, &left);
+        Ok(Some(sent))
+    }
+
+    async fn apply(
+        &self,
+        lease: &mut Option<Lease>,
+        change: &Change,
+        sent: Option<&Sent>,
+    ) -> Result<Vec<Output>, Trouble> {
         let mut ran: Vec<Output> = Vec::with_capacity(change.actions.len());
         for (index, action) in change.actions.iter().enumerate() {
             match action {
                 Action::Run(run) => {
-                    let output = self.run_action(lease, run, &index.to_string()).await?;
+                    let output = self.run_action(lease, run, &index.to_string(), sent).await?;
                     let failed = output.rc != 0;
                     ran.push(output);
                     if failed {
@@ -248,17 +296,52 @@ impl Execution<'_> {
         Ok(ran)
     }
 
-    async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, part: &str) -> Result<Output, Trouble> {
+    async fn run_action(
+        &self,
+        lease: &mut Option<Lease>,
+        run: &Run,
+        part: &str,
+        sent: Option<&Sent>,
+    ) -> Result<Output, Trouble> {
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {
             exec.timeout = Some(Duration::from_secs(secs));
         }
-        if !run.long && !self.background {
+        let name = format!("{}-{part}", self.job);
+        if run.long || self.background {
+            let id = DurableId::new(&name)?;
+            let output = self.insist(lease, exec.durable(id.clone()), |_| None, REATTACH_TRIES).await?;
+            // A job that stands in the journal is forgotten when its verdict does too.
+            if sent.is_none() {
+                self.forget_job(lease, &id).await;
+            }
+            return Ok(output);
+        }
+        if !sent.is_some_and(|sent| sent.marks.contains(&name)) {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let id = DurableId::new(&format!("{}-{part}", self.job))?;
-        exec = exec.durable(id.clone());
+        let once = Once::new(&self.shared.run_id, &name)?;
+        let script = exec.script.clone();
+        let first = match self.step.as_ref().is_some_and(Stepped::began_before) {
+            true => Sending::Again,
+            false => Sending::First,
+        };
+        exec.script = once.wrap(&script, first, &self.shared.old_marks(self.reach));
+        let again =
+            |exec: &Exec| Some(Exec { script: once.wrap(&script, Sending::Again, &[]), ..exec.clone() });
+        let output = self.insist(lease, exec, again, ASK_AGAIN_TRIES).await?;
+        once.judge(output, &self.host)
+    }
+
+    /// Runs something that can be asked for again after a lost connection: what it began is found then.
+    async fn insist(
+        &self,
+        lease: &mut Option<Lease>,
+        mut exec: Exec,
+        again: impl Fn(&Exec) -> Option<Exec>,
+        limit: u32,
+    ) -> Result<Output, Trouble> {
         let mut tries = 0;
         loop {
             match self.attempt(lease, exec.clone()).await {
@@ -266,24 +349,29 @@ impl Execution<'_> {
                     tries += 1;
                     // A host that was never reached for this command fails at once; a running command is waited for.
                     let running = matches!(e, TransportError::Lost { .. }) || tries > 1;
-                    if !running || tries > REATTACH_TRIES {
+                    if !running {
                         return Err(e.into());
                     }
+                    if tries > limit || self.shared.halt.is_urgent() {
+                        return Err(Trouble::Lost(e.to_string()));
+                    }
                     let text = format!(
-                        "connection to {} lost while a long command runs there; looking for it again",
-                        self.host
+                        "connection to {} lost while a {}command runs there; looking for it again",
+                        self.host,
+                        if exec.durable.is_some() { "long " } else { "" }
                     );
                     self.shared.emit(Event::Warning(text)).await;
                     self.shared.pool.forget(&self.reach.spec).await;
                     *lease = None;
+                    exec = again(&exec).unwrap_or(exec);
                     tokio::time::sleep(if tries == 1 { Duration::from_millis(200) } else { REATTACH_WAIT })
                         .await;
                 }
-                other => {
-                    let output = other?;
-                    self.forget_job(lease, &id).await;
-                    return Ok(output);
+                // A connection that cannot be made again leaves open what became of the command.
+                Err(e) if tries > 0 && !matches!(e, TransportError::Timeout { .. }) => {
+                    return Err(Trouble::Lost(e.to_string()));
                 }
+                other => return Ok(other?),
             }
         }
     }

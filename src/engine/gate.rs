@@ -42,6 +42,7 @@ impl PlayRun<'_> {
                 }
                 _ => self.gate.refused = Some(header.id.clone()),
             },
+            Err(_) if self.shared.halt.is_asked() => self.stop = Some(Stop::Asked),
             Err(reason) => self.stop = Some(Stop::Unanswered(Unanswered { question, reason })),
         }
         false

@@ -36,6 +36,8 @@ impl PlayRun<'_> {
             }
             match self.load(task, &include, &hosts[0], place) {
                 Ok((loaded, shown)) => {
+                    let known = |host: &Host| results.iter().any(|(h, r)| h == host && r.replayed);
+                    let shown = Some(shown).filter(|_| !hosts.iter().all(known));
                     self.announce(header, &include, shown, &hosts).await;
                     ready.push((loaded, hosts, include.maybe.clone()));
                 }
@@ -74,10 +76,18 @@ impl PlayRun<'_> {
         flow
     }
 
-    async fn announce(&mut self, task: &Arc<TaskHeader>, include: &Include, file: PathBuf, hosts: &[Host]) {
+    /// Counts an include, and shows it unless it was shown before the run was interrupted.
+    async fn announce(
+        &mut self,
+        task: &Arc<TaskHeader>,
+        include: &Include,
+        file: Option<PathBuf>,
+        hosts: &[Host],
+    ) {
         for host in hosts {
             self.recap.hosts.entry(host.clone()).or_default().ok += 1;
         }
+        let Some(file) = file else { return };
         let (task, hosts) = (task.clone(), hosts.to_vec());
         self.shared.emit(Event::Included { task, file, hosts, item: include.label.clone() }).await;
     }

@@ -7,7 +7,9 @@ use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
 use super::jobs;
+use super::journal::StepKey;
 use super::login::{seconds, truth};
+use super::recall::Earlier;
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
 use crate::diag::Diagnostic;
@@ -37,6 +39,12 @@ pub struct ItemRun {
     pub doubt: Option<Unknown>,
     /// What the plan that is followed says of it.
     pub unit: Option<Arc<Unit>>,
+    /// Names it in the journal.
+    pub key: Option<StepKey>,
+    /// What an earlier part of the run began of it.
+    pub earlier: Option<Arc<Earlier>>,
+    /// A block around the task rescues its failure.
+    pub rescued: bool,
 }
 
 /// What the conditions of a task say.
@@ -50,7 +58,18 @@ pub enum Condition {
 impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
-        let mut item = ItemRun { shared, task, header, scope, vars, doubt: None, unit: None };
+        let mut item = ItemRun {
+            shared,
+            task,
+            header,
+            scope,
+            vars,
+            doubt: None,
+            unit: None,
+            key: None,
+            earlier: None,
+            rescued: false,
+        };
         if let Ok(Some(to)) = item.delegate() {
             let there = Map::from_iter([
                 ("inventory_hostname", Value::str(to.as_str())),
@@ -84,8 +103,8 @@ impl ItemRun {
         self.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
     }
 
-    /// Runs it; whether a failure is ignored is decided for the task as a whole.
-    pub async fn run(&self) -> TaskResult {
+    /// Runs it, whatever the journal says; whether a failure is ignored is decided for the task as a whole.
+    pub async fn run_anew(&self) -> TaskResult {
         let planning = self.shared.options.planning;
         let mut doubt = self.doubt.clone();
         let mut result = match self.conditions() {
@@ -184,7 +203,8 @@ impl ItemRun {
             None => DEFAULT_RETRIES,
         };
         let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);
-        let mut attempt = 1;
+        let mut attempt =
+            self.earlier.as_ref().and_then(|e| e.open.as_ref()).map_or(1, |sent| sent.attempt.max(1));
         loop {
             let mut result = match self.attempt(attempt, doubt).await {
                 Ok(result) => result,
@@ -216,7 +236,10 @@ impl ItemRun {
                     result: result.result.clone(),
                 })
                 .await;
-            tokio::time::sleep(seconds(delay)).await;
+            tokio::select! {
+                () = tokio::time::sleep(seconds(delay)) => {}
+                () = self.shared.halt.asked() => return Ok(TaskResult::halted()),
+            }
             attempt += 1;
         }
     }
@@ -508,6 +531,7 @@ impl ItemRun {
             job: self.job_name(attempt),
             background: self.task.async_.is_some(),
             unit: self.unit.clone(),
+            step: self.stepped(attempt),
         };
         let limit = execution.timeout;
         if self.shared.options.planning || execution.check && self.shared.options.previews() {
@@ -592,7 +616,11 @@ impl ItemRun {
         let mut hash = sha2::Sha256::new();
         hash.update(self.task.id.to_string());
         hash.update(self.scope.host().as_bytes());
-        if let Some(crate::template::Var::Value(item)) = self.vars.get("item") {
+        if let Some(key) = &self.key {
+            hash.update(format!("{} {:?}", key.turn, key.item));
+            let round = self.earlier.as_ref().map_or(0, |earlier| earlier.round);
+            hash.update(round.to_le_bytes());
+        } else if let Some(crate::template::Var::Value(item)) = self.vars.get("item") {
             hash.update(crate::value::to_json_text(&item));
         }
         let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();

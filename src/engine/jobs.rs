@@ -111,6 +111,21 @@ pub async fn run(item: &ItemRun, limit: Duration, attempt: u32) -> Result<TaskRe
     }
 }
 
+/// Whether a result is that of a job which still runs in the background.
+pub fn goes_on(result: &Map) -> bool {
+    result.contains("ansible_job_id") && result.get("finished").is_some_and(|f| *f == Value::Int(0))
+}
+
+/// Looks after a job again that an earlier part of the run started.
+pub fn look_after(item: &ItemRun, started: &Map) {
+    let text = |name: &str| started.get(name).map(Value::to_text);
+    let (Some(id), Some(path)) = (text("ansible_job_id"), text("results_file")) else { return };
+    let (Ok(Some(limit)), Ok(dir)) = (limit(item), directory(item)) else { return };
+    let ended: Arc<Mutex<Option<TaskResult>>> = Arc::default();
+    item.shared.jobs.add(&id, Arc::new(Job { dir, ended: ended.clone() }));
+    start(item.clone(), limit, 0, id, path, true, ended);
+}
+
 fn too_late(limit: Duration, standing: Map) -> Failure {
     let secs = limit.as_secs();
     Failure::new(format!("async task did not complete within the requested time - {secs}s"))
@@ -141,6 +156,7 @@ fn start(
         if keeps_file && let Value::Map(map) = result.registered() {
             // For other runs; this one knows the result without the file.
             let _ = write(&item, &path, &map).await;
+            item.job_ended().await;
         }
         *ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     })

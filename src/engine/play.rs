@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
 use super::gate::{Gate, Unanswered};
@@ -15,7 +13,7 @@ use super::item::Condition;
 use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use super::strategy::Alone;
-use super::worker::{Job, host_result};
+
 use super::{dispatch, layers, login};
 use crate::diag::{Diagnostic, Style};
 use crate::plan::Actual;
@@ -51,6 +49,8 @@ pub enum Stop {
     Batch,
     /// Too many hosts failed.
     Budget,
+    /// Somebody asked the run to stop.
+    Asked,
     /// A question of `--step` got no answer.
     Unanswered(Unanswered),
     /// The project itself is wrong.
@@ -147,6 +147,9 @@ impl<'a> PlayRun<'a> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
             for entry in entries {
+                if self.shared.halt.is_asked() {
+                    self.stop.get_or_insert(Stop::Asked);
+                }
                 if flow.ok.is_empty() || self.stop.is_some() || self.others_ended() {
                     break;
                 }
@@ -281,100 +284,20 @@ impl<'a> PlayRun<'a> {
         if !self.is_let_through(&header).await {
             return Flow { ok: hosts, failed: Vec::new() };
         }
-        self.shared.emit(Event::TaskStarted(header.clone())).await;
         let once = (self.flag(&task.directives.run_once, &first) && self.alone.is_none())
             || super::actions::bypasses_hosts(task);
-        let results = self.spread(task, &header, if once { &hosts[..1] } else { &hosts }, place).await;
-        self.settle(task, &header, hosts, results, once, place).await
-    }
-
-    /// Runs the task on the hosts, a limited number at a time, and handles each result as it comes.
-    async fn spread(
-        &mut self,
-        task: &Arc<Task>,
-        header: &Arc<TaskHeader>,
-        hosts: &[Host],
-        place: Place,
-    ) -> Vec<(Host, TaskResult)> {
-        let forks = self.shared.options.forks.max(1);
-        let throttle = hosts.first().and_then(|h| {
-            let scope = self.scope(task, h);
-            self.number(&task.directives.throttle, &scope)
-        });
-        let at_once = throttle.filter(|t| *t > 0.0).map_or(forks, |t| forks.min(t as usize).max(1));
-        let mut results = Vec::with_capacity(hosts.len());
-        if super::actions::is_immediate(task) {
-            // Nothing is waited for: in order, without a worker for each.
-            for host in hosts {
-                let job = self.job(task, header, host);
-                let mut result = Box::pin(job.run()).await;
-                self.report(task, header, host, &mut result, place).await;
-                results.push((host.clone(), result));
-            }
-            return results;
+        let chosen = if once { vec![self.first_of(&header, &hosts)] } else { hosts.clone() };
+        if !self.has_ended(&header, &chosen) {
+            self.shared.emit(Event::TaskStarted(header.clone())).await;
         }
-        let permits = Arc::new(Semaphore::new(at_once));
-        let mut workers = JoinSet::new();
-        for host in hosts {
-            let job = self.job(task, header, host);
-            let (permits, host) = (permits.clone(), host.clone());
-            workers.spawn(async move {
-                let _permit = permits.acquire_owned().await;
-                (host, job.run().await)
-            });
+        let results = self.spread(task, &header, &chosen, place).await;
+        let (halted, results): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, r)| r.halted);
+        if halted.is_empty() {
+            return self.settle(task, &header, hosts, results, once, place).await;
         }
-        while let Some(joined) = workers.join_next().await {
-            let Ok((host, mut result)) = joined else { continue };
-            self.report(task, header, &host, &mut result, place).await;
-            results.push((host, result));
-        }
-        // A worker that panicked brought nothing back: its host's outcome is not known.
-        for host in hosts {
-            if !results.iter().any(|(h, _)| h == host) {
-                let mut result =
-                    TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
-                self.report(task, header, host, &mut result, place).await;
-                results.push((host.clone(), result));
-            }
-        }
-        results
-    }
-
-    fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host) -> Job {
-        Job {
-            shared: self.shared.clone(),
-            task: task.clone(),
-            header: header.clone(),
-            scope: self.scope(task, host),
-            doubt: self.doubts.get(host).cloned(),
-        }
-    }
-
-    async fn report(
-        &mut self,
-        task: &Task,
-        header: &Arc<TaskHeader>,
-        host: &Host,
-        result: &mut TaskResult,
-        place: Place,
-    ) {
-        if place.rescued && result.status == Status::Failed {
-            super::item::forgive(result, "rescued");
-        }
-        if !result.followed.is_empty() {
-            let units = result.followed.clone();
-            self.shared.emit(Event::Followed { task: header.clone(), host: host.clone(), units }).await;
-        }
-        if !result.units.is_empty() {
-            let units = std::mem::take(&mut result.units);
-            self.shared.emit(Event::Foreseen { task: header.clone(), host: host.clone(), units }).await;
-        }
-        let include = matches!(task.action, Action::IncludeTasks(_) | Action::IncludeRole(_));
-        if include && !result.is_failure() && result.status != Status::Skipped {
-            return;
-        }
-        let event = host_result(&self.shared, header, host, result, None);
-        self.shared.emit(Event::Host(event)).await;
+        self.stop.get_or_insert(Stop::Asked);
+        let ended = if once { Vec::new() } else { results.iter().map(|(h, _)| h.clone()).collect() };
+        self.settle(task, &header, ended, results, once, place).await
     }
 
     /// Takes the results into account: counts, variables, handlers, includes, and who goes on.

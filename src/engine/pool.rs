@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::shared::lock;
-use crate::transport::{BecomeSpec, Connection, ConnectionSpec, Connector, Kind, Session, TransportError};
+use crate::transport::{
+    BecomeSpec, Connection, ConnectionSpec, Connector, DurableId, Kind, Session, TransportError, durable,
+};
 
 /// Shells on one connection; sshd allows ten by default and some are left to others.
 const SESSIONS_PER_HOST: usize = 6;
@@ -127,6 +129,15 @@ impl Pool {
 impl Lease {
     pub fn session(&mut self) -> &mut dyn Session {
         self.session.as_mut()
+    }
+
+    /// Ends what runs in the session, or the job that it looks after: TERM, some patience, KILL.
+    pub async fn stop(mut self, job: Option<&DurableId>) {
+        if let Some(id) = job {
+            // A host that cannot be reached any more cannot be told.
+            let _ = durable::stop(self.session.as_mut(), id).await;
+        }
+        self.session.close().await;
     }
 
     /// Gives the session back for the next task.

@@ -32,6 +32,10 @@ pub struct TaskResult {
     pub maybe: Option<Unknown>,
     /// What became of the plan's units, when a plan is followed.
     pub followed: Vec<Followed>,
+    /// It comes from the journal: nothing was done now, and it was shown before.
+    pub replayed: bool,
+    /// The run was asked to stop before it came to an end; there is no verdict.
+    pub halted: bool,
 }
 
 /// What a task does to the run's own state; carried out by the dispatcher.
@@ -208,7 +212,14 @@ impl TaskResult {
             units: Vec::new(),
             maybe: None,
             followed: Vec::new(),
+            replayed: false,
+            halted: false,
         }
+    }
+
+    /// What is returned for a task that the end of the run cut short.
+    pub fn halted() -> Self {
+        TaskResult { halted: true, ..Self::skipped("the run was asked to stop") }
     }
 
     pub fn ok(result: Map) -> Self {

@@ -11,8 +11,10 @@ use tokio::sync::mpsc;
 use super::ask::Answers;
 use super::event::{Event, Recap};
 use super::gate::{Gate, Unanswered};
+use super::halt::Halt;
 use super::inventory::LiveInventory;
 use super::jobs::Jobs;
+use super::journal::Journal;
 use super::options::{Gather, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
@@ -47,6 +49,10 @@ pub struct RunRequest {
     pub answers: Arc<dyn Answers>,
     /// The plan that the run follows: what it resolved is not resolved again.
     pub guide: Option<Arc<Guide>>,
+    /// Where the run is written down; what is in it already is not done again.
+    pub journal: Option<Arc<Journal>>,
+    /// Asks the run to stop.
+    pub halt: Halt,
 }
 
 /// How a run ended.
@@ -57,6 +63,8 @@ pub struct RunEnd {
     pub error: Option<Diagnostic>,
     /// A question that got no answer; the run ended there.
     pub unanswered: Option<Unanswered>,
+    /// It was asked to stop, and did so before its end.
+    pub stopped: bool,
 }
 
 /// Runs the playbooks. Failed hosts are in the recap; they are no error of the run.
@@ -84,9 +92,13 @@ pub async fn run(request: RunRequest) -> RunEnd {
         secrets: request.secrets,
         jobs: Jobs::default(),
         answers: request.answers,
-        run_id: run_id(),
+        run_id: request.journal.as_ref().map_or_else(run_id, |journal| format!("run-{}", journal.id())),
         worlds: Mutex::default(),
         guide: request.guide,
+        journal: request.journal,
+        halt: request.halt,
+        leftovers: Mutex::default(),
+        old_marks: Mutex::default(),
     });
     shared
         .emit(Event::RunStarted {
@@ -98,6 +110,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
     let mut whole = Whole {
         gate: Gate { searching: shared.options.start_at_task.is_some(), ..Gate::default() },
         unanswered: None,
+        stopped: false,
         shared: shared.clone(),
         inventory,
         prompted: request.prompted,
@@ -131,11 +144,12 @@ pub async fn run(request: RunRequest) -> RunEnd {
             format!("no task is named \"{wanted}\"; --start-at-task finds only tasks that are not included");
         shared.emit(Event::Warning(text)).await;
     }
+    shared.remove_marks().await;
     shared.pool.close().await;
     whole.recap.elapsed = started.elapsed();
     let recap = Arc::new(whole.recap);
     shared.emit(Event::RunEnded(recap.clone())).await;
-    RunEnd { recap, error, unanswered: whole.unanswered }
+    RunEnd { recap, error, unanswered: whole.unanswered, stopped: whole.stopped }
 }
 
 /// Letters, digits and dashes: it becomes part of file names on targets.
@@ -201,6 +215,7 @@ struct Whole {
     vars_files: HashMap<PathBuf, VarMap>,
     gate: Gate,
     unanswered: Option<Unanswered>,
+    stopped: bool,
 }
 
 impl Whole {
@@ -313,9 +328,16 @@ impl Whole {
             let searching = std::mem::take(&mut run.gate.searching);
             run.entries(&[task], gather.clone(), Place { rescued: false, handlers: false }).await;
             run.gate.searching = searching;
-            if let Some(Stop::Unanswered(question)) = run.stop.take() {
-                self.unanswered = Some(question);
-                return Ok(After::End);
+            match run.stop.take() {
+                Some(Stop::Unanswered(question)) => {
+                    self.unanswered = Some(question);
+                    return Ok(After::End);
+                }
+                Some(Stop::Asked) => {
+                    self.stopped = true;
+                    return Ok(After::End);
+                }
+                _ => {}
             }
         }
         let alive = run.alive();
@@ -360,6 +382,10 @@ impl Whole {
             Some(Stop::Error(diagnostic)) => return Err(diagnostic),
             Some(Stop::Unanswered(question)) => {
                 self.unanswered = Some(question);
+                return Ok(After::End);
+            }
+            Some(Stop::Asked) => {
+                self.stopped = true;
                 return Ok(After::End);
             }
             Some(Stop::Budget) => {

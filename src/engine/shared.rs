@@ -7,7 +7,11 @@ use tokio::sync::mpsc;
 
 use super::ask::Answers;
 use super::event::Event;
+use super::halt::Halt;
 use super::jobs::Jobs;
+use super::journal::Journal;
+use super::login::Reach;
+use super::once::Leftover;
 use super::options::RunOptions;
 use super::pool::Pool;
 use crate::diag::SourceMap;
@@ -38,6 +42,13 @@ pub struct Shared {
     pub worlds: Mutex<HashMap<String, World>>,
     /// The plan that this run follows.
     pub guide: Option<Arc<Guide>>,
+    /// Where the run is written down, so that it can be resumed.
+    pub journal: Option<Arc<Journal>>,
+    pub halt: Halt,
+    /// What steps left on targets until their verdicts are written.
+    pub leftovers: Mutex<HashMap<String, Vec<Leftover>>>,
+    /// Marks that are needed no more, by the place where they are.
+    pub old_marks: Mutex<HashMap<String, (Reach, Vec<String>)>>,
 }
 
 impl Shared {

@@ -10,7 +10,7 @@ use super::inventory::LiveInventory;
 use super::login::Reach;
 use super::pool::Pool;
 use super::shared::Shared;
-use super::{Answers, Event, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
+use super::{Answers, Event, Halt, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::{self, Inventory};
 use crate::modules::{
@@ -106,6 +106,8 @@ async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
         prompted: VarMap::default(),
         answers: Arc::new(Nobody),
         guide: None,
+        journal: None,
+        halt: Halt::default(),
     })
     .await;
     let results = listening.await.unwrap();
@@ -233,6 +235,7 @@ async fn a_long_command_is_found_again() {
         job: "run-1".into(),
         background: false,
         unit: None,
+        step: None,
     };
     assert!(execution.run().await.unwrap().changed);
     let ids: Vec<_> = fake.calls().into_iter().filter_map(|c| c.durable).collect();
@@ -267,6 +270,10 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         run_id: "run".into(),
         worlds: Default::default(),
         guide: None,
+        journal: None,
+        halt: Halt::default(),
+        leftovers: Default::default(),
+        old_marks: Default::default(),
     };
     (Arc::new(shared), queue)
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::event::{Event, HostResult, Status, TaskHeader};
 use super::item::{Condition, ItemRun};
+use super::journal::StepKey;
 use super::result::{Effects, TaskResult, Trouble};
 use super::shared::Shared;
 use crate::modules::Failure;
@@ -22,6 +23,8 @@ pub struct Job {
     pub scope: TaskScope,
     /// In a plan: why it is not known whether the host gets here at all.
     pub doubt: Option<Unknown>,
+    /// A block around the task rescues its failure.
+    pub rescued: bool,
 }
 
 /// An item of a loop with the variables that it brings.
@@ -35,35 +38,51 @@ impl Job {
     /// Runs the task and returns its result; never fails as such.
     pub async fn run(self) -> TaskResult {
         let started = Instant::now();
+        if self.shared.halt.is_asked() {
+            return TaskResult::halted();
+        }
         let units = match self.turn() {
             Ok(units) => units,
             Err(result) => return *result,
         };
+        let key = self.key();
         let mut result = match &self.task.loop_ {
             None => {
                 let mut item = self.item(&self.scope);
+                item.key.clone_from(&key);
                 item.unit = units.and_then(|units| units.into_iter().next());
                 item.ignore(item.run().await)
             }
             Some(l) => match units.as_deref() {
                 Some([unit]) if unit.locals.is_none() && unit.state == State::Skip => self.planned_skip(unit),
                 Some(units) if units.iter().all(|u| u.locals.is_some()) => {
-                    self.run_loop(l, Some(units)).await
+                    self.run_loop(l, Some(units), key).await
                 }
-                _ => self.run_loop(l, None).await,
+                _ => self.run_loop(l, None, key).await,
             },
         };
         if self.shared.options.planning && result.units.is_empty() {
             self.item(&self.scope).conclude(&mut result, None);
         }
-        result.elapsed = started.elapsed();
+        if !result.replayed {
+            result.elapsed = started.elapsed();
+        }
         result
+    }
+
+    /// Names this execution of the task in the journal.
+    fn key(&self) -> Option<StepKey> {
+        let journal = self.shared.journal.as_ref()?;
+        let (task, host) = (self.header.id.as_str().into(), self.scope.host().clone());
+        let turn = journal.turn(&task, &host);
+        Some(StepKey { task, host, turn, item: None })
     }
 
     fn item(&self, scope: &TaskScope) -> ItemRun {
         let mut item =
             ItemRun::new(self.shared.clone(), self.task.clone(), self.header.clone(), scope.clone());
         item.doubt.clone_from(&self.doubt);
+        item.rescued = self.rescued;
         item
     }
 
@@ -94,7 +113,7 @@ impl Job {
         result
     }
 
-    async fn run_loop(&self, l: &Loop, units: Option<&[Arc<Unit>]>) -> TaskResult {
+    async fn run_loop(&self, l: &Loop, units: Option<&[Arc<Unit>]>, key: Option<StepKey>) -> TaskResult {
         let found = match units {
             Some(units) => self.planned_items(l, units),
             None => self.items(l),
@@ -124,11 +143,18 @@ impl Job {
         let count = items.len();
         let mut last = self.scope.clone();
         for (index, item) in items.into_iter().enumerate() {
+            if self.shared.halt.is_asked() {
+                return TaskResult::halted();
+            }
             let scope = self.scope.with_locals(item.locals.clone());
             let started = Instant::now();
             let mut run = self.item(&scope);
             run.unit = units.and_then(|units| units.get(index).cloned());
+            run.key = key.as_ref().map(|key| StepKey { item: u32::try_from(index).ok(), ..key.clone() });
             let mut result = run.run().await;
+            if result.halted {
+                return result;
+            }
             result.elapsed = started.elapsed();
             if self.task.changed_when.is_empty() && added_before(&results, &result) {
                 result.status = Status::Ok;
@@ -148,7 +174,10 @@ impl Job {
                 unit.locals = Some(item.locals.clone());
             }
             result.result.insert("ansible_loop_var", control.variable.as_str());
-            self.report_item(&result, &item.label).await;
+            let replayed = result.replayed;
+            if !replayed {
+                self.report_item(&result, &item.label).await;
+            }
             // The next item sees what this one set, as in Ansible.
             super::dispatch::keep(&self.shared, self.scope.host(), &result.effects);
             let stop = result.status == Status::Unreachable || self.breaks(&control, &scope, &result);
@@ -159,11 +188,22 @@ impl Job {
             }
             if let Some(pause) = control.pause
                 && index + 1 < count
+                && !replayed
             {
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.shared.halt.asked() => {}
+                }
             }
         }
-        self.item(&last).ignore(combine(results))
+        let result = self.item(&last).ignore(combine(results));
+        if let (Some(journal), Some(key)) = (&self.shared.journal, &key)
+            && !result.replayed
+            && (!result.is_failure() || (self.rescued && result.status == Status::Failed))
+        {
+            journal.done(key, &self.header);
+        }
+        result
     }
 
     /// A plan shows a loop over something unknown as one item of which nothing is known.
@@ -408,7 +448,8 @@ fn combine(items: Vec<TaskResult>) -> TaskResult {
     if all_skipped {
         result.insert("skipped", true);
     }
-    let mut combined = TaskResult { looped: true, ..TaskResult::new(status, result) };
+    let replayed = items.iter().all(|r| r.replayed);
+    let mut combined = TaskResult { looped: true, replayed, ..TaskResult::new(status, result) };
     let changed_unknown = items.iter().find_map(|r| match r.result.get("changed") {
         Some(Value::Unknown(unknown)) => Some(unknown.clone()),
         _ => None,

@@ -73,6 +73,11 @@ impl ModuleSpec {
         matches!(self.name, "command" | "shell" | "raw" | "script")
     }
 
+    /// Whether running it again after an interruption does no harm even where its effect cannot be foreseen.
+    pub fn can_repeat(&self) -> bool {
+        !self.runs_commands() && !matches!(self.name, "uri" | "foreign")
+    }
+
     /// Returns the full name, such as `ansible.builtin.copy`.
     pub fn full_name(&self) -> String {
         self.namespaces.first().map_or_else(|| self.name.to_string(), |ns| format!("{ns}.{}", self.name))

@@ -125,6 +125,22 @@ impl Applied {
         }
     }
 
+    /// Takes up again what was begun and not ended, or ended with failures.
+    pub fn go_on(&self, plan: &PlanFile) -> Result<Claim, AppliedError> {
+        let path = self.path(plan);
+        let lock = File::open(&path).map_err(failed("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let found = Found { record: parse(&lock, &path)?, progress: Progress::Running };
+                return Err(AppliedError::Taken(Box::new(found)));
+            }
+            Err(TryLockError::Error(e)) => return Err(failed("lock", &path)(e)),
+        }
+        let record = parse(&lock, &path)?;
+        Ok(Claim { applied: self.clone(), path, record, _lock: Locked(lock) })
+    }
+
     fn path(&self, plan: &PlanFile) -> PathBuf {
         self.dir.join(format!("{}.json", plan.digest()))
     }
@@ -262,6 +278,11 @@ mod tests {
             outcome,
         };
         assert_eq!(found, Found { record, progress: Progress::Done });
+        let again = applied.go_on(&plan).unwrap();
+        assert!(
+            matches!(applied.go_on(&plan), Err(AppliedError::Taken(f)) if f.progress == Progress::Running)
+        );
+        drop(again);
         let third = applied.begin(&plan, time("2026-11-25T09:00:00Z")).unwrap_err();
         assert!(matches!(third, AppliedError::Taken(f) if f.progress == Progress::Done));
         let names: Vec<_> = fs::read_dir(&applied.dir).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::Reporter;
 use super::diff::unified;
-use super::jsonl::status_word;
 use super::mask::{Secrets, visible};
 use crate::engine::{Counts, Event, HostResult, Recap, Status};
 use crate::template::escape_html;
@@ -57,7 +56,7 @@ impl HtmlReport {
         if !self.hosts.contains(&r.host) {
             self.hosts.push(r.host.clone());
         }
-        let word = status_word(r.status);
+        let word = r.status.word();
         let item = r.item.as_ref().map(|i| format!(" <i>{}</i>", self.text(i))).unwrap_or_default();
         let place = r
             .task

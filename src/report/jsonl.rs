@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Reporter;
 use super::diff::unified;
 use super::mask::Secrets;
-use crate::engine::{Counts, Event, HostResult, Status, TaskHeader, TaskKind};
+use crate::engine::{Counts, Event, HostResult, TaskHeader, TaskKind};
 use crate::plan::State;
 use crate::value::{Value, to_json};
 
@@ -98,26 +98,13 @@ fn header(task: &TaskHeader) -> serde_json::Value {
 
 fn result(event: &str, r: &HostResult) -> serde_json::Value {
     json!({
-        "event": event, "host": &*r.host, "task": r.task.id, "name": r.task.name, "status": status_word(r.status),
+        "event": event, "host": &*r.host, "task": r.task.id, "name": r.task.name, "status": r.status.word(),
         "item": r.item, "delegated_to": r.delegated.as_ref().map(|(to, _)| to),
         "elapsed_secs": r.elapsed.as_secs_f64(),
         "diff": r.diff.iter().map(unified).filter(|d| !d.is_empty()).collect::<Vec<_>>(),
         "warnings": r.warnings, "explanation": r.explanation,
         "result": to_json(&Value::map(r.result.clone())),
     })
-}
-
-/// The word for a status in machine-readable outputs.
-pub(super) fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "ok",
-        Status::Changed => "changed",
-        Status::Skipped => "skipped",
-        Status::Failed => "failed",
-        Status::Ignored => "ignored",
-        Status::Unreachable => "unreachable",
-        Status::Lost => "lost",
-    }
 }
 
 pub(super) fn counts(c: &Counts) -> serde_json::Value {

@@ -21,6 +21,7 @@ mod playbooks;
 mod procedure;
 mod real_sshd;
 mod rehearsal;
+mod resume;
 mod service_node;
 mod software;
 mod support;

@@ -107,6 +107,22 @@ pub fn collect(
     never: &[PathBuf],
     cwd: &Path,
 ) -> Result<Bundle, CliError> {
+    let files = list(read, playbooks, sources, cwd)?;
+    let mut bundle = Bundle::default();
+    for path in files.iter().filter(|p| !never.contains(p)) {
+        let Some((root, rel)) = roots.split(path) else { continue };
+        add(&mut bundle, root, &rel, path)?;
+    }
+    Ok(bundle)
+}
+
+/// Returns the files that a project is made of.
+pub fn list(
+    read: &Read,
+    playbooks: &[PathBuf],
+    sources: &Sources,
+    cwd: &Path,
+) -> Result<BTreeSet<PathBuf>, CliError> {
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     let absolute = |path: &Path| cwd.join(path);
     let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
@@ -138,12 +154,7 @@ pub fn collect(
     for folder in &folders {
         walk(folder, &mut files)?;
     }
-    let mut bundle = Bundle::default();
-    for path in files.iter().filter(|p| !never.contains(p)) {
-        let Some((root, rel)) = roots.split(path) else { continue };
-        add(&mut bundle, root, &rel, path)?;
-    }
-    Ok(bundle)
+    Ok(files)
 }
 
 fn add(bundle: &mut Bundle, root: &str, rel: &Path, path: &Path) -> Result<(), CliError> {

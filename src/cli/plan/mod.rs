@@ -118,7 +118,7 @@ impl Making<'_> {
         let read = bundle::Read::of(&project);
         let planner = Planner::new(Builder::new(seal));
         let options = RunOptions { planning: true, check: true, diff: true, ..self.options };
-        let conduct = Conduct { connector: Arc::new(ReadOnly::new(connector)), guide: None };
+        let conduct = Conduct::free(Arc::new(ReadOnly::new(connector)));
         let ending =
             drive::with_reporters(project, options, conduct, vec![Box::new(planner.clone())], self.out).await;
         match ending {

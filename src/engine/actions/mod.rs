@@ -132,7 +132,10 @@ impl Action {
             Action::SetFact => facts::set_fact(item, given.clone()),
             Action::SetStats => facts::set_stats(&given),
             Action::ValidateArgumentSpec => spec::validate(item, &given),
-            Action::WaitForConnection => wait::wait_for_connection(item, &given).await,
+            Action::WaitForConnection => tokio::select! {
+                result = Box::pin(wait::wait_for_connection(item, &given)) => result,
+                () = item.shared.halt.asked() => Ok(TaskResult::halted()),
+            },
             Action::Assert | Action::Debug => Ok(TaskResult::ok(Map::new())),
         };
         result.map(|result| item.on_this_side(result, &given))

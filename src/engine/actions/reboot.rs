@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::engine::item::ItemRun;
+use crate::engine::journal::Sent;
 use crate::engine::login::Reach;
 use crate::engine::result::{TaskResult, Trouble};
 use crate::modules::{self, Args, Failure};
@@ -27,9 +28,21 @@ pub async fn reboot(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
         return Ok(done);
     }
     let mut host = Host { item, reach };
-    let before = host.boot_id(&args).await.map_err(|reason| failed(&reason, 0, false))?;
+    let now = host.boot_id(&args).await.map_err(|reason| failed(&reason, 0, false))?;
     let started = Instant::now();
-    match host.exec(command(&args), None).await {
+    let step = item.stepped(0);
+    let earlier = item.earlier.as_ref().and_then(|earlier| earlier.open.as_ref()?.boot.clone());
+    // A reboot that an earlier part of the run began is not begun again.
+    let rebooted = earlier.as_ref().is_some_and(|boot| *boot != now);
+    let before = earlier.unwrap_or(now);
+    if let Some(step) = &step {
+        step.announce(&Sent { boot: Some(before.clone()), ..step.sent() }).await?;
+    }
+    let sent = match rebooted {
+        true => Ok(Output::default()),
+        false => host.exec(command(&args), None).await,
+    };
+    match sent {
         Ok(output) if output.rc != 0 => {
             let text = format!(
                 "Reboot command failed. Error was: '{}, {}'",

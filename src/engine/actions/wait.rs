@@ -36,10 +36,16 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
             if prompt.is_none() {
                 item.shared.emit(Event::Notice(format!("Pausing for {seconds} seconds"))).await;
             }
-            tokio::time::sleep(crate::engine::login::seconds(seconds)).await;
+            tokio::select! {
+                () = tokio::time::sleep(crate::engine::login::seconds(seconds)) => {}
+                () = item.shared.halt.asked() => return Ok(TaskResult::halted()),
+            }
         }
         None if item.check()? => {}
-        None => user_input = line(item).await?,
+        None => tokio::select! {
+            typed = line(item) => user_input = typed?,
+            () = item.shared.halt.asked() => return Ok(TaskResult::halted()),
+        },
     }
     let elapsed = started.elapsed().as_secs();
     let mut done = TaskResult::ok(Map::from_iter([

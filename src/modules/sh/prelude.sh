@@ -336,3 +336,93 @@ xp_write() (
 	printf 'stat '
 	xp_stat "$xp_dest"
 )
+
+# Marks of commands that must not run twice. `xp_once RUN NAME TOKEN first|again` sets xp_once to the beginning of the
+# names of this command's files, or to nothing where no mark can be made. A command that was begun before is not begun
+# again: this waits for its end, prints its outputs and exits as it did, or exits with 213 and TOKEN when nobody knows.
+xp_once_dir() {
+	xp_once_base=
+	case ${HOME:-} in
+	/?*) if [ -d "$HOME" ] && [ -w "$HOME" ]; then xp_once_base=$HOME/.xplay; fi ;;
+	esac
+	[ -n "$xp_once_base" ] || xp_once_base=/var/tmp/.xplay-$(id -u)
+	xp_once_d=$xp_once_base/once-$1
+}
+xp_once_born() {
+	xp_v=
+	if read -r xp_v <"/proc/$1/stat"; then
+		set -- ${xp_v##*\)}
+		[ "$1" = Z ] || shift 19
+		xp_v=$1
+	fi 2>/dev/null
+}
+xp_once_boot() {
+	xp_v=
+	[ ! -r /proc/sys/kernel/random/boot_id ] || read -r xp_v </proc/sys/kernel/random/boot_id
+}
+xp_once_without() {
+	[ "$4" = again ] || return 0
+	echo "$3 unmarked" >&2
+	exit 213
+}
+xp_once() {
+	xp_once_dir "$1"
+	xp_once=
+	if [ ! -d "$xp_once_d" ]; then
+		[ -d "$xp_once_base" ] || mkdir -m 700 "$xp_once_base" 2>/dev/null
+		if [ -L "$xp_once_base" ] || [ ! -O "$xp_once_base" ]; then xp_once_without "$@"; return 0; fi
+		if ! mkdir -m 700 "$xp_once_d" 2>/dev/null && [ ! -d "$xp_once_d" ]; then xp_once_without "$@"; return 0; fi
+	fi
+	xp_once_f=$xp_once_d/$2
+	if [ ! -e "$xp_once_f.i" ]; then
+		xp_once_p=
+		if [ -r /proc/self/stat ]; then read -r xp_once_p xp_v </proc/self/stat; fi
+		xp_once_born "$xp_once_p"
+		xp_once_s=$xp_v
+		xp_once_boot
+		set -C
+		if { printf '%s %s %s\n' "${xp_once_p:-0}" "${xp_once_s:-0}" "${xp_v:-0}" >"$xp_once_f.i"; } 2>/dev/null; then
+			set +C
+			xp_once=$xp_once_f
+			return 0
+		fi
+		set +C
+		if [ ! -e "$xp_once_f.i" ]; then xp_once_without "$@"; return 0; fi
+	fi
+	while [ ! -s "$xp_once_f.rc" ]; do
+		read -r xp_once_p xp_once_s xp_once_b <"$xp_once_f.i"
+		xp_once_boot
+		if [ "${xp_v:-0}" != "$xp_once_b" ]; then
+			echo "$3 rebooted" >&2
+			exit 213
+		fi
+		xp_once_born "$xp_once_p"
+		if [ -z "$xp_once_p" ] || [ "${xp_v:-gone}" != "$xp_once_s" ]; then
+			[ ! -s "$xp_once_f.rc" ] || break
+			echo "$3 died" >&2
+			exit 213
+		fi
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+	[ ! -s "$xp_once_f.o" ] || cat "$xp_once_f.o"
+	[ ! -s "$xp_once_f.e" ] || cat "$xp_once_f.e" >&2
+	read -r xp_once_s <"$xp_once_f.rc"
+	exit "$xp_once_s"
+}
+xp_once_end() {
+	echo "$1" >"$xp_once.rc"
+	[ ! -s "$xp_once.o" ] || cat "$xp_once.o"
+	[ ! -s "$xp_once.e" ] || cat "$xp_once.e" >&2
+	exit "$1"
+}
+xp_once_forget() {
+	xp_once_dir "$1"
+	shift
+	for xp_v; do
+		set -- "$@" "$xp_once_d/$xp_v.i" "$xp_once_d/$xp_v.o" "$xp_once_d/$xp_v.e" "$xp_once_d/$xp_v.rc"
+		shift
+	done
+	rm -f -- "$@"
+	rmdir "$xp_once_d" "$xp_once_base" 2>/dev/null
+	:
+}

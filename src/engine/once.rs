@@ -1,0 +1,172 @@
+//! Commands that must not run twice: each leaves a mark on its target, which tells what became of it.
+//!
+//! The mark is made by the same script that runs the command, so it costs no round trip. A script that is sent again
+//! finds it: it waits for the end of a command that still runs, prints the outputs of one that ended, and says so when
+//! nobody can know the outcome.
+
+use super::journal::Left;
+use super::login::Reach;
+use super::result::Trouble;
+use super::shared::{Shared, lock};
+use crate::modules::sh::q;
+use crate::transport::{DurableId, Exec, NullSink, Output, durable};
+
+/// What a script ends with that found a mark without an outcome.
+const UNKNOWN_RC: i32 = 213;
+/// Marks that one command removes.
+const AT_ONCE: usize = 50;
+
+/// Whether a command may have been sent before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    First,
+    Again,
+}
+
+/// Something that a step left on a target until its verdict is safe.
+pub struct Leftover {
+    reach: Reach,
+    what: What,
+}
+
+/// What is left.
+enum What {
+    Mark(String),
+    Job(DurableId),
+}
+
+/// A command that is to run once.
+pub struct Once {
+    run: String,
+    name: String,
+    token: String,
+}
+
+impl Once {
+    /// `run` and `name` are plain words; `name` tells commands of a run apart.
+    pub fn new(run: &str, name: &str) -> Result<Self, Trouble> {
+        let mut random = [0u8; 8];
+        getrandom::fill(&mut random)
+            .map_err(|e| Trouble::msg(format!("cannot get random bytes from the system: {e}")))?;
+        Ok(Once { run: run.into(), name: name.into(), token: crate::modules::hex(&random) })
+    }
+
+    /// Returns the script with a mark around it. `old` are marks that are needed no more.
+    pub fn wrap(&self, script: &str, sending: Sending, old: &[String]) -> String {
+        let again = match sending {
+            Sending::First => "first",
+            Sending::Again => "again",
+        };
+        let forget = if old.is_empty() {
+            String::new()
+        } else {
+            format!("xp_once_forget {} {}\n", self.run, old.join(" "))
+        };
+        format!(
+            "xp_once {} {} {} {again}\n{forget}if [ -z \"$xp_once\" ]; then\n{script}\nexit\nfi\n(\n{script}\n) >\"$xp_once.o\" 2>\"$xp_once.e\"\nxp_once_end $?\n",
+            q(&self.run),
+            q(&self.name),
+            self.token
+        )
+    }
+
+    /// Judges an output: a mark without an outcome is no result.
+    pub fn judge(&self, output: Output, host: &str) -> Result<Output, Trouble> {
+        let why = output.stderr_text();
+        let Some(why) = why.strip_prefix(&self.token).map(str::trim).filter(|_| output.rc == UNKNOWN_RC)
+        else {
+            return Ok(output);
+        };
+        let what = match why {
+            "rebooted" => format!("{host} was started anew in the middle of it"),
+            "died" => "it ended without an exit code".to_string(),
+            _ => "the mark of it cannot be read".to_string(),
+        };
+        Err(Trouble::Lost(format!("the command was sent, and its outcome is unknown: {what}")))
+    }
+}
+
+impl Shared {
+    /// Remembers everything that was sent for a step.
+    pub fn leave_all(&self, step: &str, reach: &Reach, left: &Left) {
+        let marks = left.marks.iter().map(|name| What::Mark(name.clone()));
+        // A name that is none was never used on a target.
+        let jobs = left.jobs.iter().filter_map(|name| DurableId::new(name).ok()).map(What::Job);
+        let mut leftovers = lock(&self.leftovers);
+        let own = leftovers.entry(step.to_string()).or_default();
+        own.extend(marks.chain(jobs).map(|what| Leftover { reach: reach.clone(), what }));
+    }
+
+    /// Tidies up after a step whose verdict is written: jobs at once, marks with the next command there.
+    pub async fn tidy(&self, step: &str) {
+        let left = lock(&self.leftovers).remove(step).unwrap_or_default();
+        for Leftover { reach, what } in left {
+            match what {
+                What::Mark(name) => {
+                    let place = place(&reach);
+                    let mut old = lock(&self.old_marks);
+                    old.entry(place).or_insert_with(|| (reach, Vec::new())).1.push(name);
+                }
+                What::Job(id) => {
+                    if let Some(journal) = &self.journal
+                        && journal.settle().await.is_err()
+                    {
+                        // Without a verdict that is safe the job is all that tells the outcome.
+                        continue;
+                    }
+                    self.forget_job(&reach, &id).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the marks that are needed no more where a command is about to run.
+    pub fn old_marks(&self, reach: &Reach) -> Vec<String> {
+        let mut old = lock(&self.old_marks);
+        let Some((_, names)) = old.get_mut(&place(reach)) else { return Vec::new() };
+        let left = names.len().saturating_sub(AT_ONCE);
+        names.split_off(left)
+    }
+
+    /// A job whose directory cannot be removed now stays: its name is not used again.
+    async fn forget_job(&self, reach: &Reach, id: &DurableId) {
+        let Ok(mut lease) = self.pool.session(&reach.spec, reach.r#become.as_ref()).await else { return };
+        if durable::confirm(lease.session(), id).await.is_ok() {
+            lease.done();
+        }
+    }
+
+    /// Removes all marks that are left on targets at the end of a run.
+    pub async fn remove_marks(&self) {
+        let Some(journal) = &self.journal else { return };
+        if journal.settle().await.is_err() {
+            return;
+        }
+        let places: Vec<(Reach, Vec<String>)> = lock(&self.old_marks).drain().map(|(_, left)| left).collect();
+        let mut removing = tokio::task::JoinSet::new();
+        for (reach, names) in places.into_iter().filter(|(_, names)| !names.is_empty()) {
+            let run = q(&self.run_id);
+            let script: String = names
+                .chunks(AT_ONCE)
+                .map(|names| format!("xp_once_forget {run} {}\n", names.join(" ")))
+                .collect();
+            let Ok(mut lease) = self.pool.session(&reach.spec, reach.r#become.as_ref()).await else {
+                continue;
+            };
+            removing.spawn(async move {
+                let exec = Exec::new(script).timeout(std::time::Duration::from_secs(10));
+                if lease.session().exec(exec, &mut NullSink).await.is_ok() {
+                    lease.done();
+                }
+            });
+        }
+        while removing.join_next().await.is_some() {}
+    }
+}
+
+/// Where marks are: on a host, in the home of a user.
+fn place(reach: &Reach) -> String {
+    let spec = &reach.spec;
+    let who = reach.r#become.as_ref().map(|b| format!("{}:{}", b.method, b.user)).unwrap_or_default();
+    format!("{} {} {who}", spec.host, spec.user.as_deref().unwrap_or_default())
+}
