@@ -4,6 +4,8 @@ import os
 import pathlib
 import shutil
 import string
+import subprocess
+import time
 
 from . import servers
 
@@ -120,6 +122,51 @@ def many_hosts(bench):
             yml += [f"        {host}:", f"          ansible_host: {address}", f"          slot: {host[4:]}x"]
     write(bench.folder / "hosts.ini", "\n".join(ini) + "\n")
     write(bench.folder / "hosts.yml", "\n".join(yml) + "\n")
+
+
+# The cost of a host at any number of hosts, with what a busy machine adds.
+SCALE_SECS_PER_HOST = 0.06
+# The file of `five-tasks.yml`, which all hosts share: it is there already.
+FIVE = pathlib.Path("/tmp/xplay-bench-five")
+
+
+def embedded_folder(bench):
+    return bench.folder / "embedded"
+
+
+def unlink_hosts(bench):
+    embedded_folder(bench).unlink(missing_ok=True)
+    write(FIVE, "of all hosts").chmod(0o644)
+
+
+def forget_five(_bench):
+    FIVE.unlink(missing_ok=True)
+
+
+def scale_env(count):
+    return lambda bench: {"XPLAY_BENCH_HOSTS": str(count), "XPLAY_BENCH_LINK": str(embedded_folder(bench))}
+
+
+def planned_hosts(bench):
+    """Starts 1,000 embedded hosts, and makes a playbook whose steps are done already."""
+    bench.target.mkdir(exist_ok=True)
+    text = (PLAYS / "far.yml").read_text().replace("{{ target }}", str(bench.target))
+    write(bench.folder / "far.yml", text)
+    os.replace(playbook(bench, bench.folder / "far.yml"), bench.folder / "plan.yml")
+    for n in range(FAR_TASKS):
+        file = write(bench.target / f"f{n}", f"text of {n}")
+        file.chmod(0o644)
+    env = {**os.environ, **scale_env(1000)(bench)}
+    bench.hosts = subprocess.Popen([bench.toolbox.embedded], env=env, stdin=subprocess.PIPE)
+    while not embedded_folder(bench).exists():
+        if bench.hosts.poll() is not None:
+            raise SystemExit("the embedded hosts did not start")
+        time.sleep(0.05)
+
+
+def stop_hosts(bench):
+    bench.hosts.stdin.close()
+    bench.hosts.wait()
 
 
 def far(round_trip_ms):

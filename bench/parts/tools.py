@@ -1,11 +1,13 @@
 """xplay and its peers: how they are installed, and the command line that each runs a workload with."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import typing
 
 from . import places
 
@@ -18,6 +20,15 @@ def build():
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=places.REPOSITORY, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or places.REPOSITORY / "target")
     return target / "release" / "xplay"
+
+
+def build_embedded():
+    """Builds the program that holds embedded hosts and returns its path."""
+    command = ["cargo", "bench", "--locked", "--no-run", "--bench", "embedded_hosts", "--message-format=json"]
+    out = subprocess.run(command, cwd=places.REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout
+    built = [message["executable"] for message in map(json.loads, out.splitlines())
+             if message.get("target", {}).get("name") == "embedded_hosts" and message.get("executable")]
+    return pathlib.Path(built[-1])
 
 
 def install(wanted):
@@ -74,6 +85,7 @@ ssh_args = -o ControlMaster=auto -o ControlPersist=60s -F /dev/null
 class Toolbox:
     binary: pathlib.Path
     peers: set
+    embedded: typing.Optional[pathlib.Path] = None
 
     def environment(self, folder, name):
         """Returns the environment of one tool in one workload: a home of its own, nothing of the user's settings."""

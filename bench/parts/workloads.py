@@ -37,6 +37,8 @@ class Workload:
     phases: tuple = ("run",)
     floors: dict = dataclasses.field(default_factory=dict)
     ok: tuple = (0,)
+    embedded: bool = False
+    env: typing.Callable = lambda _bench: {}
 
 
 def play(playbook, deploy=None, peers=("ansible", "mitogen"), more=()):
@@ -109,6 +111,22 @@ def syntax_check(bench, tool, _phase):
     return bench.toolbox.playbook("xplay", "localhost,", playbook, "--syntax-check") if tool == "xplay" else None
 
 
+def plan(bench, tool, _phase):
+    if tool != "xplay":
+        return None
+    inventory = inputs.embedded_folder(bench) / "inventory"
+    more = ["-f", "100", "-o", str(bench.folder / "plan.xplan")]
+    return [str(bench.toolbox.binary), "plan", str(bench.folder / "plan.yml"), "-i", str(inventory), *more]
+
+
+def scale(bench, tool, _phase):
+    """xplay and its hosts in one process."""
+    if tool != "xplay":
+        return None
+    folder = inputs.embedded_folder(bench)
+    return [str(bench.toolbox.embedded), "run", "-i", str(folder / "inventory"), str(PLAYS / "five-tasks.yml"), "--no-report"]
+
+
 def listing(kind):
     def command(bench, tool, _phase):
         if tool not in ("xplay", "ansible"):
@@ -164,6 +182,13 @@ WORKLOADS = [
     Workload("version", "--version", start("--version"), [Target("cpu", 0.010)]),
     Workload("help", "run --help", start("run", "--help"), [Target("cpu", 0.010)]),
     Workload("syntax-check", "--syntax-check of the roles", syntax_check, [Target("cpu", 0.010)]),
+    Workload("plan", "plan of 20 converged steps over 1,000 rehearsal hosts", plan,
+             [Target("wall", 30), Target("rss_mb", 300)], prepare=inputs.planned_hosts, clean=inputs.stop_hosts,
+             embedded=True),
+    *[Workload(f"scale-{n}", f"{n:,} embedded hosts in the same process, 5 tasks", scale,
+               [Target("rss_mb", 1200), Target("wall", inputs.SCALE_SECS_PER_HOST * n)],
+               reset=inputs.unlink_hosts, clean=inputs.forget_five, embedded=True, env=inputs.scale_env(n))
+      for n in (100, 1000, 10_000)],
     *[Workload(f"far-{ms}", f"{ms} ms of round trip: 20 converged tasks, then 20 changed ones", inputs.far_play,
                [Target("wall", inputs.far_limit(ms, 1), "converged"), Target("wall", inputs.far_limit(ms, 2), "first")],
                hosts=1, prepare=inputs.far(ms), reset=empty_target, clean=inputs.near, phases=("first", "converged"))

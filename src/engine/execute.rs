@@ -1,9 +1,11 @@
 //! Runs a module on a target: probe, plan, change. The only place where predictions become actions.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ahead::Foretold;
 use super::event::Event;
 use super::files::TaskFiles;
 use super::follow::{ALREADY, Agreement};
@@ -13,7 +15,7 @@ use super::result::Trouble;
 use super::shared::Shared;
 use crate::diag::Style;
 use crate::modules::{
-    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target, World,
+    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target, World, put,
 };
 use crate::plan::Unit;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
@@ -42,6 +44,8 @@ pub struct Execution<'a> {
     pub background: bool,
     /// What the plan that is followed says of it.
     pub unit: Option<Arc<Unit>>,
+    /// What was looked at and done ahead of its turn.
+    pub foretold: Option<&'a Foretold>,
 }
 
 impl Execution<'_> {
@@ -99,6 +103,9 @@ impl Execution<'_> {
 
     /// Runs the module's probe.
     pub(super) async fn look(&self, lease: &mut Option<Lease>, call: &Call<'_>) -> Result<Seen, Trouble> {
+        if let Some(output) = self.foretold.and_then(Foretold::take_look) {
+            return Ok(Seen::from(output));
+        }
         Ok(match self.module.probe(call)? {
             None => Seen::default(),
             Some(script) => Seen::from(self.read(lease, script).await?),
@@ -193,7 +200,7 @@ impl Execution<'_> {
         Ok(output)
     }
 
-    fn exec(&self, script: String) -> Exec {
+    pub(super) fn exec(&self, script: String) -> Exec {
         let exec = Exec::new(self.with_environment(&script)).streaming();
         match self.timeout {
             Some(limit) => exec.timeout(limit),
@@ -220,7 +227,15 @@ impl Execution<'_> {
 
     async fn apply(&self, lease: &mut Option<Lease>, change: &Change) -> Result<Vec<Output>, Trouble> {
         let mut ran: Vec<Output> = Vec::with_capacity(change.actions.len());
+        let mut together = VecDeque::new();
         for (index, action) in change.actions.iter().enumerate() {
+            if together.is_empty() {
+                together.extend(self.put_together(lease, &put::at_head(&change.actions[index..])).await?);
+            }
+            if let Some(Some(output)) = together.pop_front() {
+                ran.push(output);
+                continue;
+            }
             match action {
                 Action::Run(run) => {
                     let output = self.run_action(lease, run, &index.to_string()).await?;
@@ -248,7 +263,26 @@ impl Execution<'_> {
         Ok(ran)
     }
 
+    /// Replaces files by one script; one output for each, nothing where it has to be done by itself.
+    pub(super) async fn put_together(
+        &self,
+        lease: &mut Option<Lease>,
+        files: &[put::Ready<'_>],
+    ) -> Result<Vec<Option<Output>>, TransportError> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let run = put::script(files);
+        let mut exec = self.exec(run.script);
+        exec.stdin = run.stdin;
+        let output = self.attempt(lease, exec).await?;
+        Ok(put::outputs(files.len(), &output))
+    }
+
     async fn run_action(&self, lease: &mut Option<Lease>, run: &Run, part: &str) -> Result<Output, Trouble> {
+        if let Some(done) = self.foretold.and_then(Foretold::take_put) {
+            return Ok(done?);
+        }
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::actions;
+use super::ahead::Foretold;
 use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
 use super::jobs;
-use super::login::{seconds, truth};
+use super::login::{Reach, seconds, truth};
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
 use crate::diag::Diagnostic;
@@ -37,6 +38,8 @@ pub struct ItemRun {
     pub doubt: Option<Unknown>,
     /// What the plan that is followed says of it.
     pub unit: Option<Arc<Unit>>,
+    /// What was found out and done before its turn in a loop; its conditions held then.
+    pub ahead: Option<Arc<Foretold>>,
 }
 
 /// What the conditions of a task say.
@@ -50,7 +53,7 @@ pub enum Condition {
 impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
-        let mut item = ItemRun { shared, task, header, scope, vars, doubt: None, unit: None };
+        let mut item = ItemRun { shared, task, header, scope, vars, doubt: None, unit: None, ahead: None };
         if let Ok(Some(to)) = item.delegate() {
             let there = Map::from_iter([
                 ("inventory_hostname", Value::str(to.as_str())),
@@ -88,7 +91,8 @@ impl ItemRun {
     pub async fn run(&self) -> TaskResult {
         let planning = self.shared.options.planning;
         let mut doubt = self.doubt.clone();
-        let mut result = match self.conditions() {
+        let conditions = if self.ahead.is_some() { Ok(Condition::Holds) } else { self.conditions() };
+        let mut result = match conditions {
             Ok(Condition::Unknown(_, unknown)) if planning => {
                 doubt.get_or_insert(unknown);
                 self.whole(doubt.as_ref()).await
@@ -477,64 +481,85 @@ impl ItemRun {
         attempt: u32,
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
+        if let Some(foretold) = self.ahead.clone() {
+            return self.executed(name, &foretold.prepared, Some(&foretold)).await;
+        }
         // The plan keeps what the author wrote: how a command is tried out while planning is no part of it.
         let written = self.shared.options.planning.then(|| given.clone());
         let reads = self.declared_reading(module.spec(), &mut given)?;
         let args = module.spec().check(&given)?;
-        let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
-            Some(Value::Map(own)) if args.has("file") => Map::clone(own),
-            _ => args.map().clone(),
-        });
         if let Some(unknown) = args.find_unknown() {
             let mut result = self.without_arguments(module.spec(), unknown)?;
             result.units.iter_mut().for_each(|unit| unit.args.clone_from(&written));
             return Ok(result);
         }
+        let prepared = self.prepare(module, args, attempt)?;
+        if !self.shared.options.planning {
+            return self.executed(name, &prepared, None).await;
+        }
+        let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
+        let foreseen = Box::pin(prepared.execution(self, None).foresee(&self.header.name, certain)).await;
+        let mut foreseen = foreseen.map_err(|trouble| prepared.explained(trouble, name))?;
+        foreseen.observed.args = written;
+        let mut result = TaskResult::from_outcome(foreseen.outcome);
+        if reads == Reading::LikeAnsible {
+            result.status = Status::Changed;
+            result.result.insert("changed", true);
+        }
+        if let Some(unknown) = foreseen.maybe {
+            result.maybe = Some(unknown);
+        }
+        result.units.push(foreseen.observed);
+        result.delegated = prepared.delegated;
+        Ok(result)
+    }
+
+    /// Gets everything ready that an execution needs.
+    pub fn prepare(
+        &self,
+        module: &'static dyn modules::Module,
+        args: modules::Args,
+        attempt: u32,
+    ) -> Result<Prepared, Trouble> {
         let (reach, delegated) = self.reach()?;
         let files =
             TaskFiles::new(self.shared.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
-        let execution = Execution {
-            shared: &self.shared,
+        Ok(Prepared {
             module,
             args,
-            reach: &reach,
-            host: self.scope.host().clone(),
-            files: &files,
+            reach,
+            delegated,
+            files,
             environment: self.environment()?,
             check: self.check()?,
             // A plan's expectations are about differences, shown or not.
             diff: self.diff()? || self.unit.is_some(),
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
-            background: self.task.async_.is_some(),
-            unit: self.unit.clone(),
-        };
-        let limit = execution.timeout;
-        if self.shared.options.planning {
-            let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
-            let foreseen = Box::pin(execution.foresee(&self.header.name, certain)).await;
-            let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files, name, limit))?;
-            foreseen.observed.args = written;
-            let mut result = TaskResult::from_outcome(foreseen.outcome);
-            if reads == Reading::LikeAnsible {
-                result.status = Status::Changed;
-                result.result.insert("changed", true);
-            }
-            if let Some(unknown) = foreseen.maybe {
-                result.maybe = Some(unknown);
-            }
-            result.units.push(foreseen.observed);
-            result.delegated = delegated;
-            return Ok(result);
-        }
-        let outcome =
-            Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files, name, limit))?;
+        })
+    }
+
+    /// Executes what is ready; `foretold` is what was looked at and done ahead of the item's turn.
+    async fn executed(
+        &self,
+        name: &str,
+        prepared: &Prepared,
+        foretold: Option<&Foretold>,
+    ) -> Result<TaskResult, Trouble> {
+        let args = &prepared.args;
+        let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
+            Some(Value::Map(own)) if args.has("file") => Map::clone(own),
+            _ => args.map().clone(),
+        });
+        let outcome = Box::pin(prepared.execution(self, foretold).run())
+            .await
+            .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
         if let Some(args) = shown {
             let invocation = Map::from_iter([("module_args", Value::map(args))]);
             result.result.insert("invocation", Value::map(invocation));
         }
-        result.delegated = delegated;
+        result.delegated.clone_from(&prepared.delegated);
         Ok(result)
     }
 
@@ -605,17 +630,52 @@ enum Reading {
     LikeAnsible,
 }
 
-/// Says what a module's own words leave out: the template that was wrong, the time limit.
-fn explained(trouble: Trouble, files: &TaskFiles, name: &str, limit: Option<std::time::Duration>) -> Trouble {
-    match trouble {
-        Trouble::TimedOut(text) => match limit {
-            Some(limit) => out_of_time(name, limit),
-            None => Trouble::msg(text),
-        },
-        Trouble::Failed { failure, explanation: None } => {
-            Trouble::Failed { failure, explanation: files.take_mistake() }
+/// An execution with all that it needs, before it is known on which shell it runs.
+pub struct Prepared {
+    pub module: &'static dyn modules::Module,
+    pub args: modules::Args,
+    pub reach: Reach,
+    pub delegated: Option<Delegate>,
+    pub files: TaskFiles,
+    pub environment: Vec<(String, String)>,
+    pub check: bool,
+    pub diff: bool,
+    pub timeout: Option<std::time::Duration>,
+    pub job: String,
+}
+
+impl Prepared {
+    pub fn execution<'a>(&'a self, item: &'a ItemRun, foretold: Option<&'a Foretold>) -> Execution<'a> {
+        Execution {
+            shared: &item.shared,
+            module: self.module,
+            args: self.args.clone(),
+            reach: &self.reach,
+            host: item.scope.host().clone(),
+            files: &self.files,
+            environment: self.environment.clone(),
+            check: self.check,
+            diff: self.diff,
+            timeout: self.timeout,
+            job: self.job.clone(),
+            background: item.task.async_.is_some(),
+            unit: item.unit.clone(),
+            foretold,
         }
-        other => other,
+    }
+
+    /// Says what a module's own words leave out: the template that was wrong, the time limit.
+    fn explained(&self, trouble: Trouble, name: &str) -> Trouble {
+        match trouble {
+            Trouble::TimedOut(text) => match self.timeout {
+                Some(limit) => out_of_time(name, limit),
+                None => Trouble::msg(text),
+            },
+            Trouble::Failed { failure, explanation: None } => {
+                Trouble::Failed { failure, explanation: self.files.take_mistake() }
+            }
+            other => other,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! module's prediction into actions. Nothing here prints.
 
 mod actions;
+mod ahead;
 mod ask;
 mod dispatch;
 mod event;
@@ -32,6 +33,8 @@ mod shared;
 mod strategy;
 mod worker;
 
+#[cfg(test)]
+mod counts;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ahead::Ahead;
 use super::event::{Event, HostResult, Status, TaskHeader};
 use super::item::{Condition, ItemRun};
 use super::result::{Effects, TaskResult, Trouble};
@@ -118,11 +119,20 @@ impl Job {
         let mut results: Vec<TaskResult> = Vec::with_capacity(items.len());
         let count = items.len();
         let mut last = self.scope.clone();
+        let mut ahead = units.is_none().then(|| Ahead::of(&self.task, &self.shared)).flatten();
+        let scopes: Vec<TaskScope> = match &ahead {
+            Some(_) => items.iter().map(|item| self.scope.with_locals(item.locals.clone())).collect(),
+            None => Vec::new(),
+        };
         for (index, item) in items.into_iter().enumerate() {
             let scope = self.scope.with_locals(item.locals.clone());
             let started = Instant::now();
             let mut run = self.item(&scope);
             run.unit = units.and_then(|units| units.get(index).cloned());
+            if let Some(ahead) = &mut ahead {
+                run.ahead =
+                    Box::pin(ahead.turn(index, |n| scopes.get(n).map(|scope| self.item(scope)))).await;
+            }
             let mut result = run.run().await;
             result.elapsed = started.elapsed();
             if self.task.changed_when.is_empty() && added_before(&results, &result) {

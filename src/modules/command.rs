@@ -424,6 +424,7 @@ fn plan(call: &Call, seen: &Seen, line: &str, cmd: Value) -> Result<Prediction, 
         stdin: stdin(args),
         long: args.flag("long"),
         timeout_secs: None,
+        ..Run::default()
     };
     let result = unknown_output(cmd);
     let mut prediction = if to_do || args.has("creates") || args.has("removes") {

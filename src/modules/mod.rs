@@ -22,6 +22,7 @@ pub mod words;
 mod attrs;
 mod text;
 mod write;
+pub mod put;
 mod edit;
 mod account;
 mod tool;
@@ -120,6 +121,13 @@ pub trait Module: Send + Sync {
         Ok(None)
     }
 
+    /// Returns the file whose attributes and digest the probe asks for, so that the probes of several calls can look at
+    /// all of them at once.
+    fn watches(&self, call: &Call) -> Option<String> {
+        let _ = call;
+        None
+    }
+
     /// Predicts from the probe's output, and says how to bring the change about. Pure.
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure>;
 
@@ -210,6 +218,8 @@ pub struct Run {
     /// Takes minutes: runs under the durable stub, and its output is shown while it runs.
     pub long: bool,
     pub timeout_secs: Option<u64>,
+    /// What it replaces, where it does only that: several of them can be made by one script.
+    pub put: Option<put::Put>,
 }
 
 /// What differs, for `--diff` and plans.
