@@ -15,7 +15,8 @@ use super::result::Trouble;
 use super::shared::Shared;
 use crate::diag::Style;
 use crate::modules::{
-    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target, World, put,
+    Action, Args, Call, Change, Effect, Failure, MOST_COMMAND_OUTPUT, Module, Outcome, Prediction, Run, Seen,
+    Target, World, put,
 };
 use crate::plan::Unit;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
@@ -201,7 +202,10 @@ impl Execution<'_> {
     }
 
     pub(super) fn exec(&self, script: String) -> Exec {
-        let exec = Exec::new(self.with_environment(&script)).streaming();
+        let mut exec = Exec::new(self.with_environment(&script)).streaming();
+        if self.module.spec().runs_commands() {
+            exec.max_output = MOST_COMMAND_OUTPUT;
+        }
         match self.timeout {
             Some(limit) => exec.timeout(limit),
             None => exec,

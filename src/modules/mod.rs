@@ -89,6 +89,7 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use command::MOST_OUTPUT as MOST_COMMAND_OUTPUT;
 pub use foreign::Foreign;
 pub use local::{hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
