@@ -80,7 +80,7 @@ fn an_item_costs_the_same_however_many_there_are() {
         skip("an_item_costs_the_same_however_many_there_are", "there is no valgrind");
         return;
     };
-    let [a, b, c] = [50, 150, 350].map(|items| instructions(&valgrind, items));
-    let (early, late) = ((b - a) / 100, (c - b) / 200);
+    let [a, b, c] = [50, 100, 200].map(|items| instructions(&valgrind, items));
+    let (early, late) = ((b - a) / 50, (c - b) / 100);
     assert!(late * 100 <= early * 105, "an item costs {early} instructions at first and {late} later");
 }
