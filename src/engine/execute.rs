@@ -1,9 +1,11 @@
 //! Runs a module on a target: probe, plan, change. The only place where predictions become actions.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ahead::Foretold;
 use super::event::Event;
 use super::files::TaskFiles;
 use super::follow::{ALREADY, Agreement};
@@ -16,7 +18,8 @@ use super::result::Trouble;
 use super::shared::Shared;
 use crate::diag::Style;
 use crate::modules::{
-    Action, Args, Call, Change, Effect, Failure, Module, Outcome, Prediction, Run, Seen, Target, World,
+    Action, Args, Call, Change, Effect, Failure, MOST_COMMAND_OUTPUT, Module, Outcome, Prediction, Run, Seen,
+    Target, World, put,
 };
 use crate::plan::Unit;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
@@ -49,6 +52,8 @@ pub struct Execution<'a> {
     pub unit: Option<Arc<Unit>>,
     /// Where it is written down.
     pub step: Option<Stepped>,
+    /// What was looked at and done ahead of its turn.
+    pub foretold: Option<&'a Foretold>,
 }
 
 impl Execution<'_> {
@@ -81,7 +86,10 @@ impl Execution<'_> {
         let prediction = self.module.plan(&call, &seen)?;
         let outcome = match &prediction.change {
             Some(change) if !self.check => {
-                let sent = self.announce(&prediction, change).await?;
+                let sent = match self.foretold {
+                    Some(foretold) if foretold.was_put() => None,
+                    _ => self.announce(&prediction, change).await?,
+                };
                 let ran = self.apply(&mut lease, change, sent.as_ref()).await?;
                 self.module.finish(&call, prediction, &ran)?
             }
@@ -107,6 +115,9 @@ impl Execution<'_> {
 
     /// Runs the module's probe.
     pub(super) async fn look(&self, lease: &mut Option<Lease>, call: &Call<'_>) -> Result<Seen, Trouble> {
+        if let Some(output) = self.foretold.and_then(Foretold::take_look) {
+            return Ok(Seen::from(output));
+        }
         Ok(match self.module.probe(call)? {
             None => Seen::default(),
             Some(script) => Seen::from(self.read(lease, script).await?),
@@ -216,8 +227,11 @@ impl Execution<'_> {
         Ok(output)
     }
 
-    fn exec(&self, script: String) -> Exec {
-        let exec = Exec::new(self.with_environment(&script)).streaming();
+    pub(super) fn exec(&self, script: String) -> Exec {
+        let mut exec = Exec::new(self.with_environment(&script)).streaming();
+        if self.module.spec().runs_commands() {
+            exec.max_output = MOST_COMMAND_OUTPUT;
+        }
         match self.timeout {
             Some(limit) => exec.timeout(limit),
             None => exec,
@@ -268,7 +282,15 @@ impl Execution<'_> {
         sent: Option<&Sent>,
     ) -> Result<Vec<Output>, Trouble> {
         let mut ran: Vec<Output> = Vec::with_capacity(change.actions.len());
+        let mut together = VecDeque::new();
         for (index, action) in change.actions.iter().enumerate() {
+            if together.is_empty() {
+                together.extend(self.put_together(lease, &put::at_head(&change.actions[index..])).await?);
+            }
+            if let Some(Some(output)) = together.pop_front() {
+                ran.push(output);
+                continue;
+            }
             match action {
                 Action::Run(run) => {
                     let output = self.run_action(lease, run, &index.to_string(), sent).await?;
@@ -296,6 +318,22 @@ impl Execution<'_> {
         Ok(ran)
     }
 
+    /// Replaces files by one script; one output for each, nothing where it has to be done by itself.
+    pub(super) async fn put_together(
+        &self,
+        lease: &mut Option<Lease>,
+        files: &[put::Ready<'_>],
+    ) -> Result<Vec<Option<Output>>, TransportError> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let run = put::script(files);
+        let mut exec = self.exec(run.script);
+        exec.stdin = run.stdin;
+        let output = self.attempt(lease, exec).await?;
+        Ok(put::outputs(files.len(), &output))
+    }
+
     async fn run_action(
         &self,
         lease: &mut Option<Lease>,
@@ -303,6 +341,9 @@ impl Execution<'_> {
         part: &str,
         sent: Option<&Sent>,
     ) -> Result<Output, Trouble> {
+        if let Some(done) = self.foretold.and_then(Foretold::take_put) {
+            return Ok(done?);
+        }
         let mut exec = self.exec(run.script.clone());
         exec.stdin.clone_from(&run.stdin);
         if let Some(secs) = run.timeout_secs {

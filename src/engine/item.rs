@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::actions;
+use super::ahead::Foretold;
 use super::event::{Event, Status, TaskHeader};
 use super::execute::Execution;
 use super::files::TaskFiles;
 use super::jobs;
 use super::journal::StepKey;
-use super::login::{seconds, truth};
+use super::login::{Reach, seconds, truth};
 use super::recall::Earlier;
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
@@ -45,6 +46,8 @@ pub struct ItemRun {
     pub earlier: Option<Arc<Earlier>>,
     /// A block around the task rescues its failure.
     pub rescued: bool,
+    /// What was found out and done before its turn in a loop; its conditions held then.
+    pub ahead: Option<Arc<Foretold>>,
 }
 
 /// What the conditions of a task say.
@@ -69,6 +72,7 @@ impl ItemRun {
             key: None,
             earlier: None,
             rescued: false,
+            ahead: None,
         };
         if let Ok(Some(to)) = item.delegate() {
             let there = Map::from_iter([
@@ -107,7 +111,8 @@ impl ItemRun {
     pub async fn run_anew(&self) -> TaskResult {
         let planning = self.shared.options.planning;
         let mut doubt = self.doubt.clone();
-        let mut result = match self.conditions() {
+        let conditions = if self.ahead.is_some() { Ok(Condition::Holds) } else { self.conditions() };
+        let mut result = match conditions {
             Ok(Condition::Unknown(_, unknown)) if planning => {
                 doubt.get_or_insert(unknown);
                 self.whole(doubt.as_ref()).await
@@ -500,69 +505,99 @@ impl ItemRun {
         attempt: u32,
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
+        if let Some(foretold) = self.ahead.clone() {
+            return self.executed(name, &foretold.prepared, Some(&foretold)).await;
+        }
         // The plan keeps what the author wrote: how a command is tried out while planning is no part of it.
         let written = self.shared.options.planning.then(|| given.clone());
         let reads = self.declared_reading(module.spec(), &mut given)?;
         let args = module.spec().check(&given)?;
-        let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
-            Some(Value::Map(own)) if args.has("file") => Map::clone(own),
-            _ => args.map().clone(),
-        });
         if let Some(unknown) = args.find_unknown() {
             let mut result = self.without_arguments(module.spec(), unknown)?;
             result.units.iter_mut().for_each(|unit| unit.args.clone_from(&written));
             return Ok(result);
         }
+        let prepared = self.prepare(module, args, attempt)?;
+        let options = &self.shared.options;
+        if !options.planning && !(prepared.check && options.previews()) {
+            return self.executed(name, &prepared, None).await;
+        }
+        let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
+        let foreseen = Box::pin(prepared.execution(self, None).foresee(&self.header.name, certain)).await;
+        let mut foreseen = foreseen.map_err(|trouble| prepared.explained(trouble, name))?;
+        if !options.planning {
+            let mut result = self.previewed(foreseen);
+            self.show_arguments(&mut result, &prepared);
+            result.delegated = prepared.delegated;
+            return Ok(result);
+        }
+        foreseen.observed.args = written;
+        let mut result = TaskResult::from_outcome(foreseen.outcome);
+        if reads == Reading::LikeAnsible {
+            result.status = Status::Changed;
+            result.result.insert("changed", true);
+        }
+        if let Some(unknown) = foreseen.maybe {
+            result.maybe = Some(unknown);
+        }
+        result.units.push(foreseen.observed);
+        result.delegated = prepared.delegated;
+        Ok(result)
+    }
+
+    /// Gets everything ready that an execution needs.
+    pub fn prepare(
+        &self,
+        module: &'static dyn modules::Module,
+        args: modules::Args,
+        attempt: u32,
+    ) -> Result<Prepared, Trouble> {
         let (reach, delegated) = self.reach()?;
         let files =
             TaskFiles::new(self.shared.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
-        let execution = Execution {
-            shared: &self.shared,
+        Ok(Prepared {
             module,
             args,
-            reach: &reach,
-            host: self.scope.host().clone(),
-            files: &files,
+            reach,
+            delegated,
+            files,
             environment: self.environment()?,
             check: self.check()?,
             // A plan's expectations are about differences, shown or not.
             diff: self.diff()? || self.unit.is_some(),
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
             job: self.job_name(attempt),
-            background: self.task.async_.is_some(),
-            unit: self.unit.clone(),
-            step: self.stepped(attempt),
-        };
-        let limit = execution.timeout;
-        if self.shared.options.planning || execution.check && self.shared.options.previews() {
-            let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
-            let foreseen = Box::pin(execution.foresee(&self.header.name, certain)).await;
-            let mut foreseen = foreseen.map_err(|trouble| explained(trouble, &files, name, limit))?;
-            if !self.shared.options.planning {
-                let mut result = self.previewed(foreseen);
-                invoked_with(&mut result, shown);
-                result.delegated = delegated;
-                return Ok(result);
-            }
-            foreseen.observed.args = written;
-            let mut result = TaskResult::from_outcome(foreseen.outcome);
-            if reads == Reading::LikeAnsible {
-                result.status = Status::Changed;
-                result.result.insert("changed", true);
-            }
-            if let Some(unknown) = foreseen.maybe {
-                result.maybe = Some(unknown);
-            }
-            result.units.push(foreseen.observed);
-            result.delegated = delegated;
-            return Ok(result);
-        }
-        let outcome =
-            Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files, name, limit))?;
+            attempt,
+        })
+    }
+
+    /// Executes what is ready; `foretold` is what was looked at and done ahead of the item's turn.
+    async fn executed(
+        &self,
+        name: &str,
+        prepared: &Prepared,
+        foretold: Option<&Foretold>,
+    ) -> Result<TaskResult, Trouble> {
+        let outcome = Box::pin(prepared.execution(self, foretold).run())
+            .await
+            .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
-        invoked_with(&mut result, shown);
-        result.delegated = delegated;
+        self.show_arguments(&mut result, prepared);
+        result.delegated.clone_from(&prepared.delegated);
         Ok(result)
+    }
+
+    /// Adds what the module was called with, where people ask for it.
+    fn show_arguments(&self, result: &mut TaskResult, prepared: &Prepared) {
+        if self.shared.options.verbosity < 3 {
+            return;
+        }
+        let args = match prepared.args.get("arguments") {
+            Some(Value::Map(own)) if prepared.args.has("file") => Map::clone(own),
+            _ => prepared.args.map().clone(),
+        };
+        let invocation = Map::from_iter([("module_args", Value::map(args))]);
+        result.result.insert("invocation", Value::map(invocation));
     }
 
     /// Lets a command run while planning that its author says only reads: by `check_mode: false` as in Ansible, or by the
@@ -628,13 +663,6 @@ impl ItemRun {
     }
 }
 
-fn invoked_with(result: &mut TaskResult, args: Option<Map>) {
-    if let Some(args) = args {
-        let invocation = Map::from_iter([("module_args", Value::map(args))]);
-        result.result.insert("invocation", Value::map(invocation));
-    }
-}
-
 /// How a command came to run while planning.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
@@ -643,17 +671,54 @@ enum Reading {
     LikeAnsible,
 }
 
-/// Says what a module's own words leave out: the template that was wrong, the time limit.
-fn explained(trouble: Trouble, files: &TaskFiles, name: &str, limit: Option<std::time::Duration>) -> Trouble {
-    match trouble {
-        Trouble::TimedOut(text) => match limit {
-            Some(limit) => out_of_time(name, limit),
-            None => Trouble::msg(text),
-        },
-        Trouble::Failed { failure, explanation: None } => {
-            Trouble::Failed { failure, explanation: files.take_mistake() }
+/// An execution with all that it needs, before it is known on which shell it runs.
+pub struct Prepared {
+    pub module: &'static dyn modules::Module,
+    pub args: modules::Args,
+    pub reach: Reach,
+    pub delegated: Option<Delegate>,
+    pub files: TaskFiles,
+    pub environment: Vec<(String, String)>,
+    pub check: bool,
+    pub diff: bool,
+    pub timeout: Option<std::time::Duration>,
+    pub job: String,
+    pub attempt: u32,
+}
+
+impl Prepared {
+    pub fn execution<'a>(&'a self, item: &'a ItemRun, foretold: Option<&'a Foretold>) -> Execution<'a> {
+        Execution {
+            shared: &item.shared,
+            module: self.module,
+            args: self.args.clone(),
+            reach: &self.reach,
+            host: item.scope.host().clone(),
+            files: &self.files,
+            environment: self.environment.clone(),
+            check: self.check,
+            diff: self.diff,
+            timeout: self.timeout,
+            job: self.job.clone(),
+            background: item.task.async_.is_some(),
+            unit: item.unit.clone(),
+            step: item.stepped(self.attempt),
+            foretold,
         }
-        other => other,
+    }
+
+    /// Says what a module's own words leave out: the template that was wrong, the time limit.
+    fn explained(&self, trouble: Trouble, name: &str) -> Trouble {
+        match trouble {
+            Trouble::TimedOut(text) => match self.timeout {
+                Some(limit) => out_of_time(name, limit),
+                None => Trouble::msg(text),
+            },
+            Trouble::Failed { failure, explanation: None } => {
+                Trouble::Failed { failure, explanation: self.files.take_mistake() }
+            }
+            other => other,
+        }
     }
 }
 

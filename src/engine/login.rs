@@ -19,6 +19,16 @@ pub struct Reach {
     pub r#become: Option<BecomeSpec>,
 }
 
+impl Reach {
+    /// Whether the same shell serves both.
+    pub fn is_same(&self, other: &Reach) -> bool {
+        let place = |spec: &ConnectionSpec| {
+            (spec.kind, spec.host.clone(), spec.address.clone(), spec.port, spec.user.clone())
+        };
+        place(&self.spec) == place(&other.spec) && self.r#become == other.r#become
+    }
+}
+
 /// Why the settings could not be found out.
 #[derive(Debug)]
 pub enum LoginError {

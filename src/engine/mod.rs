@@ -5,6 +5,7 @@
 //! module's prediction into actions. Nothing here prints.
 
 mod actions;
+mod ahead;
 mod ask;
 mod dispatch;
 mod event;
@@ -37,6 +38,8 @@ mod spread;
 mod strategy;
 mod worker;
 
+#[cfg(test)]
+mod counts;
 #[cfg(test)]
 mod tests;
 

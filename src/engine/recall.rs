@@ -33,6 +33,13 @@ impl Stepped {
         Sent { attempt: self.attempt, repeatable: true, ..Sent::default() }
     }
 
+    /// Writes down that something will be sent together with what other steps send; [`Journal::settle`] waits until that
+    /// is safe.
+    pub fn announce_with_others(&self) -> Result<(), Trouble> {
+        let written = self.journal.sending(&self.key, &self.header, self.sent());
+        written.map(drop).map_err(|e| Trouble::msg(format!("nothing was sent: {e}")))
+    }
+
     /// Writes down that something is sent, and waits until that is safe.
     pub async fn announce(&self, sent: &Sent) -> Result<(), Trouble> {
         let written = self.journal.sent(&self.key, &self.header, sent.clone()).await;
@@ -80,6 +87,14 @@ impl ItemRun {
         let result = self.with_help(result, earlier.is_some());
         self.write_down(journal, key, &result).await;
         result
+    }
+
+    /// Whether no earlier part of the run had to do with the item.
+    pub fn is_new(&self) -> bool {
+        match (&self.shared.journal, &self.key) {
+            (Some(journal), Some(key)) => matches!(journal.recall(key), Ok(Past::New)),
+            _ => true,
+        }
     }
 
     /// Says how one attempt is written down.

@@ -61,13 +61,13 @@ impl Answers for Nobody {
 }
 
 /// What a run left behind.
-struct Done {
-    end: RunEnd,
-    results: Vec<HostResult>,
+pub(super) struct Done {
+    pub end: RunEnd,
+    pub results: Vec<HostResult>,
 }
 
 /// Runs a playbook on the hosts of a list; nothing when it does not load.
-async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
+pub(super) async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("site.yml");
     std::fs::write(&path, text).unwrap();
@@ -128,7 +128,7 @@ fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
 }
 
 /// Hosts whose scripts run here.
-fn this_machine() -> FakeHosts {
+pub(super) fn this_machine() -> FakeHosts {
     FakeHosts::answering(|call| Ok(shell(call)))
 }
 
@@ -222,6 +222,7 @@ async fn a_long_command_is_found_again() {
     let files = TaskFiles::new(shared.templar.clone(), nobody(&shared).boxed());
     let reach = Reach { spec: ConnectionSpec::ssh("n1"), r#become: None };
     let execution = Execution {
+        foretold: None,
         shared: &shared,
         module: &Long,
         args: LONG.check(&Map::new()).unwrap(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ahead::Ahead;
 use super::event::{Event, HostResult, Status, TaskHeader};
 use super::item::{Condition, ItemRun};
 use super::journal::StepKey;
@@ -142,15 +143,26 @@ impl Job {
         let mut results: Vec<TaskResult> = Vec::with_capacity(items.len());
         let count = items.len();
         let mut last = self.scope.clone();
+        let mut ahead = units.is_none().then(|| Ahead::of(&self.task, &self.shared)).flatten();
+        let scopes: Vec<TaskScope> = match &ahead {
+            Some(_) => items.iter().map(|item| self.scope.with_locals(item.locals.clone())).collect(),
+            None => Vec::new(),
+        };
+        let key_of =
+            |n: usize| key.as_ref().map(|key| StepKey { item: u32::try_from(n).ok(), ..key.clone() });
         for (index, item) in items.into_iter().enumerate() {
-            if self.shared.halt.is_asked() {
+            if self.shared.halt.is_asked() && ahead.as_ref().is_none_or(Ahead::is_idle) {
                 return TaskResult::halted();
             }
             let scope = self.scope.with_locals(item.locals.clone());
             let started = Instant::now();
             let mut run = self.item(&scope);
             run.unit = units.and_then(|units| units.get(index).cloned());
-            run.key = key.as_ref().map(|key| StepKey { item: u32::try_from(index).ok(), ..key.clone() });
+            run.key = key_of(index);
+            if let Some(ahead) = &mut ahead {
+                let item = |n: usize| scopes.get(n).map(|s| ItemRun { key: key_of(n), ..self.item(s) });
+                run.ahead = Box::pin(ahead.turn(index, item)).await;
+            }
             let mut result = run.run().await;
             if result.halted {
                 return result;

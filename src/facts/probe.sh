@@ -1,16 +1,22 @@
 # Looks at a host. Prints sections: a line "@name", then lines that start with a space. A newline stands before each
 # "@", as a file may end without one.
 # The parts between "#part" lines are left out when they are not asked for.
-fx() { sed 's/^/ /'; }
-fx_file() { if [ -r "$2" ]; then printf '\n@%s\n' "$1"; sed 's/^/ /' "$2" 2>/dev/null; fi; }
+# fx: for few lines, without a program; fxs: for many.
+fx() { while IFS= read -r fx_v || [ -n "$fx_v" ]; do printf ' %s\n' "$fx_v"; done; }
+fxs() { sed 's/^/ /'; }
+fx_file() { if [ -f "$2" ] && [ -r "$2" ]; then printf '\n@%s\n' "$1"; fx <"$2"; fi; } 2>/dev/null
+fx_long() { if [ -r "$2" ]; then printf '\n@%s\n' "$1"; sed 's/^/ /' "$2" 2>/dev/null; fi; }
 fx_line() { if [ -r "$2" ] && IFS= read -r fx_v <"$2"; then printf ' %s %s\n' "$1" "$fx_v"; fi; }
 printf '\n@env\n'
-if env -0 >/dev/null 2>&1; then env -0 | tr '\n\0' '\001\n' | fx; else env | fx; fi
+if env -0 >/dev/null 2>&1; then env -0 | tr '\n\0' '\001\n' | fxs; else env | fxs; fi
 LC_ALL=C
 export LC_ALL
 #part min
 printf '\n@uname\n'
-{ uname -s; uname -n; uname -r; uname -m; uname -v; } 2>/dev/null | fx
+set -f
+for fx_v in $(uname -s -n -r -m 2>/dev/null); do printf ' %s\n' "$fx_v"; done
+set +f
+uname -v 2>/dev/null | fx
 printf '\n@fqdn\n'
 hostname -f 2>/dev/null | fx
 printf '\n@names\n'
@@ -18,10 +24,10 @@ getent hosts "$(uname -n)" 2>/dev/null | fx
 printf '\n@python\n'
 for fx_p in python3 /usr/libexec/platform-python python python2; do
 	command -v "$fx_p" >/dev/null 2>&1 || continue
-	"$fx_p" -c 'import sys
+	"$fx_p" -S -c 'import sys
 try:
-    import ssl
-    s = hasattr(ssl, "SSLContext")
+    import _ssl
+    s = hasattr(_ssl, "_SSLContext")
 except ImportError:
     s = False
 v = sys.version_info
@@ -40,15 +46,25 @@ printf '\n@caps\n'
 if command -v capsh >/dev/null 2>&1; then capsh --print 2>/dev/null </dev/null | grep '^Current' | fx; fi
 fx_file iscsi /etc/iscsi/initiatorname.iscsi
 fx_file nvme /etc/nvme/hostnqn
-if command -v rpm >/dev/null 2>&1 && [ -e /usr/bin/apt-get ] && rpm -q --whatprovides /usr/bin/apt-get >/dev/null 2>&1; then printf '\n@apt-of-rpm\n yes\n'; fi
+if command -v rpm >/dev/null 2>&1 && [ -e /usr/bin/apt-get ] && [ ! -e /var/lib/dpkg/status ] && rpm -q --whatprovides /usr/bin/apt-get >/dev/null 2>&1; then printf '\n@apt-of-rpm\n yes\n'; fi
 if [ -e /usr/bin/dnf ] || [ -e /usr/bin/microdnf ]; then printf '\n@dnf\n'; for fx_f in /usr/bin/dnf /usr/bin/microdnf; do if [ -e $fx_f ]; then printf ' %s\n' "$(readlink -f $fx_f 2>/dev/null)"; break; fi; done; fi
 for fx_f in os-release redhat-release centos-release oracle-release SuSE-release debian_version alpine-release lsb-release system-release machine-id resolv.conf; do
 	fx_file "file $fx_f" "/etc/$fx_f"
 done
 printf '\n@id\n'
-{ id -ru; id -rg; id -u; id -g; id -un; } 2>/dev/null | fx
+fx_v=$(id 2>/dev/null)
+# Without its own words about the effective user that is the real one.
+fx_e=$fx_v
+fx_g=$fx_v
+case $fx_v in *' euid='*) fx_e=euid=${fx_v#*" euid="} ;; esac
+case $fx_v in *' egid='*) fx_g=egid=${fx_v#*" egid="} ;; esac
+for fx_d in "${fx_v#*uid=}" "${fx_v#*gid=}" "${fx_e#*uid=}" "${fx_g#*gid=}"; do printf ' %s\n' "${fx_d%%[!0-9]*}"; done
+fx_u=${fx_e#*uid=}
+fx_u=${fx_u#*"("}
+fx_u=${fx_u%%")"*}
+printf ' %s\n' "$fx_u"
 printf '\n@passwd\n'
-{ getent passwd "$(id -un)" 2>/dev/null || grep "^$(id -un):" /etc/passwd; } | fx
+{ getent passwd "$fx_u" 2>/dev/null || grep "^$fx_u:" /etc/passwd; } | fx
 printf '\n@date\n'
 date '+%Y|%m|%d|%H|%M|%S|%s|%Z|%z|%A|%w|%W' | fx
 fx_file cmdline /proc/cmdline
@@ -78,7 +94,7 @@ if [ -d "$fx_local" ]; then
 			if [ -h "$fx_f" ]; then printf '\n@localdead %s\n' "$fx_n"; fi
 		elif [ -x "$fx_f" ]; then
 			# Kept in memory, as nothing may be written.
-			if fx_o=$("$fx_f" 2>/dev/null </dev/null); then printf '\n@local %s\n' "$fx_n"; printf '%s\n' "$fx_o" | fx; else
+			if fx_o=$("$fx_f" 2>/dev/null </dev/null); then printf '\n@local %s\n' "$fx_n"; printf '%s\n' "$fx_o" | fxs; else
 				fx_r=$?
 				printf '\n@localfailed %s\n %s\n' "$fx_n" "$fx_r"
 				{ "$fx_f" 2>&1 >/dev/null </dev/null; } | fx
@@ -93,27 +109,25 @@ fi
 printf '\n@cpuinfo\n'
 grep -E '^(processor|vendor_id|model name|Model|cpu|Vendor|physical id|core id|cpu cores|siblings|# processors|machine|platform|flags)[[:space:]]*:' /proc/cpuinfo 2>/dev/null | sed -e '/^flags/s/.*\( hypervisor\).*/flags:\1/' -e 's/^\(flags[[:space:]]*:\).\{40,\}/\1/' -e 's/^/ /'
 printf '\n@flags\n'
-sed -n '/^flags/{s/^flags[^:]*: *//p;q;}' /proc/cpuinfo 2>/dev/null | fx
+sed -n '/^flags/{s/^flags[^:]*: */ /p;q;}' /proc/cpuinfo 2>/dev/null
 printf '\n@nproc\n'
 { nproc 2>/dev/null || grep -c '^processor' /proc/cpuinfo 2>/dev/null; } | fx
-fx_file meminfo /proc/meminfo
-fx_file mounts /proc/mounts
+fx_long meminfo /proc/meminfo
+fx_long mounts /proc/mounts
 printf '\n@df\n'
-if command -v timeout >/dev/null 2>&1; then { timeout 10 df -Pkl || timeout 10 df -Pk; } 2>/dev/null | fx; fi
+if command -v timeout >/dev/null 2>&1; then { timeout 10 df -Pkl || timeout 10 df -Pk; } 2>/dev/null | fxs; fi
 printf '\n@dfi\n'
-if command -v timeout >/dev/null 2>&1; then { timeout 10 df -Pil || timeout 10 df -Pi; } 2>/dev/null | fx; fi
+if command -v timeout >/dev/null 2>&1; then { timeout 10 df -Pil || timeout 10 df -Pi; } 2>/dev/null | fxs; fi
 printf '\n@statfs\n'
 if command -v timeout >/dev/null 2>&1 && stat -f -c %S / >/dev/null 2>&1; then
 	while read -r fx_d fx_m fx_v; do
 		case $fx_d in /* | *:/*) printf ' %s %s\n' "$(timeout 5 stat -f -c '%S %b %a %c %d' -- "$(printf '%b' "$fx_m")" 2>/dev/null)" "$fx_m" ;; esac
 	done </proc/mounts
 fi
-printf '\n@uuids\n'
-ls -l /dev/disk/by-uuid 2>/dev/null | fx
-printf '\n@ids\n'
-ls -l /dev/disk/by-id 2>/dev/null | fx
-printf '\n@labels\n'
-ls -l /dev/disk/by-label 2>/dev/null | fx
+for fx_p in uuid id label; do
+	printf '\n@%ss\n' $fx_p
+	if [ -d /dev/disk/by-$fx_p ]; then ls -l /dev/disk/by-$fx_p 2>/dev/null | fxs; fi
+done
 printf '\n@masters\n'
 for fx_f in /sys/block/*/slaves/*; do if [ -e "$fx_f" ]; then fx_v=${fx_f%/slaves/*}; printf ' %s %s\n' "${fx_f##*/}" "${fx_v##*/}"; fi; done
 if [ "$(id -u)" = 0 ] && command -v lvs >/dev/null 2>&1; then
@@ -164,15 +178,15 @@ for fx_d in /sys/class/net/*; do
 done 2>/dev/null
 if command -v ip >/dev/null 2>&1; then
 	printf '\n@addr\n'
-	ip -o addr show 2>/dev/null | fx
+	ip -o addr show 2>/dev/null | fxs
 	printf '\n@route4\n'
 	ip -4 route get 8.8.8.8 2>/dev/null | fx
 	printf '\n@route4default\n'
 	ip -4 route show default 2>/dev/null | fx
 	printf '\n@local4\n'
-	ip -4 route show table local 2>/dev/null | fx
+	ip -4 route show table local 2>/dev/null | fxs
 	printf '\n@local6\n'
-	ip -6 route show table local 2>/dev/null | fx
+	ip -6 route show table local 2>/dev/null | fxs
 	printf '\n@route6\n'
 	ip -6 route get 2404:6800:400a:800::1012 2>/dev/null | fx
 elif command -v ifconfig >/dev/null 2>&1; then

@@ -26,6 +26,9 @@ pub struct ModuleSpec {
     pub any_args: bool,
     /// Return values: name and meaning.
     pub returns: &'static [(&'static str, &'static str)],
+    /// A probe takes a moment, and what it finds depends on nothing that other calls of the module read: the probes of a
+    /// loop's next items may go ahead together.
+    pub goes_ahead: bool,
 }
 
 /// A demand on several arguments.
@@ -54,6 +57,7 @@ impl ModuleSpec {
         free_form: None,
         any_args: false,
         returns: &[],
+        goes_ahead: false,
     };
 
     /// Returns the module's own and the shared arguments.

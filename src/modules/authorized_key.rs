@@ -44,6 +44,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("state", "the argument"),
         ("exclusive", "the argument"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

@@ -33,6 +33,7 @@ static SPEC: ModuleSpec = ModuleSpec {
     shared: FILE_ARGS,
     rules: &[Rule::Exclusive(&["insertbefore", "insertafter"])],
     returns: &[("msg", "what was done"), ("backup_file", "the name of the backup")],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

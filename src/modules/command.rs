@@ -424,6 +424,7 @@ fn plan(call: &Call, seen: &Seen, line: &str, cmd: Value) -> Result<Prediction, 
         stdin: stdin(args),
         long: args.flag("long"),
         timeout_secs: None,
+        ..Run::default()
     };
     let result = unknown_output(cmd);
     let mut prediction = if to_do || args.has("creates") || args.has("removes") {
@@ -471,12 +472,18 @@ fn read(call: &Call, seen: &Seen, report: Report, cmd: Value) -> Result<Predicti
     Ok(Prediction::read(result))
 }
 
+/// So much of a command's output is kept, and so many lines of it; each line costs more than its bytes.
+pub const MOST_OUTPUT: usize = 16 << 20;
+const MOST_LINES: usize = 400_000;
+
 pub(super) fn finish(call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
     if let Some(output) = ran.first() {
         let mut result = std::mem::take(&mut prediction.result);
         fill(call, &mut result, output)?;
         prediction.result = result;
-        if output.truncated {
+        if output.truncated
+            || [&output.stdout, &output.stderr].iter().any(|bytes| cut(bytes).len() < bytes.len())
+        {
             prediction.warnings.push("the output was too long; its end is missing".to_string());
         }
         if std::str::from_utf8(&output.stdout).is_err() {
@@ -497,7 +504,7 @@ pub(super) fn finish(call: &Call, mut prediction: Prediction, ran: &[Output]) ->
 fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
     let strip = call.args.bool("strip_empty_ends").unwrap_or(true);
     for (key, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
-        let text = String::from_utf8_lossy(bytes);
+        let text = String::from_utf8_lossy(cut(bytes));
         let text = if strip { text.trim_end_matches(['\r', '\n']) } else { &text };
         insert_output(result, key, text.to_string());
     }
@@ -527,6 +534,12 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
     }
     result.insert("msg", "");
     Ok(())
+}
+
+/// Returns the output up to the most lines that are kept.
+fn cut(bytes: &[u8]) -> &[u8] {
+    let mut ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at);
+    ends.nth(MOST_LINES).map_or(bytes, |end| &bytes[..end])
 }
 
 fn insert_output(result: &mut Map, key: &str, text: String) {

@@ -15,6 +15,8 @@ use crate::value::Map;
 
 /// Files up to this size are sent from memory.
 const IN_MEMORY: u64 = 1024 * 1024;
+/// From this size on a faster program for digests is worth its start.
+const BIG: u64 = 4 * 1024 * 1024;
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "copy",
@@ -48,6 +50,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("md5sum", "its md5"),
         ("backup_file", "the name of the backup"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 
@@ -64,6 +67,10 @@ impl Module for Copy {
             Source::Tree(tree) => tree.probe(call).map(Some),
             Source::Remote(src) => probe_remote(call, &src).map(Some),
         }
+    }
+
+    fn watches(&self, call: &Call) -> Option<String> {
+        watched(call)
     }
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
@@ -113,8 +120,7 @@ impl Source {
             let bytes = call.local.read(&path).map_err(Failure::new)?;
             Incoming::of_bytes(bytes, base, Some(stat.mode))
         } else {
-            let digests =
-                Digests::of_reader(call.local.open(&path).map_err(Failure::new)?).map_err(Failure::new)?;
+            let digests = Digests::of_file(&path).map_err(Failure::new)?;
             let content = Content::File { path: path.clone(), size: digests.size };
             Incoming { content, digests, base, mode: Some(stat.mode), src: None }
         };
@@ -162,9 +168,12 @@ impl Incoming {
         let attrs = Attrs::of(&call.args)?;
         let dest = call.args.str("dest").unwrap_or_default();
         let mut script = destination(call, dest, self.base.as_deref())?;
+        if self.content.size() >= BIG {
+            script += "xp_big=1\n";
+        }
         add!(
             script,
-            "xp_look \"$xp_p\"\n{}if [ -f \"$xp_p\" ] && xp_s=$(xp_sha256 \"$xp_p\" 2>/dev/null); then printf 'sha256 %s\\n' \"$xp_s\"\n",
+            "xp_look \"$xp_p\"\n{}if [ -f \"$xp_p\" ] && xp_sum \"$xp_p\"; then printf 'sha256 %s\\n' \"$xp_s\"\n",
             attrs.probe("\"$xp_p\"")
         );
         if call.diff || call.check {
@@ -200,6 +209,17 @@ impl Incoming {
             Write { content: self.content.clone(), ..write }.action("")
         })
     }
+}
+
+/// Returns the file that the destination means, as far as that can be told from here.
+pub fn watched(call: &Call) -> Option<String> {
+    let dest = call.args.str("dest").unwrap_or_default();
+    let path = expand_path(call, dest).ok()?;
+    if !dest.ends_with('/') {
+        return Some(path);
+    }
+    let base = call.args.str("src").unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    Some(format!("{path}{base}"))
 }
 
 /// Returns the lines that set `xp_p` to the file that will be written, and tell it and its folder.

@@ -122,6 +122,8 @@ struct Work<'a> {
     report: &'a Report,
     umask: u32,
     attrs: Attrs,
+    /// New folders with nothing special about them, which one call makes.
+    folders: String,
     script: String,
     writes: Vec<Action>,
     diffs: Vec<super::Diff>,
@@ -137,6 +139,7 @@ impl<'a> Work<'a> {
             report,
             umask,
             attrs,
+            folders: String::new(),
             script: String::new(),
             writes: Vec::new(),
             diffs: Vec::new(),
@@ -157,9 +160,13 @@ impl<'a> Work<'a> {
             }
             Some(_) => return Err(Failure::new(format!("cannot copy a folder to {path}: a file is there"))),
             None => {
-                self.script += &make_folder(path, &self.call.args)?;
-                let change = change_of_new(&owner_only, self.report, self.call.check)?;
-                self.script += &change.script(&q(path));
+                let change = change_of_new(&owner_only, self.report, self.call.check)?.script(&q(path));
+                if change.is_empty() && !self.call.args.has("directory_mode") {
+                    add!(self.folders, " {}", q(path));
+                } else {
+                    self.script += &make_folder(path, &self.call.args)?;
+                    self.script += &change;
+                }
                 self.touches.push(Touch::Tree { path: path.to_string() });
                 self.diffs.push(state_diff(path, "directory"));
             }
@@ -255,8 +262,13 @@ impl<'a> Work<'a> {
 
     fn done(self, result: Map) -> Prediction {
         let mut actions = Vec::new();
-        if !self.script.is_empty() {
-            actions.push(Action::run(self.script));
+        let mut script = String::new();
+        if !self.folders.is_empty() {
+            add!(script, "xp_do 'make the folders' mkdir -p --{}\n", self.folders);
+        }
+        script += &self.script;
+        if !script.is_empty() {
+            actions.push(Action::run(script));
         }
         actions.extend(self.writes);
         let mut prediction =

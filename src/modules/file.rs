@@ -51,6 +51,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("src", "where a link leads"),
         ("state", "what it is now"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

@@ -15,6 +15,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("fail_key", ArgKind::Bool, "An absent entry is a failure.").default("yes"),
     ],
     returns: &[("ansible_facts", "getent_DATABASE: entries by name, with their fields")],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

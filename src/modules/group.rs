@@ -39,6 +39,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("stdout", "what the tool printed"),
         ("stderr", "what the tool complained about"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

@@ -46,6 +46,7 @@ static SPEC: ModuleSpec = ModuleSpec {
     shared: FILE_ARGS,
     rules: &[Rule::Exclusive(&["value", "values"])],
     returns: &[("msg", "what was done"), ("path", "the file"), ("backup_file", "the name of the backup")],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

@@ -38,6 +38,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("state", "the argument"),
         ("diff", "the file before and after"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

@@ -42,6 +42,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("backup", "the name of the backup"),
         ("found", "with state absent: how many lines there were"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

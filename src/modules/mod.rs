@@ -22,6 +22,7 @@ pub mod words;
 mod attrs;
 mod text;
 mod write;
+pub mod put;
 mod edit;
 mod account;
 mod tool;
@@ -88,6 +89,7 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
+pub use command::MOST_OUTPUT as MOST_COMMAND_OUTPUT;
 pub use foreign::Foreign;
 pub use local::{hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
@@ -118,6 +120,13 @@ pub trait Module: Send + Sync {
     fn prepare(&self, call: &Call, seen: &Seen) -> Result<Option<Run>, Failure> {
         let _ = (call, seen);
         Ok(None)
+    }
+
+    /// Returns the file whose attributes and digest the probe asks for, so that the probes of several calls can look at
+    /// all of them at once.
+    fn watches(&self, call: &Call) -> Option<String> {
+        let _ = call;
+        None
     }
 
     /// Predicts from the probe's output, and says how to bring the change about. Pure.
@@ -210,6 +219,8 @@ pub struct Run {
     /// Takes minutes: runs under the durable stub, and its output is shown while it runs.
     pub long: bool,
     pub timeout_secs: Option<u64>,
+    /// What it replaces, where it does only that: several of them can be made by one script.
+    pub put: Option<put::Put>,
 }
 
 /// What differs, for `--diff` and plans.

@@ -23,6 +23,7 @@ static SPEC: ModuleSpec = ModuleSpec {
     ],
     shared: FILE_ARGS,
     returns: &[("msg", "how many replacements"), ("backup_file", "the name of the backup")],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

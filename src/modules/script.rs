@@ -86,6 +86,7 @@ impl Module for Script {
             stdin: Some(Content::Bytes(content.into())),
             long: args.flag("long"),
             timeout_secs: None,
+            ..Run::default()
         };
         let actions = vec![Action::Run(run)];
         Ok(if args.has("creates") || args.has("removes") {

@@ -12,6 +12,7 @@ static SPEC: ModuleSpec = ModuleSpec {
     about: "Reads a file of the target.",
     args: &[ArgSpec::new("src", ArgKind::Path, "The file.").required().aliases(&["path"])],
     returns: &[("content", "the content, in base64"), ("encoding", "base64"), ("source", "the file")],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

@@ -26,6 +26,7 @@ static SPEC: ModuleSpec = ModuleSpec {
             .aliases(&["checksum", "checksum_algo"]),
     ],
     returns: &[("stat", "the attributes; `exists` is always there")],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

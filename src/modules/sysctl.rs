@@ -28,6 +28,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("sysctl_file", ArgKind::Path, "The file.").default("/etc/sysctl.conf"),
     ],
     rules: &[Rule::If { arg: "state", value: "present", needs: &["value"] }],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

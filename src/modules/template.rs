@@ -1,7 +1,7 @@
 //! `template`: a rendered template of the project as a file on the target.
 
 use super::attrs::FILE_ARGS;
-use super::copy::Incoming;
+use super::copy::{Incoming, watched};
 use super::write;
 use super::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen};
 use crate::transport::Output;
@@ -42,6 +42,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("md5sum", "its md5"),
         ("backup_file", "the name of the backup"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 
@@ -54,6 +55,10 @@ impl Module for Template {
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         render(call)?.probe(call).map(Some)
+    }
+
+    fn watches(&self, call: &Call) -> Option<String> {
+        watched(call)
     }
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {

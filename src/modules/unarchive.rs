@@ -389,7 +389,7 @@ impl<'a> Job<'a> {
             self.extract("\"$xp_f\"")
         );
         let content = Content::File { path: path.to_path_buf(), size };
-        Ok(Action::Run(Run { script, stdin: Some(content), long: false, timeout_secs: None }))
+        Ok(Action::Run(Run { script, stdin: Some(content), ..Run::default() }))
     }
 }
 

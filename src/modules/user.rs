@@ -101,6 +101,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ("stdout", "what the tools printed"),
         ("stderr", "what the tools complained about"),
     ],
+    goes_ahead: true,
     ..ModuleSpec::BASE
 };
 

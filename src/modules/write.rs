@@ -2,6 +2,7 @@
 
 use super::attrs::{AttrChange, Attrs, describe};
 use super::local::Digests;
+use super::put::{Expected, Owner, Put};
 use super::sh::{Look, Report, Stat, q};
 use super::{
     Action, Args, Call, Diff, DiffSide, Failure, FileAfter, Outcome, Prediction, Run, Target, Touch, words,
@@ -56,15 +57,8 @@ impl Write<'_> {
         if let Some(mode) = self.mode() {
             add!(script, " -m {mode:04o}");
         }
-        let number = |id: Option<u32>| id.map(|id| id.to_string()).unwrap_or_default();
-        match (self.change.uid, self.change.gid, self.old) {
-            (None, None, None) => {}
-            (None, None, Some(old)) => add!(script, " -O {}:{}", old.uid, old.gid),
-            (uid, gid, Some(old)) => {
-                add!(script, " -o {}:{}", uid.unwrap_or(old.uid), gid.unwrap_or(old.gid));
-            }
-            (uid, None, None) => add!(script, " -o {}", number(uid)),
-            (uid, gid, None) => add!(script, " -o {}:{}", number(uid), number(gid)),
+        if let Some(Owner { ids, demanded }) = self.owner() {
+            add!(script, " {} {ids}", if demanded { "-o" } else { "-O" });
         }
         if self.backup {
             script += " -k";
@@ -95,8 +89,40 @@ impl Write<'_> {
         Ok(Action::Run(Run {
             script: format!("{lines_before}{}", self.script()?),
             stdin: Some(self.content.clone()),
+            put: if lines_before.is_empty() { self.put() } else { None },
             ..Run::default()
         }))
+    }
+
+    /// Returns what can be done together with other files, when there is nothing special about this one.
+    fn put(&self) -> Option<Put> {
+        if self.backup || self.validate.is_some() || self.unsafe_writes {
+            return None;
+        }
+        Some(Put {
+            dest: self.dest.to_string(),
+            sha256: self.digests.sha256.clone(),
+            expected: match self.before {
+                Before::Absent => Expected::Absent,
+                Before::Sha256(digest) => Expected::Sha256(digest.to_string()),
+                Before::Anything => Expected::Anything,
+            },
+            mode: self.mode(),
+            owner: self.owner(),
+        })
+    }
+
+    /// Returns who the file is given to.
+    fn owner(&self) -> Option<Owner> {
+        let number = |id: Option<u32>| id.map(|id| id.to_string()).unwrap_or_default();
+        let (ids, demanded) = match (self.change.uid, self.change.gid, self.old) {
+            (None, None, None) => return None,
+            (None, None, Some(old)) => (format!("{}:{}", old.uid, old.gid), false),
+            (uid, gid, Some(old)) => (format!("{}:{}", uid.unwrap_or(old.uid), gid.unwrap_or(old.gid)), true),
+            (uid, None, None) => (number(uid), true),
+            (uid, gid, None) => (format!("{}:{}", number(uid), number(gid)), true),
+        };
+        Some(Owner { ids, demanded })
     }
 
     /// Returns the attributes that the file will have.

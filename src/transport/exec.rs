@@ -72,6 +72,8 @@ pub struct Exec {
     pub durable: Option<DurableId>,
     /// What the script is for; see [`ReadOnly`](super::ReadOnly).
     pub intent: Intent,
+    /// Evaluate it in the session's own shell, to set variables for the scripts after it.
+    pub own_shell: bool,
 }
 
 /// What a script does to its target.
@@ -94,6 +96,7 @@ impl Exec {
             max_output: DEFAULT_MAX_OUTPUT,
             durable: None,
             intent: Intent::Change,
+            own_shell: false,
         }
     }
 
@@ -113,6 +116,13 @@ impl Exec {
     #[must_use]
     pub fn looking(mut self) -> Self {
         self.intent = Intent::Look;
+        self
+    }
+
+    /// Lets the script set variables for those after it.
+    #[must_use]
+    pub fn in_own_shell(mut self) -> Self {
+        self.own_shell = true;
         self
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     BecomeSpec, BoxFuture, Capabilities, Connection, ConnectionSpec, Connector, Content, DurableId,
-    ExactRead, Exec, Output, OutputSink, Session, StatFlavour, Stream, Tools, TransportError,
+    ExactRead, Exec, NullSink, Output, OutputSink, Session, StatFlavour, Stream, Tools, TransportError,
 };
 
 /// One script as a fake host got it.
@@ -34,6 +34,8 @@ struct State {
     capabilities: Option<Capabilities>,
     unreachable: Vec<String>,
     lose_at: Option<usize>,
+    trips: usize,
+    in_batch: bool,
 }
 
 impl FakeHosts {
@@ -90,6 +92,16 @@ impl FakeHosts {
     /// Returns how many scripts were sent.
     pub fn frames(&self) -> usize {
         self.with(|s| s.calls.len())
+    }
+
+    /// Returns how often an answer was waited for; scripts that are sent together are waited for once.
+    pub fn round_trips(&self) -> usize {
+        self.with(|s| s.trips)
+    }
+
+    /// Returns how many bytes the scripts and their contents had.
+    pub fn bytes_sent(&self) -> usize {
+        self.with(|s| s.calls.iter().map(|c| c.script.len() + c.stdin.as_ref().map_or(0, Vec::len)).sum())
     }
 
     /// Returns the hosts in the order in which they were connected.
@@ -203,6 +215,7 @@ impl Session for FakeSession {
             let (host, r#become) = (self.host.clone(), self.r#become.clone());
             let call = Call { host, r#become, script: req.script, stdin, durable: req.durable };
             let lost = self.hosts.with(|s| {
+                s.trips += usize::from(!s.in_batch);
                 s.calls.push(call.clone());
                 s.lose_at == Some(s.calls.len() - 1)
             });
@@ -226,6 +239,18 @@ impl Session for FakeSession {
         })
     }
 
+    fn exec_all(&mut self, reqs: Vec<Exec>) -> BoxFuture<'_, Vec<Result<Output, TransportError>>> {
+        Box::pin(async move {
+            self.hosts.with(|s| (s.trips, s.in_batch) = (s.trips + 1, true));
+            let mut results = Vec::with_capacity(reqs.len());
+            for req in reqs {
+                results.push(self.exec(req, &mut NullSink).await);
+            }
+            self.hosts.with(|s| s.in_batch = false);
+            results
+        })
+    }
+
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
@@ -238,7 +263,7 @@ impl Session for FakeSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::{BecomeMethod, NullSink};
+    use crate::transport::BecomeMethod;
 
     #[tokio::test]
     async fn scripts_are_recorded_and_answered() {

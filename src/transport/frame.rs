@@ -23,6 +23,13 @@ pub(super) enum Place {
     Loop,
 }
 
+impl Place {
+    /// Where a caller's script is evaluated.
+    pub fn of(req: &Exec) -> Self {
+        if req.own_shell { Place::Loop } else { Place::Subshell }
+    }
+}
+
 /// One script, ready to send.
 pub(super) struct Frame {
     pub head: Vec<u8>,

@@ -9,7 +9,9 @@ use super::channel::{Event, Opener, RawChannel};
 use super::drive::{Driven, Why, drive};
 use super::frame::{Frame, Place, random_hex};
 use super::launch::Launch;
-use super::shell::{CAPABILITIES, FRAME_FUNCTIONS, private_directory, stop_group, take_function};
+use super::shell::{
+    CAPABILITIES, FRAME_FUNCTIONS, known_tools, private_directory, stop_group, take_function,
+};
 use super::{
     BecomeSpec, BoxFuture, Capabilities, ExactRead, Exec, NullSink, Output, OutputSink, Session, StatFlavour,
     TransportError,
@@ -80,7 +82,8 @@ impl FramedSession {
         let ask = Exec::new(CAPABILITIES).timeout(FIRST_ANSWER);
         let answer = self.first(&mut open, Frame::new(ask, Place::Subshell, ExactRead::Builtin)?).await?;
         self.caps = parse_capabilities(&answer.stdout_text());
-        self.raw_write(&mut open, take_function(self.caps.has.exact_read).as_bytes()).await?;
+        let known = [take_function(self.caps.has.exact_read), known_tools(self.caps.has.stat)].concat();
+        self.raw_write(&mut open, known.as_bytes()).await?;
         if !self.shared.prelude.is_empty() {
             let prelude = Exec::new(&*self.shared.prelude).timeout(FIRST_ANSWER);
             let frame = Frame::new(prelude, Place::Loop, self.caps.has.exact_read)?;
@@ -176,8 +179,13 @@ impl FramedSession {
             Err(e) => return self.none_ran(e, count),
         };
         let take = self.caps.has.exact_read;
-        let frames: Result<Vec<Frame>, _> =
-            reqs.into_iter().map(|req| Frame::new(req, Place::Subshell, take)).collect();
+        let frames: Result<Vec<Frame>, _> = reqs
+            .into_iter()
+            .map(|req| {
+                let place = Place::of(&req);
+                Frame::new(req, place, take)
+            })
+            .collect();
         let frames = match frames {
             Ok(frames) => frames,
             Err(e) => {
@@ -324,8 +332,7 @@ fn parse_capabilities(text: &str) -> Capabilities {
     for (name, value) in text.lines().filter_map(|l| l.split_once('=')) {
         let number = || value.trim().parse().unwrap_or(0);
         match name {
-            "uid" => caps.uid = value.trim().parse().unwrap_or(u32::MAX),
-            "user" => caps.user = value.into(),
+            "id" => (caps.uid, caps.user) = parse_id(value),
             "home" => caps.home = value.into(),
             "uname" => {
                 let mut words = value.split_whitespace().map(String::from);
@@ -355,13 +362,32 @@ fn parse_capabilities(text: &str) -> Capabilities {
     caps
 }
 
+/// Reads `uid=NUMBER(NAME) ...`; an account may have no name.
+fn parse_id(text: &str) -> (u32, String) {
+    let effective = text.split_once("euid=").or_else(|| text.split_once("uid="));
+    let Some((_, rest)) = effective else { return (u32::MAX, String::new()) };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let name = rest[digits..].strip_prefix('(').and_then(|named| named.split_once(')'));
+    (rest[..digits].parse().unwrap_or(u32::MAX), name.map_or_else(String::new, |(name, _)| name.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn the_effective_user_counts() {
+        let check =
+            |text: &str, uid: u32, user: &str| assert_eq!(parse_id(text), (uid, user.to_string()), "{text}");
+        check("uid=0(root) gid=0(root) groups=0(root)", 0, "root");
+        check("uid=70123 gid=100(users)", 70123, "");
+        check("uid=5(a) gid=5(a) euid=0(root) groups=5(a)", 0, "root");
+        check("", u32::MAX, "");
+    }
+
+    #[test]
     fn capabilities_are_read_from_lines() {
-        let text = "uid=0\nuser=root\nhome=/root\nuname=Linux mn1 5.14.0-1 ppc64le\npid=77\npgid= 70\nhas=setsid\n\
+        let text = "id=uid=0(root) gid=0(root)\nhome=/root\nuname=Linux mn1 5.14.0-1 ppc64le\npid=77\npgid= 70\nhas=setsid\n\
                     has=unheard-of\nstat=gnu\ntake=dd\nnoise\n";
         let caps = parse_capabilities(text);
         assert_eq!((caps.uid, &*caps.user, &*caps.home), (0, "root", "/root"));

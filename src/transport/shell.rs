@@ -1,6 +1,6 @@
 //! Shell text: the one quoting function, and the lines that make a plain `sh` take frames.
 
-use super::ExactRead;
+use super::{ExactRead, StatFlavour};
 
 /// Quotes a text so that `sh` reads it back as exactly one word with exactly these characters.
 ///
@@ -75,6 +75,14 @@ pub(super) fn take_function(how: ExactRead) -> &'static str {
     }
 }
 
+/// Tells the scripts of modules whether there is a `stat` with formats, which was found out already.
+pub(super) fn known_tools(stat: StatFlavour) -> &'static str {
+    match stat {
+        StatFlavour::None => "XP_STAT=\n",
+        StatFlavour::Gnu | StatFlavour::Busybox => "XP_STAT=1\n",
+    }
+}
+
 /// Names the private directory and removes it when the shell ends. `xp_tmp` makes it. The name cannot be guessed,
 /// but it can be seen while `rm` runs, so what is there already must be a directory of this user.
 pub(super) fn private_directory(token: &str) -> String {
@@ -89,10 +97,9 @@ pub(super) fn private_directory(token: &str) -> String {
 ///
 /// Old busybox `head -c` reads more than it gives on, which is tried on a pipe with known content.
 pub(super) const CAPABILITIES: &str = r#"LC_ALL=C; export LC_ALL
-echo "uid=$(id -u)"
-echo "user=$(id -un 2>/dev/null)"
+printf id=; id || echo
 echo "home=$HOME"
-echo "uname=$(uname -s -n -r -m)"
+printf uname=; uname -s -n -r -m || echo
 echo "pid=$$"
 _xp_g=
 if [ -r /proc/self/stat ]; then read -r _xp_1 _xp_2 _xp_3 _xp_4 _xp_g _xp_5 </proc/self/stat; fi
@@ -104,8 +111,9 @@ done
 if [ -d /run/systemd/system ]; then echo has=systemctl; fi
 if [ -e /sys/fs/selinux/enforce ]; then echo has=selinux; fi
 if stat --printf= / 2>/dev/null; then echo stat=gnu; elif stat -c %s / >/dev/null 2>&1; then echo stat=busybox; fi
-if [ "$(printf abcdef | { head -c 3 >/dev/null 2>&1; cat; })" = def ]; then echo take=head
-elif [ "$(printf abcdef | { dd bs=3 count=1 iflag=fullblock >/dev/null 2>&1; cat; })" = def ]; then echo take=dd
+_xp_a() { "$@" >/dev/null 2>&1; IFS= read -r _xp_r; [ "$_xp_r" = def ]; }
+if echo abcdef | _xp_a head -c 3; then echo take=head
+elif echo abcdef | _xp_a dd bs=3 count=1 iflag=fullblock; then echo take=dd
 fi
 "#;
 

@@ -7,6 +7,7 @@
 
 mod builder;
 mod cli;
+mod costs;
 mod emulator;
 mod errors;
 mod layers;

@@ -219,10 +219,14 @@ impl Journal {
 
     /// Writes down that something is about to be changed, and waits until that is safe on the disk.
     pub async fn sent(&self, key: &StepKey, header: &TaskHeader, sent: Sent) -> Result<(), JournalError> {
-        let step = self.step(header)?;
-        let at = record::At::new(step, key);
-        let number = self.log.append(&Record::Sent(Sent { at, ..sent }))?;
+        let number = self.sending(key, header, sent)?;
         self.log.synced(number).await
+    }
+
+    /// Writes down the same without waiting; returns the record's number.
+    pub fn sending(&self, key: &StepKey, header: &TaskHeader, sent: Sent) -> Result<u64, JournalError> {
+        let at = record::At::new(self.step(header)?, key);
+        self.log.append(&Record::Sent(Sent { at, ..sent }))
     }
 
     /// Writes down what came of a step. `settled` says that it is not tried again when the run is resumed.

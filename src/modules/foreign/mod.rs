@@ -67,8 +67,7 @@ impl Module for Foreign {
             Kind::Helped | Kind::Json => to_json_text(&Value::map(with_internal(call, given, &name))),
         };
         let script = script(&name, kind, &text, content.len(), call.args.str("interpreter"));
-        let run =
-            Run { script, stdin: Some(Content::Bytes(content.into())), long: false, timeout_secs: None };
+        let run = Run { script, stdin: Some(Content::Bytes(content.into())), ..Run::default() };
         Ok(Prediction::unknown(Map::new(), vec![Action::Run(run)]))
     }
 

@@ -1,0 +1,1 @@
+"""The parts of the benchmark: places, servers, tools, workloads, measuring, the table."""

@@ -1,0 +1,110 @@
+"""Keeps the samples of each workload, and writes RESULTS.md of all that were measured on this machine."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+
+from . import places, tools
+
+RESULTS = places.CACHE / "results"
+COLUMNS = ("xplay", "floor", "ansible", "mitogen", "pyinfra", "clush")
+
+
+def store(workload, samples):
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    record = {"commit": commit(), "day": time.strftime("%Y-%m-%d"), "samples": samples}
+    (RESULTS / f"{workload.name}.json").write_text(json.dumps(record))
+
+
+def write(workloads, binary):
+    """Writes the table of the workloads that have samples."""
+    known = {w.name: json.loads((RESULTS / f"{w.name}.json").read_text())
+             for w in workloads if (RESULTS / f"{w.name}.json").exists()}
+    shown = [w for w in workloads if w.name in known]
+    out = ["# Results", "", "Written by `bench/run`. " + machine(), "", "Tools: " + tools.versions(binary) + ".", ""]
+    out += ["Seconds of wall time, the median of the runs; tools ran in turn, so a ratio compares runs of the same minutes.",
+            "In brackets: user and system CPU seconds of the tool's own processes on this side.",
+            "Ansible runs with pipelining, persistent connections and 50 forks, Mitogen by `mitogen_linear`.", ""]
+    out += ["| workload | phase | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for w in shown:
+        for phase, samples in known[w.name]["samples"].items():
+            cells = [cell(samples.get(tool)) for tool in COLUMNS]
+            out.append(f"| {w.name} | {phase} | " + " | ".join(cells) + " |")
+    out += ["", "## Targets", "", "| workload | phase | wanted | measured | |", "|---|---|---|---|---|"]
+    for w in shown:
+        out += [judged(w, t, known[w.name]["samples"].get(t.phase, {})) for t in w.targets]
+    costs = places.BENCH / "costs.md"
+    if costs.exists():
+        out += ["", costs.read_text().rstrip()]
+    out += ["", "## Raw numbers", "", "Wall seconds of each run, largest memory of one process of xplay in MiB, and the commit.", ""]
+    for w in shown:
+        record = known[w.name]
+        out += [f"### {w.name}", "", f"{w.about}; {record['day']}, commit {record['commit']}.", ""]
+        for phase, samples in record["samples"].items():
+            for tool, runs in samples.items():
+                walls = " ".join(f"{s['wall']:.3f}" for s in runs)
+                loops = " ".join(f"{s['loop']:.3f}" for s in runs if "loop" in s)
+                memory = f", {max(s['rss_mb'] for s in runs):.0f} MiB" if tool in ("xplay", "ansible") else ""
+                out.append(f"- {phase}, {tool}: {walls}{memory}" + (f" (without connecting: {loops})" if loops else ""))
+        out.append("")
+    (places.BENCH / "RESULTS.md").write_text("\n".join(out).rstrip() + "\n")
+    print(f"written: {places.BENCH / 'RESULTS.md'}")
+
+
+def median(runs, what="wall"):
+    return statistics.median(run[what] for run in runs)
+
+
+def cell(runs):
+    if not runs:
+        return ""
+    wall, cpu = median(runs), median(runs, "cpu")
+    once = " once" if len(runs) == 1 else ""
+    return f"{wall:.3f} ({cpu:.2f}){once}"
+
+
+def judged(workload, target, samples):
+    """Returns the line of a target: what was wanted, what was measured, and whether it is reached."""
+    mine = samples.get("xplay")
+    head = f"| {workload.name} | {target.phase} | "
+    if target.what in ("wall", "cpu", "rss_mb"):
+        unit = "MiB" if target.what == "rss_mb" else "s"
+        wanted = f"{target.what.split('_')[0]} at most {target.limit:.4g} {unit}"
+        if not mine:
+            return head + wanted + " | not measured | |"
+        value = median(mine, target.what)
+        return head + f"{wanted} | {value:.4g} {unit} | {'reached' if value <= target.limit else 'not reached'} |"
+    what, _, peer = target.what.partition("/")
+    theirs = samples.get(peer or what)
+    if what == "rss":
+        wanted = f"at most {target.limit:.2g} of {peer}'s memory"
+        value = median(mine, "rss_mb") / median(theirs, "rss_mb") if mine and theirs else None
+        reached = value is not None and value <= target.limit
+    elif what == "floor":
+        wanted = f"at most {target.limit:g}x the floor"
+        value = median(mine) / median(theirs) if mine and theirs else None
+        reached = value is not None and value <= target.limit
+    else:
+        wanted = f"{target.limit:g}x ahead of {what}"
+        value = median(theirs) / median(mine) if mine and theirs else None
+        reached = value is not None and value >= target.limit
+    if value is None:
+        return head + wanted + " | not measured | |"
+    return head + f"{wanted} | {value:.3g}x | {'reached' if reached else 'not reached'} |"
+
+
+def machine():
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    cpu = cpu or platform.machine()
+    return (f"Machine: {os.cpu_count()} cores ({cpu}, {platform.machine()}), {memory} GiB, {platform.system()} "
+            f"{platform.release().split('-')[0]}; servers and tools share it.")
+
+
+def commit():
+    out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=places.REPOSITORY, capture_output=True, text=True,
+                         check=False)
+    return out.stdout.strip()

@@ -1,0 +1,130 @@
+//! What work costs in round trips and bytes. Counts, because seconds would be noise.
+
+use std::path::Path;
+
+use super::Status;
+use super::tests::{Done, play, this_machine};
+use crate::transport::fake::FakeHosts;
+use crate::value::Value;
+
+/// A playbook of one task with a loop; `DIR` is a fresh folder.
+struct Looped {
+    dir: tempfile::TempDir,
+    book: String,
+}
+
+impl Looped {
+    fn new(task: &str, items: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let task = task.replace("DIR", &dir.path().display().to_string());
+        let book =
+            format!("- hosts: all\n  gather_facts: false\n  tasks:\n    - {task}\n      loop: {items}\n");
+        Looped { dir, book }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs it and returns, for each item, whether it changed (`c`), failed (`f`) or neither (`.`), and the round trips.
+    async fn run(&self) -> (String, usize) {
+        let fake = this_machine();
+        let done = play(&self.book, "n1,", &fake).await.unwrap();
+        (changes(&done), fake.round_trips())
+    }
+}
+
+fn changes(done: &Done) -> String {
+    let [result] = &done.results[..] else { panic!("one task, one host") };
+    let items = result.result.get("results").and_then(Value::as_list).unwrap();
+    let mark = |item: &Value| match item.get("failed") {
+        Some(Value::Bool(true)) => 'f',
+        _ if item.get("changed") == Some(&Value::Bool(true)) => 'c',
+        _ => '.',
+    };
+    items.iter().map(mark).collect()
+}
+
+const COPY: &str = "copy: {content: 'text {{ item }}', dest: 'DIR/f{{ item }}', mode: '0640'}";
+
+#[tokio::test]
+async fn files_of_a_loop_are_looked_at_and_written_together() {
+    let looped = Looped::new(COPY, "\"{{ range(24) | list }}\"");
+    // Windows of 8 and 16 items: one look and one script that writes for each.
+    assert_eq!(looped.run().await, ("c".repeat(24), 4));
+    assert_eq!(std::fs::read_to_string(looped.path().join("f23")).unwrap(), "text 23");
+    assert_eq!(std::fs::read_dir(looped.path()).unwrap().count(), 24);
+    assert_eq!(looped.run().await, (".".repeat(24), 2));
+    std::fs::write(looped.path().join("f20"), "other").unwrap();
+    std::fs::write(looped.path().join("f21"), "other").unwrap();
+    assert_eq!(looped.run().await, (format!("{}cc..", ".".repeat(20)), 3));
+}
+
+#[tokio::test]
+async fn items_that_have_to_do_with_one_another_run_as_if_alone() {
+    let looped = Looped::new("copy: {content: '{{ item }}', dest: 'DIR/f'}", "[a, a, b, a]");
+    assert_eq!(looped.run().await.0, "c.cc");
+    assert_eq!(std::fs::read_to_string(looped.path().join("f")).unwrap(), "a");
+    // The first item makes the folder that the others go to.
+    let looped = Looped::new("copy: {content: x, dest: 'DIR/{{ item }}'}", "[a, b/c, d]");
+    assert_eq!(looped.run().await.0, "cfc");
+    assert!(looped.path().join("d").exists());
+    let looped = Looped::new("lineinfile: {path: 'DIR/f', line: '{{ item }}', create: true}", "[a, b, a, c]");
+    assert_eq!(looped.run().await.0, "cc.c");
+    assert_eq!(std::fs::read_to_string(looped.path().join("f")).unwrap(), "a\nb\nc\n");
+}
+
+#[tokio::test]
+async fn an_item_alone_costs_at_most_two_round_trips() {
+    let looped =
+        Looped::new("file: {path: 'DIR/d{{ item }}', state: directory}", "\"{{ range(6) | list }}\"");
+    let (changes, trips) = looped.run().await;
+    assert_eq!(changes, "cccccc");
+    assert!(trips <= 12, "{trips}");
+    // What is as wanted is seen in one look.
+    assert_eq!(looped.run().await, ("......".to_string(), 1));
+    // A command goes when its turn has come.
+    let looped = Looped::new("command: echo {{ item }}", "\"{{ range(6) | list }}\"");
+    assert_eq!(looped.run().await, ("cccccc".to_string(), 6));
+}
+
+#[tokio::test]
+async fn a_tree_is_sent_as_one_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    for n in 0..40 {
+        let folder = from.join(format!("d{}", n % 4));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("f{n}")), format!("file {n}\n")).unwrap();
+    }
+    let book = format!(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {{src: {}/, dest: {}}}\n",
+        from.display(),
+        to.display()
+    );
+    let run = async || {
+        let fake = this_machine();
+        let done = play(&book, "n1,", &fake).await.unwrap();
+        (done.results[0].status, fake.round_trips())
+    };
+    // A look, the folders, the files.
+    assert_eq!(run().await, (Status::Changed, 3));
+    assert_eq!(std::fs::read_to_string(to.join("d3/f39")).unwrap(), "file 39\n");
+    assert_eq!(run().await, (Status::Ok, 1));
+}
+
+/// What goes over the wire for a task. A larger number needs a reason.
+#[tokio::test]
+async fn bytes_of_a_task() {
+    let check = async |task: &str, most: usize| {
+        let dir = tempfile::tempdir().unwrap();
+        let task = task.replace("DIR", &dir.path().display().to_string());
+        let book = format!("- hosts: all\n  gather_facts: false\n  tasks:\n    - {task}\n");
+        let fake: FakeHosts = this_machine();
+        play(&book, "n1,", &fake).await.unwrap();
+        assert!(fake.bytes_sent() <= most, "{task}: {} bytes", fake.bytes_sent());
+    };
+    check("command: /bin/true", 60).await;
+    check("file: {path: DIR, state: directory}", 120).await;
+    check("copy: {content: text, dest: DIR/f}", 620).await;
+}

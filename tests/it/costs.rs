@@ -1,0 +1,86 @@
+//! What runs cost this machine: memory of a host that prints without end, and work that grows with the number of items.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{find_program, skip};
+
+fn playbook(dir: &Path, tasks: &str) -> std::path::PathBuf {
+    let path = dir.join("site.yml");
+    let text = format!("- hosts: all\n  gather_facts: false\n  connection: local\n  tasks:\n{tasks}");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn xplay(dir: &Path, wrapper: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_xplay");
+    let mut words = wrapper.iter().copied().chain([program, "run", "-i", "n1,", "--no-report"]);
+    let mut command = Command::new(words.next().unwrap());
+    command
+        .args(words)
+        .arg(dir.join("site.yml"))
+        .env("HOME", dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs a program to its end and returns the most memory that it had, in MiB.
+fn peak_mib(command: &mut Command) -> u64 {
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        if let Some(kib) = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()) {
+            peak = peak.max(kib / 1024);
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return peak;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// What is beyond the limit is dropped as it comes, whether in long lines or in short ones.
+#[test]
+fn a_host_that_prints_without_end_does_not_grow_the_process() {
+    for line in ["a line of output that is long enough to be one", "y"] {
+        let dir = tempfile::tempdir().unwrap();
+        let task = |bytes: u64| format!("    - shell: yes '{line}' | head -c {bytes}\n");
+        playbook(dir.path(), &task(1 << 20));
+        let little = peak_mib(&mut xplay(dir.path(), &[]));
+        playbook(dir.path(), &task(256 << 20));
+        let much = peak_mib(&mut xplay(dir.path(), &[]));
+        assert!(much < little + 160, "{line}: {much} MiB after 256 MiB of output, {little} MiB after 1 MiB");
+    }
+}
+
+/// Returns the instructions that a loop of so many items takes.
+fn instructions(valgrind: &Path, items: usize) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let task = "    - set_fact:\n        last: \"{{ inventory_hostname }}-{{ item }}-{{ item % 7 }}\"\n";
+    playbook(dir.path(), &format!("{task}      loop: \"{{{{ range({items}) | list }}}}\"\n"));
+    let out = format!("--callgrind-out-file={}", dir.path().join("out").display());
+    let wrapper = [valgrind.to_str().unwrap(), "--tool=callgrind", &out];
+    let ran = xplay(dir.path(), &wrapper).output().unwrap();
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success(), "{text}");
+    let line = text.lines().find_map(|line| line.split_once("Collected : ")).unwrap();
+    line.1.trim().parse().unwrap()
+}
+
+/// Instructions are counted, so that a busy machine does not matter.
+#[test]
+fn an_item_costs_the_same_however_many_there_are() {
+    let Some(valgrind) = find_program("valgrind") else {
+        skip("an_item_costs_the_same_however_many_there_are", "there is no valgrind");
+        return;
+    };
+    let [a, b, c] = [50, 100, 200].map(|items| instructions(&valgrind, items));
+    let (early, late) = ((b - a) / 50, (c - b) / 100);
+    assert!(late * 100 <= early * 105, "an item costs {early} instructions at first and {late} later");
+}
