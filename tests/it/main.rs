@@ -22,6 +22,8 @@ mod real_sshd;
 mod rehearsal;
 mod service_node;
 mod software;
+mod ssh_config;
+mod ssh_connect;
 mod support;
 mod sync_install;
 mod transcripts;
