@@ -158,7 +158,7 @@ impl Job<'_> {
 
 /// The rehearsal's own key is in its inventory; this user's keys and agent stay out of it.
 fn connector() -> Arc<HostConnector> {
-    let identity = Identity { user: "root".into(), home: None, agent: None };
+    let identity = Identity { user: "root".into(), ..Identity::default() };
     Arc::new(HostConnector::new(PRELUDE, identity))
 }
 

@@ -298,7 +298,6 @@ pub fn login(args: &LoginArgs, r#become: &BecomeArgs, config: &Config) -> Result
     };
     let common = args.ssh_common_args.clone().or_else(|| config.text(&key::SSH_COMMON_ARGS));
     let extra = args.ssh_extra_args.clone().or_else(|| config.text(&key::SSH_EXTRA_ARGS));
-    let ssh_args: Vec<String> = [config.text(&key::SSH_ARGS), common, extra].into_iter().flatten().collect();
     let method = r#become.become_method.clone().or_else(|| config.text(&key::BECOME_METHOD));
     Ok(Login {
         connection: args.connection.clone().or_else(|| config.text(&key::TRANSPORT)).filter(|c| c != "smart"),
@@ -310,11 +309,13 @@ pub fn login(args: &LoginArgs, r#become: &BecomeArgs, config: &Config) -> Result
             .map(|p| config.env.path(&p.to_string_lossy(), None))
             .or_else(|| config.path(&key::PRIVATE_KEY_FILE)),
         host_keys: match config.bool(&key::HOST_KEY_CHECKING) {
-            Some(false) => HostKeyPolicy::Off,
-            _ => HostKeyPolicy::Strict,
+            Some(false) => Some(HostKeyPolicy::Off),
+            _ => None,
         },
-        timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
-        common_args: ssh_args.join(" "),
+        timeout: timeout.map(Duration::from_secs),
+        ssh_args: config.text(&key::SSH_ARGS).unwrap_or_default(),
+        common_args: common.unwrap_or_default(),
+        extra_args: extra.unwrap_or_default(),
         r#become: r#become.r#become || config.bool(&key::BECOME).unwrap_or(false),
         become_user: r#become
             .become_user
@@ -536,7 +537,7 @@ mod tests {
         let s = settings(cfg, &[("ANSIBLE_REMOTE_USER", "env")], &["-f", "9"]).unwrap();
         assert_eq!(s.options.forks, 9);
         assert_eq!(s.options.login.user.as_deref(), Some("env"));
-        assert_eq!(s.options.login.timeout, Duration::from_secs(3));
+        assert_eq!(s.options.login.timeout, Some(Duration::from_secs(3)));
         assert!(s.options.login.r#become);
         let s = settings(cfg, &[("ANSIBLE_REMOTE_USER", "env")], &["-u", "flag"]).unwrap();
         assert_eq!((s.options.forks, s.options.login.user.as_deref()), (7, Some("flag")));

@@ -8,6 +8,7 @@ use super::options::Login;
 use crate::modules::words;
 use crate::playbook::Directives;
 use crate::template::{RenderError, Scope, Templar, Tree, Var};
+use crate::transport::ssh_config::Arguments;
 use crate::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
 use crate::value::{Secret, Value};
 use crate::vars::TaskScope;
@@ -108,15 +109,16 @@ impl<'a> LoginReader<'a> {
             None => self.keyword(&self.directives.port)?,
         };
         if let Some(port) = port {
-            spec.port = port.to_text().trim().parse().map_err(|_| {
+            let number = port.to_text().trim().parse().map_err(|_| {
                 LoginError::Bad(format!(
                     "port \"{}\" of host {} is no port number",
                     port.to_text(),
                     spec.host
                 ))
             })?;
-        } else if let Some(port) = self.defaults.port {
-            spec.port = port;
+            spec.port = Some(number);
+        } else {
+            spec.port = self.defaults.port;
         }
         spec.user = match self.var_text(&["ansible_user", "ansible_ssh_user"])? {
             Some(user) => Some(user),
@@ -132,25 +134,29 @@ impl<'a> LoginReader<'a> {
                 .number()
                 .or_else(|| secs.to_text().parse().ok())
                 .filter(|secs| *secs > 0.0)
-                .map_or(self.defaults.timeout, seconds),
+                .map(seconds)
+                .or(self.defaults.timeout),
             None => self.defaults.timeout,
         };
         match self.var_text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])? {
             Some(key) => spec.keys.push(expand_home(&key)),
             None => spec.keys.extend(self.defaults.key.clone()),
         }
-        spec.host_key_policy = self.defaults.host_keys;
-        if let Some(check) = self.var(&["ansible_ssh_host_key_checking", "ansible_host_key_checking"])?
-            && !truth(&check)
-        {
-            spec.host_key_policy = HostKeyPolicy::Off;
-        }
-        let common = self.var_text(&["ansible_ssh_common_args"])?;
-        let extra = self.var_text(&["ansible_ssh_extra_args"])?;
-        for args in [common.as_deref().unwrap_or(&self.defaults.common_args), extra.as_deref().unwrap_or("")]
-        {
-            apply_ssh_args(spec, args)?;
-        }
+        spec.host_key_policy =
+            match self.var(&["ansible_ssh_host_key_checking", "ansible_host_key_checking"])? {
+                Some(check) => (!truth(&check)).then_some(HostKeyPolicy::Off),
+                None => self.defaults.host_keys,
+            };
+        let defaults = self.defaults;
+        let texts = [
+            (self.var_text(&["ansible_ssh_args"])?, &defaults.ssh_args),
+            (self.var_text(&["ansible_ssh_common_args"])?, &defaults.common_args),
+            (self.var_text(&["ansible_ssh_extra_args"])?, &defaults.extra_args),
+        ];
+        let [first, common, extra] = texts.map(|(own, default)| own.unwrap_or_else(|| default.clone()));
+        // In this order Ansible writes its command line, of which the first value counts.
+        spec.arguments_first = arguments(&spec.host, &first)?;
+        spec.arguments = arguments(&spec.host, &format!("{common} {extra}"))?;
         if let Some(legacy) = self.var(&["xplay_legacy_ssh"])? {
             spec.legacy = truth(&legacy);
         }
@@ -235,91 +241,14 @@ impl<'a> LoginReader<'a> {
     }
 }
 
-/// Takes what applies from arguments written for OpenSSH's client. Others are refused by name, never ignored.
-fn apply_ssh_args(spec: &mut ConnectionSpec, args: &str) -> Result<(), LoginError> {
-    let words = words::split(args)
-        .map_err(|e| LoginError::Bad(format!("ssh arguments of host {}: {e}: {args}", spec.host)))?;
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        let (flag, mut value) = match word.split_at_checked(2) {
-            Some((flag @ ("-o" | "-i" | "-p" | "-l" | "-J"), value)) => (flag, value.to_string()),
-            _ => (word.as_str(), String::new()),
-        };
-        if value.is_empty() && matches!(flag, "-o" | "-i" | "-p" | "-l" | "-J") {
-            value = words.next().unwrap_or_default();
-        }
-        let bad = || {
-            LoginError::Bad(format!("ssh argument \"{flag} {value}\" of host {} is not supported", spec.host))
-        };
-        match flag {
-            "-i" => spec.keys.push(expand_home(&value)),
-            "-p" => spec.port = value.parse().map_err(|_| bad())?,
-            "-l" => spec.user = Some(value.clone()),
-            "-J" => spec.proxy_jump = jumps(spec, &value).ok_or_else(bad)?,
-            "-o" => {
-                let (key, setting) = value.split_once('=').ok_or_else(bad)?;
-                match key.trim().to_ascii_lowercase().as_str() {
-                    "stricthostkeychecking" => {
-                        spec.host_key_policy = match setting {
-                            "no" | "off" => HostKeyPolicy::Off,
-                            "accept-new" => HostKeyPolicy::AcceptNew,
-                            _ => HostKeyPolicy::Strict,
-                        }
-                    }
-                    "userknownhostsfile" => {
-                        spec.known_hosts = setting.split_whitespace().map(expand_home).collect();
-                    }
-                    // A spec with files of its own reads no others.
-                    "globalknownhostsfile" if setting == "/dev/null" => {}
-                    "identityfile" => spec.keys.push(expand_home(setting)),
-                    "port" => spec.port = setting.parse().map_err(|_| bad())?,
-                    "user" => spec.user = Some(setting.to_string()),
-                    "proxyjump" => spec.proxy_jump = jumps(spec, setting).ok_or_else(bad)?,
-                    "connecttimeout" => {
-                        spec.connect_timeout = Duration::from_secs(setting.parse().map_err(|_| bad())?);
-                    }
-                    // Connections are shared and kept alive anyway.
-                    "controlmaster"
-                    | "controlpersist"
-                    | "controlpath"
-                    | "serveraliveinterval"
-                    | "serveralivecountmax"
-                    | "preferredauthentications"
-                    | "identitiesonly"
-                    | "loglevel"
-                    | "batchmode"
-                    | "forwardagent" => {}
-                    _ => return Err(bad()),
-                }
-            }
-            "-q" | "-C" | "-4" | "-6" | "-T" | "-tt" | "-t" | "-A" => {}
-            _ => return Err(bad()),
-        }
+/// Reads arguments written for OpenSSH's client.
+fn arguments(host: &str, text: &str) -> Result<Arc<Arguments>, LoginError> {
+    if text.trim().is_empty() {
+        return Ok(Arc::default());
     }
-    Ok(())
-}
-
-/// Reads a list of jump hosts; nothing when a port in it is none.
-fn jumps(spec: &ConnectionSpec, list: &str) -> Option<Vec<ConnectionSpec>> {
-    list.split(',')
-        .filter(|j| !j.is_empty() && *j != "none")
-        .map(|jump| {
-            let (user, rest) = jump.split_once('@').map_or((None, jump), |(u, r)| (Some(u.to_string()), r));
-            let (host, port) = match rest.rsplit_once(':') {
-                Some((host, port)) => (host, port.parse().ok()?),
-                None => (rest, 22),
-            };
-            Some(ConnectionSpec {
-                user,
-                port,
-                keys: spec.keys.clone(),
-                known_hosts: spec.known_hosts.clone(),
-                host_key_policy: spec.host_key_policy,
-                connect_timeout: spec.connect_timeout,
-                ..ConnectionSpec::ssh(host)
-            })
-        })
-        .collect()
+    let words = words::split(text).map_err(str::to_owned);
+    let found = words.and_then(Arguments::parse);
+    found.map(Arc::new).map_err(|e| LoginError::Bad(format!("ssh arguments of host {host}: {e}")))
 }
 
 fn secret(value: Value) -> Secret {
@@ -354,61 +283,20 @@ fn expand_home(path: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// Checks what arguments for OpenSSH's client become.
-    fn check(args: &str, expect: &str) {
-        let mut spec = ConnectionSpec::ssh("n1");
-        let shown = match apply_ssh_args(&mut spec, args) {
-            Err(LoginError::Bad(reason)) => reason,
-            Err(LoginError::Render(e)) => e.to_string(),
-            Ok(()) => {
-                let list = |paths: &[PathBuf]| {
-                    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(",")
-                };
-                let jumps: Vec<String> = spec
-                    .proxy_jump
-                    .iter()
-                    .map(|j| format!("{}@{}:{}", j.user.as_deref().unwrap_or("-"), j.address, j.port))
-                    .collect();
-                format!(
-                    "{:?} {} port {} keys [{}] known [{}] jumps [{}] {}s",
-                    spec.host_key_policy,
-                    spec.user.as_deref().unwrap_or("-"),
-                    spec.port,
-                    list(&spec.keys),
-                    list(&spec.known_hosts),
-                    jumps.join(","),
-                    spec.connect_timeout.as_secs()
-                )
-            }
-        };
-        assert_eq!(shown, expect, "{args}");
-    }
-
     #[test]
-    fn ssh_arguments_are_taken_or_refused() {
-        let plain = "Strict - port 22 keys [] known [] jumps [] 10s";
-        check("", plain);
-        check("-C -o ControlMaster=auto -o ControlPersist=60s -q", plain);
-        check("-o StrictHostKeyChecking=no", "Off - port 22 keys [] known [] jumps [] 10s");
-        check("-oStrictHostKeyChecking=accept-new", "AcceptNew - port 22 keys [] known [] jumps [] 10s");
-        check("-o stricthostkeychecking=ask", plain);
-        check("-p 2222 -l ann -i /k1 -i/k2", "Strict ann port 2222 keys [/k1,/k2] known [] jumps [] 10s");
-        check("-o Port=23 -o User=bob", "Strict bob port 23 keys [] known [] jumps [] 10s");
-        check("-o UserKnownHostsFile=/dev/null", "Strict - port 22 keys [] known [/dev/null] jumps [] 10s");
-        check("-o 'UserKnownHostsFile=/a /b'", "Strict - port 22 keys [] known [/a,/b] jumps [] 10s");
-        check("-J j1,ann@j2:24", "Strict - port 22 keys [] known [] jumps [-@j1:22,ann@j2:24] 10s");
-        check("-o ProxyJump=none", plain);
-        check("-o ConnectTimeout=3", "Strict - port 22 keys [] known [] jumps [] 3s");
-        check("-p many", "ssh argument \"-p many\" of host n1 is not supported");
-        check("-J j1:many", "ssh argument \"-J j1:many\" of host n1 is not supported");
-        check(
-            "-o GSSAPIAuthentication=no",
-            "ssh argument \"-o GSSAPIAuthentication=no\" of host n1 is not supported",
-        );
-        check("-o ProxyCommand=nc", "ssh argument \"-o ProxyCommand=nc\" of host n1 is not supported");
-        check("-o Port", "ssh argument \"-o Port\" of host n1 is not supported");
-        check("-F /cfg", "ssh argument \"-F \" of host n1 is not supported");
-        check("-p", "ssh argument \"-p \" of host n1 is not supported");
+    fn ssh_arguments_are_read_or_refused() {
+        let check = |text: &str, expect: &str| {
+            let shown = match arguments("n1", text) {
+                Ok(found) => found.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+                Err(LoginError::Bad(reason)) => reason,
+                Err(LoginError::Render(e)) => e.to_string(),
+            };
+            assert_eq!(shown, expect, "{text}");
+        };
+        check(" ", "");
+        check("-o 'UserKnownHostsFile=/a b' -J j1", "userknownhostsfile=/a b proxyjump=j1");
+        check("-o 'Port", "ssh arguments of host n1: No closing quotation");
+        check("-p", "ssh arguments of host n1: -p needs a value");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::event::Event;
 use super::shared::lock;
 use crate::transport::{
     BecomeSpec, Connection, ConnectionSpec, Connector, DurableId, Kind, Session, TransportError, durable,
@@ -16,6 +17,8 @@ const SESSIONS_PER_HOST: usize = 6;
 /// All connections of a run.
 pub struct Pool {
     connector: Arc<dyn Connector>,
+    /// Takes what connecting found worth telling.
+    events: mpsc::Sender<Event>,
     hosts: Mutex<HashMap<String, Arc<HostSlot>>>,
 }
 
@@ -37,8 +40,8 @@ pub struct Lease {
 }
 
 impl Pool {
-    pub fn new(connector: Arc<dyn Connector>) -> Self {
-        Pool { connector, hosts: Mutex::default() }
+    pub fn new(connector: Arc<dyn Connector>, events: mpsc::Sender<Event>) -> Self {
+        Pool { connector, events, hosts: Mutex::default() }
     }
 
     /// Returns a shell on the host, as the given user.
@@ -97,7 +100,8 @@ impl Pool {
         let key = match spec.kind {
             Kind::Local => "local".to_string(),
             Kind::Ssh => {
-                format!("{}@{}:{}", spec.user.as_deref().unwrap_or_default(), spec.address, spec.port)
+                let port = spec.port.map(|p| format!(":{p}")).unwrap_or_default();
+                format!("{}@{}{port}", spec.user.as_deref().unwrap_or_default(), spec.address)
             }
         };
         let mut hosts = lock(&self.hosts);
@@ -120,7 +124,12 @@ impl Pool {
         if let Some(connection) = &*known {
             return Ok(connection.clone());
         }
-        let connection: Arc<dyn Connection> = self.connector.connect(spec).await?.into();
+        let connected = self.connector.connect(spec).await;
+        for text in self.connector.take_warnings() {
+            // A run whose listener is gone goes on silently.
+            let _ = self.events.send(Event::Warning(text)).await;
+        }
+        let connection: Arc<dyn Connection> = connected?.into();
         *known = Some(connection.clone());
         Ok(connection)
     }
@@ -155,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn shells_are_shared_by_user_and_limited_by_host() {
         let fake = FakeHosts::answering(|_| Ok(prints("")));
-        let pool = Pool::new(Arc::new(fake.clone()));
+        let pool = Pool::new(Arc::new(fake.clone()), mpsc::channel(1).0);
         let spec = ConnectionSpec::ssh("n1");
         let root = BecomeSpec::new(BecomeMethod::Sudo, "root");
         let lease = pool.session(&spec, None).await.unwrap();
@@ -181,7 +190,7 @@ mod tests {
         pool.forget(&spec).await;
         pool.session(&spec, None).await.unwrap().done();
         assert_eq!(fake.connects(), ["n1", "n1"]);
-        pool.session(&ConnectionSpec { port: 23, ..spec.clone() }, None).await.unwrap().done();
+        pool.session(&ConnectionSpec { port: Some(23), ..spec.clone() }, None).await.unwrap().done();
         assert_eq!(fake.connects().len(), 3);
         pool.close().await;
         assert!(lock(&pool.hosts).is_empty());

@@ -82,7 +82,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         magic: run_magic(&request.options, &inventory),
     });
     let shared = Arc::new(Shared {
-        pool: Pool::new(request.connector),
+        pool: Pool::new(request.connector, request.events.clone()),
         options: request.options,
         templar: request.templar,
         sources: request.sources,

@@ -258,7 +258,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         magic: Map::new(),
     };
     let shared = Shared {
-        pool: Pool::new(Arc::new(fake.clone())),
+        pool: Pool::new(Arc::new(fake.clone()), events.clone()),
         options: RunOptions::default(),
         loader: loader(&templar, &sources),
         templar,

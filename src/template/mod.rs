@@ -29,7 +29,7 @@ pub use engine::{Templar, TemplarSettings, VaultOpener};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::escape_html;
-pub use lookups::{SettingValue, fnmatch};
+pub use lookups::{SettingValue, fnmatch, glob};
 pub use lower::Syntax;
 pub use static_scope::StaticScope;
 pub use tree::{Expr, Template, Tree, TreeKind, VarMap};

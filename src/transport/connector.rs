@@ -1,5 +1,6 @@
 //! The real [`Connector`]: this machine, or SSH.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,10 +24,14 @@ pub struct Identity {
     pub home: Option<PathBuf>,
     /// The socket of an SSH agent.
     pub agent: Option<PathBuf>,
+    /// The system's ssh_config.
+    pub system_config: Option<PathBuf>,
+    /// Environment variables that ssh_config may name.
+    pub env: HashMap<String, String>,
 }
 
 impl Identity {
-    /// Reads `USER`, `HOME` and `SSH_AUTH_SOCK`.
+    /// Reads the environment: `USER`, `HOME`, `SSH_AUTH_SOCK` and what ssh_config may name.
     pub fn from_environment() -> Self {
         let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let root = rustix::process::getuid().is_root();
@@ -35,7 +40,15 @@ impl Identity {
             Ok(user) => user,
             Err(_) => String::new(),
         };
-        Self { user, home: path("HOME"), agent: path("SSH_AUTH_SOCK") }
+        let env =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self {
+            user,
+            home: path("HOME"),
+            agent: path("SSH_AUTH_SOCK"),
+            system_config: Some("/etc/ssh/ssh_config".into()),
+            env: env.collect(),
+        }
     }
 }
 
@@ -48,6 +61,10 @@ impl HostConnector {
 }
 
 impl Connector for HostConnector {
+    fn take_warnings(&self) -> Vec<String> {
+        self.ssh.take_warnings()
+    }
+
     fn connect<'a>(
         &'a self,
         spec: &'a ConnectionSpec,

@@ -11,6 +11,9 @@ use super::channel::{Feed, Opener, RawChannel};
 use super::framed::{FramedSession, Shared};
 use super::{BecomeSpec, BoxFuture, Connection, ConnectionSpec, Session, Stream, TransportError};
 
+/// How long a shell may take to start where nobody says it.
+const LAUNCH: Duration = Duration::from_secs(10);
+
 /// How long output is waited for after the shell has ended; a process in the background may hold the pipes.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
@@ -28,7 +31,7 @@ impl LocalConnection {
             shell: spec.shell.clone(),
             prelude,
             opener,
-            launch_timeout: spec.connect_timeout,
+            launch_timeout: spec.connect_timeout.unwrap_or(LAUNCH),
         };
         Self { shared, user }
     }

@@ -26,6 +26,10 @@ impl Connector for ReadOnly {
             Ok(Box::new(LookingConnection(self.0.connect(spec).await?)) as Box<dyn Connection>)
         })
     }
+
+    fn take_warnings(&self) -> Vec<String> {
+        self.0.take_warnings()
+    }
 }
 
 struct LookingConnection(Box<dyn Connection>);

@@ -54,6 +54,11 @@ pub trait Connector: Send + Sync {
         &'a self,
         spec: &'a ConnectionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>>;
+
+    /// Returns what connecting found worth telling, each text once.
+    fn take_warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a session found out about its target when it was opened.

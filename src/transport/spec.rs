@@ -1,8 +1,10 @@
 //! Where to connect, as whom, and whose key to trust. Filled from inventory, variables and flags by others.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::ssh::config::Arguments;
 use crate::value::Secret;
 
 /// How a host is reached.
@@ -25,54 +27,55 @@ pub enum HostKeyPolicy {
     Off,
 }
 
-/// Everything needed to connect to one host.
+/// Everything needed to connect to one host. What is absent here is taken from ssh_config.
 #[derive(Clone, Debug)]
 pub struct ConnectionSpec {
     pub kind: Kind,
     /// The inventory name, for messages.
     pub host: String,
+    /// The host's name or address, as ssh_config knows it.
     pub address: String,
-    pub port: u16,
-    /// The login name; this machine's user if absent.
+    pub port: Option<u16>,
+    /// The login name; this machine's user if nobody says it.
     pub user: Option<String>,
     pub password: Option<Secret>,
-    /// Private key files, tried before the agent's and the default ones.
+    /// Private key files, tried before the agent's and those of ssh_config.
     pub keys: Vec<PathBuf>,
-    /// Whether the agent, `~/.ssh/id_*` are tried too.
-    pub default_keys: bool,
-    /// Files in the format of `known_hosts`; the first one takes accepted keys. Empty: the user's and the system's.
+    /// Files in the format of `known_hosts`; the first one takes accepted keys.
     pub known_hosts: Vec<PathBuf>,
     /// Lines in the format of `known_hosts` that count like a file, for example a rehearsal's own keys.
     pub extra_host_keys: Vec<String>,
-    pub host_key_policy: HostKeyPolicy,
-    pub connect_timeout: Duration,
+    pub host_key_policy: Option<HostKeyPolicy>,
+    pub connect_timeout: Option<Duration>,
     /// Also offer the algorithms of servers from before 2014.
     pub legacy: bool,
-    /// Hosts to go through, nearest first.
-    pub proxy_jump: Vec<ConnectionSpec>,
+    /// Arguments for OpenSSH's client that count before everything else here, and those that count after it. Both
+    /// count before the files of ssh_config.
+    pub arguments_first: Arc<Arguments>,
+    pub arguments: Arc<Arguments>,
     /// The POSIX shell on the target.
     pub shell: String,
 }
 
 impl ConnectionSpec {
-    /// Returns a spec for SSH to `host` on port 22 with strict host keys.
+    /// Returns a spec for SSH to `host` as ssh_config describes it.
     pub fn ssh(host: impl Into<String>) -> Self {
         let host = host.into();
         Self {
             kind: Kind::Ssh,
             address: host.clone(),
             host,
-            port: 22,
+            port: None,
             user: None,
             password: None,
             keys: Vec::new(),
-            default_keys: true,
             known_hosts: Vec::new(),
             extra_host_keys: Vec::new(),
-            host_key_policy: HostKeyPolicy::Strict,
-            connect_timeout: Duration::from_secs(10),
+            host_key_policy: None,
+            connect_timeout: None,
             legacy: false,
-            proxy_jump: Vec::new(),
+            arguments_first: Arc::default(),
+            arguments: Arc::default(),
             shell: "/bin/sh".into(),
         }
     }

@@ -25,6 +25,8 @@ mod rehearsal;
 mod resume;
 mod service_node;
 mod software;
+mod ssh_config;
+mod ssh_connect;
 mod support;
 mod sync_install;
 mod transcripts;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use xplay::transport::durable::{self, JobState};
+use xplay::transport::ssh_config::Arguments;
 use xplay::transport::{
     BecomeMethod, BecomeSpec, Connection, ConnectionSpec, Connector, Content, DurableId, Exec, HostConnector,
     HostKeyPolicy, Identity, NullSink, Output, OutputSink, Session, Stream, TransportError, quote,
@@ -385,9 +386,9 @@ async fn host_keys_are_checked() {
     let TransportError::HostKeyChanged(changed) = changed else { panic!("{changed}") };
     assert_eq!((&changed.fingerprint, changed.line), (&fingerprint, 2));
     assert!(changed.known.starts_with("SHA256:") && changed.known != fingerprint, "{changed}");
-    let accepting = ConnectionSpec { host_key_policy: HostKeyPolicy::AcceptNew, ..spec.clone() };
+    let accepting = ConnectionSpec { host_key_policy: Some(HostKeyPolicy::AcceptNew), ..spec.clone() };
     assert!(matches!(refusal(&server, &accepting).await, TransportError::HostKeyChanged(_)));
-    let off = ConnectionSpec { host_key_policy: HostKeyPolicy::Off, ..spec.clone() };
+    let off = ConnectionSpec { host_key_policy: Some(HostKeyPolicy::Off), ..spec.clone() };
     server.connector("").connect(&off).await.unwrap().close().await;
 
     std::fs::remove_file(&file).unwrap();
@@ -448,23 +449,31 @@ async fn logins_say_what_was_tried() {
     let spec = ConnectionSpec { keys: vec![locked.clone(), server.path("absent")], ..server.spec() };
     let error = refusal(&server, &spec).await.to_string();
     let expect = format!(
-        "cannot log in to sshd as {}: {} is encrypted (add it to an agent with ssh-add); {} does not exist; the \
-         server takes publickey",
+        "cannot log in to sshd as {}: {} is encrypted (give its passphrase, or add it to an agent with ssh-add); {} does \
+         not exist; the server takes publickey",
         server.user,
         locked.display(),
         server.path("absent").display(),
     );
     assert!(error.starts_with(&expect), "{error}");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = refusal(&server, &ConnectionSpec { port: closed, ..server.spec() }).await;
+    let error = refusal(&server, &ConnectionSpec { port: Some(closed), ..server.spec() }).await;
     assert!(matches!(error, TransportError::Unreachable { .. }), "{error}");
+}
+
+/// Adds arguments for OpenSSH's client.
+pub fn with_args(spec: ConnectionSpec, args: &[&str]) -> ConnectionSpec {
+    let arguments = Arguments::parse(args.iter().map(ToString::to_string)).unwrap();
+    ConnectionSpec { arguments: Arc::new(arguments), ..spec }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jumps_lead_through_another_host() {
     let Some(inner) = Sshd::start("jumps_lead_through_another_host") else { return };
     let Some(outer) = Sshd::start("jumps_lead_through_another_host") else { return };
-    let spec = ConnectionSpec { proxy_jump: vec![outer.spec()], ..inner.spec() };
+    let config = inner.path("config");
+    std::fs::write(&config, outer.config("outer")).unwrap();
+    let spec = with_args(inner.spec(), &["-F", &config.display().to_string(), "-J", "outer"]);
     let connection = inner.connector(PRELUDE).connect(&spec).await.unwrap();
     let mut session = connection.session(None).await.unwrap();
     let port = exec(&mut session, Exec::new("set -- $SSH_CONNECTION; echo $4")).await.stdout_text();
@@ -646,10 +655,11 @@ async fn sudo_gets_the_password_when_it_asks() {
 async fn keys_come_from_the_agent_and_the_home_folder() {
     let test = "keys_come_from_the_agent_and_the_home_folder";
     let Some(server) = Sshd::start(test) else { return };
-    let spec = ConnectionSpec { keys: Vec::new(), default_keys: true, ..server.spec() };
+    let spec = ConnectionSpec { keys: Vec::new(), ..server.spec() };
     let log_in = async |home: Option<&Path>, agent: Option<&Path>| {
         let own = |p: Option<&Path>| p.map(Path::to_path_buf);
-        let identity = Identity { user: server.user.clone(), home: own(home), agent: own(agent) };
+        let (home, agent) = (own(home), own(agent));
+        let identity = Identity { user: server.user.clone(), home, agent, ..Identity::default() };
         HostConnector::new("", identity).connect(&spec).await.map(|_| ()).map_err(|e| e.to_string())
     };
     let nothing = format!(
@@ -708,9 +718,14 @@ async fn old_servers_are_reached_on_request() {
     assert!(
         modern.starts_with(
             "cannot reach sshd: no common kex algorithm: the server offers diffie-hellman-group14-sha1"
-        ) && modern.ends_with("; an old server may need the legacy algorithms for this host"),
+        ) && modern.ends_with(
+            "; an old server: allow its algorithms for this host alone, with xplay_legacy_ssh: true among its \
+             variables or KexAlgorithms +diffie-hellman-group14-sha1 in ssh_config"
+        ),
         "{modern}"
     );
+    let allowed = ["-oKexAlgorithms=+*group14-sha1", "-oCiphers=^aes128-cbc", "-oMACs=hmac-sha1"];
+    server.connector("").connect(&with_args(server.spec(), &allowed)).await.unwrap().close().await;
     let legacy = ConnectionSpec { legacy: true, ..server.spec() };
     let connection = server.connector(PRELUDE).connect(&legacy).await.unwrap();
     let mut session = connection.session(None).await.unwrap();

@@ -66,6 +66,7 @@ fn settings_of(options: &RunOptions, sources: &Sources) -> BTreeMap<String, Stri
         Strategy::Linear => None,
         other => Some(other.word().to_string()),
     };
+    let text = |args: &String| Some(args.clone()).filter(|a| !a.is_empty());
     let all = [
         ("ansible_managed", sources.managed.clone()),
         ("become", flag(login.r#become)),
@@ -77,7 +78,9 @@ fn settings_of(options: &RunOptions, sources: &Sources) -> BTreeMap<String, Stri
         ("jinja2_native", flag(options.native_types)),
         ("remote_port", login.port.map(|p| p.to_string())),
         ("remote_user", login.user.clone()),
-        ("ssh_args", Some(login.common_args.clone()).filter(|a| !a.is_empty())),
+        ("ssh_args", text(&login.ssh_args)),
+        ("ssh_common_args", text(&login.common_args)),
+        ("ssh_extra_args", text(&login.extra_args)),
         ("strategy", strategy),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
@@ -107,7 +110,10 @@ pub fn restore(invocation: &Invocation, options: &mut RunOptions) -> Result<(), 
     login.connection = get("connection").cloned();
     login.user = get("remote_user").cloned();
     login.port = get("remote_port").and_then(|p| p.parse().ok());
-    login.common_args = get("ssh_args").cloned().unwrap_or_default();
+    let text = |name: &str| get(name).cloned().unwrap_or_default();
+    login.ssh_args = text("ssh_args");
+    login.common_args = text("ssh_common_args");
+    login.extra_args = text("ssh_extra_args");
     Ok(())
 }
 

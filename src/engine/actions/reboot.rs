@@ -58,7 +58,7 @@ pub async fn reboot(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
     let number = |name: &str| u64::try_from(args.int(name).unwrap_or(0).max(0)).unwrap_or(0);
     tokio::time::sleep(Duration::from_secs(number("post_reboot_delay"))).await;
     if let Some(secs) = args.int("connect_timeout").and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0) {
-        host.reach.spec.connect_timeout = Duration::from_secs(secs);
+        host.reach.spec.connect_timeout = Some(Duration::from_secs(secs));
     }
     let limit = Duration::from_secs(number("reboot_timeout"));
     host.wait(&args, Some(&before), limit, "last boot time check")

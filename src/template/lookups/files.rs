@@ -66,7 +66,7 @@ fn unvault(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
 }
 
 /// Returns the paths that a shell pattern in the last parts of a path matches, sorted.
-pub(in crate::template) fn glob(pattern: &Path) -> Vec<PathBuf> {
+pub fn glob(pattern: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
         let text = part.as_os_str().to_string_lossy().into_owned();

@@ -18,8 +18,7 @@ mod tables;
 mod vars;
 
 pub use config::SettingValue;
-pub use files::fnmatch;
-pub(super) use files::glob;
+pub use files::{fnmatch, glob};
 
 /// What a lookup is given.
 pub(super) struct Call {

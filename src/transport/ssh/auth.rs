@@ -1,20 +1,23 @@
 //! Proving who we are: keys that were named, the agent's, the default ones, password, keyboard-interactive.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
-use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
+use russh::keys::agent::{AgentIdentity, Constraint};
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
+use tokio::net::UnixStream;
 
 use super::SshContext;
+use super::algorithms::sha1_signatures;
+use super::config::{AddKeys, KeyFile, Resolved};
 use super::host_key::ClientHandler;
-use crate::transport::{ConnectionSpec, TransportError};
-
-/// Key files that are tried without being named, in this order.
-const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+use super::keys::{KeyContent, certificates, read_public};
+use super::target::Target;
+use crate::transport::TransportError;
+use crate::value::Secret;
 
 /// How often a server may ask on, as for a second factor, before we give up.
 const QUESTIONS: usize = 4;
@@ -23,21 +26,33 @@ const QUESTIONS: usize = 4;
 pub(super) async fn authenticate(
     handle: &mut Handle<ClientHandler>,
     context: &SshContext,
-    spec: &ConnectionSpec,
+    target: &Target,
 ) -> Result<(), TransportError> {
-    let user = spec.user.clone().unwrap_or_else(|| context.identity.user.clone());
-    let mut attempt =
-        Attempt { handle, user, legacy: spec.legacy, rsa_hash: None, log: Vec::new(), allowed: None };
-    if Box::pin(attempt.all(context, spec)).await {
+    let mut attempt = Attempt {
+        handle,
+        context,
+        needs: &target.resolved,
+        sha1: sha1_signatures(target),
+        rsa_hash: None,
+        log: Vec::new(),
+        allowed: None,
+    };
+    if Box::pin(attempt.all(target.password.as_ref())).await {
         return Ok(());
     }
-    Err(TransportError::Auth { host: spec.host.clone(), reason: attempt.reason(), user: attempt.user })
+    Err(TransportError::Auth {
+        host: target.host.clone(),
+        reason: attempt.reason(),
+        user: target.resolved.user.clone(),
+    })
 }
 
 struct Attempt<'a> {
     handle: &'a mut Handle<ClientHandler>,
-    user: String,
-    legacy: bool,
+    context: &'a SshContext,
+    needs: &'a Resolved,
+    /// Whether RSA keys may sign with SHA-1.
+    sha1: bool,
     /// What the server takes for RSA keys, once asked.
     rsa_hash: Option<Option<HashAlg>>,
     /// What was tried and what became of it.
@@ -46,120 +61,209 @@ struct Attempt<'a> {
     allowed: Option<MethodSet>,
 }
 
+/// An agent and the keys that it has.
+struct Agent {
+    client: AgentClient<UnixStream>,
+    identities: Vec<AgentIdentity>,
+}
+
+impl Agent {
+    fn has(&self, key: &PublicKey) -> bool {
+        self.identities.iter().any(|identity| match identity {
+            AgentIdentity::PublicKey { key: own, .. } => own.key_data() == key.key_data(),
+            AgentIdentity::Certificate { .. } => false,
+        })
+    }
+}
+
 impl Attempt<'_> {
-    async fn all(&mut self, context: &SshContext, spec: &ConnectionSpec) -> bool {
-        if self.user.is_empty() {
+    async fn all(&mut self, password: Option<&Secret>) -> bool {
+        let methods = &self.needs.methods;
+        if self.needs.user.is_empty() {
             self.log.push("no user name is known".into());
             return false;
         }
         // Some servers want no proof; the others tell what they take, so that a password is not tried in vain.
-        let none = self.handle.authenticate_none(self.user.clone()).await;
+        let none = self.handle.authenticate_none(self.needs.user.clone()).await;
         if self.settle("none", none) {
             return true;
         }
-        if self.takes(MethodKind::PublicKey) && self.keys(context, spec).await {
+        if methods.public_key && self.takes(MethodKind::PublicKey) && Box::pin(self.keys()).await {
             return true;
         }
-        let Some(password) = &spec.password else { return false };
-        if self.takes(MethodKind::Password) {
-            let answer = self.handle.authenticate_password(self.user.clone(), password.expose()).await;
+        let Some(password) = password else { return false };
+        if methods.password && self.takes(MethodKind::Password) {
+            let answer = self.handle.authenticate_password(self.needs.user.clone(), password.expose()).await;
             if self.settle("the password", answer) {
                 return true;
             }
         }
-        self.takes(MethodKind::KeyboardInteractive) && self.questions(password.expose()).await
+        methods.keyboard
+            && self.takes(MethodKind::KeyboardInteractive)
+            && self.questions(password.expose()).await
     }
 
-    async fn keys(&mut self, context: &SshContext, spec: &ConnectionSpec) -> bool {
-        for path in &spec.keys {
-            if self.key_file(path, true).await {
+    async fn keys(&mut self) -> bool {
+        let mut agent = match &self.needs.agent {
+            Some(socket) => self.agent(socket).await,
+            None => None,
+        };
+        let needs = self.needs;
+        let mut offered = Vec::new();
+        for file in needs.keys.iter().filter(|k| k.named) {
+            if self.key_file(file, &mut agent, &mut offered).await {
                 return true;
             }
         }
-        if !spec.default_keys {
-            return false;
-        }
-        if let Some(socket) = &context.identity.agent
-            && self.agent(socket).await
+        if !needs.identities_only
+            && let Some(agent) = &mut agent
+            && self.others_of_agent(agent, &mut offered).await
         {
             return true;
         }
-        let Some(home) = &context.identity.home else { return false };
-        for name in DEFAULT_KEYS {
-            let path = home.join(".ssh").join(name);
-            if !spec.keys.contains(&path) && self.key_file(&path, false).await {
+        for file in needs.keys.iter().filter(|k| !k.named) {
+            if self.key_file(file, &mut agent, &mut offered).await {
                 return true;
             }
         }
         false
     }
 
-    async fn key_file(&mut self, path: &Path, named: bool) -> bool {
+    /// Offers one key, signing by the agent if it has it; `offered` grows by what needs no second try.
+    async fn key_file(
+        &mut self,
+        file: &KeyFile,
+        agent: &mut Option<Agent>,
+        offered: &mut Vec<PublicKey>,
+    ) -> bool {
         if self.handle.is_closed() {
             return false;
         }
-        let name = path.display().to_string();
-        let key = match load_key(path.to_path_buf()).await {
-            Ok(key) => Arc::new(key),
-            Err(KeyFileError::Absent) if !named => return false,
-            Err(KeyFileError::Absent) => {
+        let (path, name) = (&file.path, file.path.display().to_string());
+        let content = self.context.key(path);
+        let public = match &content {
+            Ok(Some(content)) => content.public(path),
+            Ok(None) | Err(_) => read_public(path),
+        };
+        let again = |p: &PublicKey| offered.iter().any(|o| o.key_data() == p.key_data());
+        if public.as_ref().is_some_and(again) {
+            return false;
+        }
+        let by_agent = public.as_ref().filter(|p| agent.as_ref().is_some_and(|a| a.has(p)));
+        if let (Some(public), Some(agent)) = (by_agent, agent.as_mut()) {
+            offered.push(public.clone());
+            let hash = self.hash_for(public).await;
+            for (file, certificate) in certificates(public, path, &self.needs.certificates) {
+                let user = self.needs.user.clone();
+                let answer = self
+                    .handle
+                    .authenticate_certificate_with(user, certificate, hash, &mut agent.client)
+                    .await;
+                if self.settle(&file.display().to_string(), answer) {
+                    return true;
+                }
+            }
+            let user = self.needs.user.clone();
+            let answer =
+                self.handle.authenticate_publickey_with(user, public.clone(), hash, &mut agent.client).await;
+            return self.settle(&format!("{name} of the agent"), answer);
+        }
+        let key = match content.as_ref().map(|c| c.as_deref()) {
+            Ok(Some(KeyContent::Ready(key))) => key.clone(),
+            Ok(Some(KeyContent::Locked(_))) => {
+                self.log.push(format!(
+                    "{name} is encrypted (give its passphrase, or add it to an agent with ssh-add)"
+                ));
+                return false;
+            }
+            Ok(None) if !file.named => return false,
+            Ok(None) => {
                 self.log.push(format!("{name} does not exist"));
                 return false;
             }
-            Err(KeyFileError::Encrypted) => {
-                self.log.push(format!("{name} is encrypted (add it to an agent with ssh-add)"));
-                return false;
-            }
-            Err(KeyFileError::Other(reason)) => {
+            Ok(Some(KeyContent::Unreadable(reason))) => {
                 self.log.push(format!("{name} cannot be read: {reason}"));
                 return false;
             }
+            Err(e) => {
+                self.log.push(format!("{name} cannot be read: {e}"));
+                return false;
+            }
         };
-        let certificate = PathBuf::from(format!("{name}-cert.pub"));
-        if let Ok(certificate) = russh::keys::load_openssh_certificate(&certificate) {
-            let answer =
-                self.handle.authenticate_openssh_cert(self.user.clone(), key.clone(), certificate).await;
-            if self.settle(&format!("{name}-cert.pub"), answer) {
+        let accepted = self.with_key(&key, path).await;
+        if accepted && let Some(agent) = agent {
+            self.keep_in_agent(agent, &key).await;
+        }
+        accepted
+    }
+
+    async fn with_key(&mut self, key: &Arc<PrivateKey>, path: &Path) -> bool {
+        for (file, certificate) in certificates(key.public_key(), path, &self.needs.certificates) {
+            let user = self.needs.user.clone();
+            let answer = self.handle.authenticate_openssh_cert(user, key.clone(), certificate).await;
+            if self.settle(&file.display().to_string(), answer) {
                 return true;
             }
         }
-        let hash = if key.algorithm().is_rsa() { self.rsa_hash().await } else { None };
-        let key = PrivateKeyWithHashAlg::new(key, hash);
-        let answer = self.handle.authenticate_publickey(self.user.clone(), key).await;
-        self.settle(&name, answer)
+        let hash = self.hash_for(key.public_key()).await;
+        let key = PrivateKeyWithHashAlg::new(key.clone(), hash);
+        let answer = self.handle.authenticate_publickey(self.needs.user.clone(), key).await;
+        self.settle(&path.display().to_string(), answer)
     }
 
-    async fn agent(&mut self, socket: &Path) -> bool {
-        let mut agent = match AgentClient::connect_uds(socket).await {
-            Ok(agent) => agent,
+    /// Gives a key to the agent if the configuration wants it.
+    async fn keep_in_agent(&mut self, agent: &mut Agent, key: &PrivateKey) {
+        let AddKeys::Yes { confirm, lifetime } = self.needs.add_keys else { return };
+        let constraints = confirm.then_some(Constraint::Confirm);
+        let lifetime = lifetime.map(|seconds| Constraint::KeyLifetime { seconds });
+        let constraints: Vec<_> = constraints.into_iter().chain(lifetime).collect();
+        // The login is done; an agent that takes no keys only costs the next passphrase.
+        let _ = agent.client.add_identity(key, &constraints).await;
+    }
+
+    async fn agent(&mut self, socket: &Path) -> Option<Agent> {
+        let mut client = match AgentClient::connect_uds(socket).await {
+            Ok(client) => client,
             Err(e) => {
                 self.log.push(format!("the agent does not answer: {e}"));
-                return false;
+                return None;
             }
         };
-        let identities = match agent.request_identities().await {
-            Ok(identities) => identities,
+        match client.request_identities().await {
+            Ok(identities) => Some(Agent { client, identities }),
             Err(e) => {
                 self.log.push(format!("the agent shows no keys: {e}"));
-                return false;
+                None
             }
-        };
-        for identity in identities {
+        }
+    }
+
+    /// Offers the agent's keys that nobody named.
+    async fn others_of_agent(&mut self, agent: &mut Agent, offered: &mut Vec<PublicKey>) -> bool {
+        for identity in agent.identities.clone() {
             if self.handle.is_closed() {
                 return false;
             }
-            let user = self.user.clone();
+            let user = self.needs.user.clone();
             let (name, answer) = match identity {
+                AgentIdentity::PublicKey { key, .. }
+                    if offered.iter().any(|o| o.key_data() == key.key_data()) =>
+                {
+                    continue;
+                }
                 AgentIdentity::PublicKey { key, comment } => {
+                    offered.push(key.clone());
                     let hash = self.hash_for(&key).await;
-                    let answer = self.handle.authenticate_publickey_with(user, key, hash, &mut agent).await;
+                    let client = &mut agent.client;
+                    let answer = self.handle.authenticate_publickey_with(user, key, hash, client).await;
                     (comment, answer.map_err(|e| e.to_string()))
                 }
                 AgentIdentity::Certificate { certificate, comment } => {
                     let key = PublicKey::new(certificate.public_key().clone(), "");
                     let hash = self.hash_for(&key).await;
+                    let client = &mut agent.client;
                     let answer =
-                        self.handle.authenticate_certificate_with(user, certificate, hash, &mut agent).await;
+                        self.handle.authenticate_certificate_with(user, certificate, hash, client).await;
                     (comment, answer.map_err(|e| e.to_string()))
                 }
             };
@@ -181,13 +285,21 @@ impl Attempt<'_> {
         }
         let told = self.handle.best_supported_rsa_hash().await.ok().flatten();
         // A server that tells nothing is old: SHA-1 only if the user said so, else the modern one with hope.
-        let hash = told.unwrap_or(if self.legacy { None } else { Some(HashAlg::Sha256) });
+        let hash = told.unwrap_or(if self.sha1 { None } else { Some(HashAlg::Sha256) });
+        if told.is_none() && !self.sha1 {
+            self.log.push(
+                "the server does not say how RSA keys may sign; if it is an old one, allow SHA-1 for this host alone, \
+                 with xplay_legacy_ssh: true among its variables or PubkeyAcceptedAlgorithms +ssh-rsa in ssh_config"
+                    .into(),
+            );
+        }
         self.rsa_hash = Some(hash);
         hash
     }
 
     async fn questions(&mut self, password: &str) -> bool {
-        let mut answer = self.handle.authenticate_keyboard_interactive_start(self.user.clone(), None).await;
+        let user = self.needs.user.clone();
+        let mut answer = self.handle.authenticate_keyboard_interactive_start(user, None).await;
         let mut given = false;
         for _ in 0..QUESTIONS {
             let prompts = match answer {
@@ -238,24 +350,5 @@ impl Attempt<'_> {
         let Some(allowed) = &self.allowed else { return tried };
         let names: Vec<String> = allowed.iter().map(String::from).collect();
         format!("{tried}; the server takes {}", names.join(", "))
-    }
-}
-
-enum KeyFileError {
-    Absent,
-    Encrypted,
-    Other(String),
-}
-
-async fn load_key(path: PathBuf) -> Result<PrivateKey, KeyFileError> {
-    let load = move || russh::keys::load_secret_key(&path, None);
-    match tokio::task::spawn_blocking(load).await {
-        Ok(Ok(key)) => Ok(key),
-        Ok(Err(russh::keys::Error::KeyIsEncrypted)) => Err(KeyFileError::Encrypted),
-        Ok(Err(russh::keys::Error::IO(e))) if e.kind() == std::io::ErrorKind::NotFound => {
-            Err(KeyFileError::Absent)
-        }
-        Ok(Err(e)) => Err(KeyFileError::Other(e.to_string())),
-        Err(e) => Err(KeyFileError::Other(e.to_string())),
     }
 }

@@ -46,6 +46,9 @@ async fn start(live: &Live, command: &str) -> Result<(OwnedSemaphorePermit, Chan
         // sshd's MaxSessions refuses the eleventh channel; we stay below.
         let permit = live.channels.clone().acquire_owned().await.map_err(|e| e.to_string())?;
         let channel = live.handle.channel_open_session().await.map_err(|e| e.to_string())?;
+        if live.forwards_agent {
+            channel.agent_forward(false).await.map_err(|e| e.to_string())?;
+        }
         channel.exec(true, command).await.map_err(|e| e.to_string())?;
         Ok((permit, channel))
     };

@@ -3,26 +3,44 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{DisconnectReason, Handler};
+use russh::Channel;
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{HostKey, KnownHosts, Verdict, append, lookup_name, matches};
+use super::known_hosts::{HostKey, KnownHosts, Naming, Verdict, append, lookup_name, matches};
+use super::target::Target;
 use crate::transport::{ChangedKey, HostKeyPolicy, TransportError};
 
 /// What decides about one server's key.
 pub(super) struct KeyCheck {
     /// The inventory name, for messages.
-    pub host: String,
-    pub address: String,
-    pub port: u16,
-    pub policy: HostKeyPolicy,
-    pub known: KnownHosts,
+    host: String,
+    /// The name under which the key is known: the address, or its alias.
+    address: String,
+    port: u16,
+    policy: HostKeyPolicy,
+    known: KnownHosts,
     /// Takes accepted keys.
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
+    /// Accepted keys are written without the host's name.
+    hashed: bool,
 }
 
 impl KeyCheck {
+    pub fn new(target: &Target, known: KnownHosts) -> Self {
+        let (address, port) = target.key_name();
+        Self {
+            host: target.host.clone(),
+            address: address.to_owned(),
+            port,
+            policy: target.resolved.policy,
+            known,
+            file: target.new_keys.clone(),
+            hashed: target.resolved.hash_known_hosts,
+        }
+    }
+
     fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), TransportError> {
         match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => self.judge_key(&host_key(key)?),
@@ -55,7 +73,7 @@ impl KeyCheck {
             }))),
             Verdict::Unknown if self.policy == HostKeyPolicy::AcceptNew => {
                 let Some(file) = &self.file else { return Ok(()) };
-                append(file, &self.address, self.port, key)
+                append(file, &self.address, self.port, key, self.naming())
                     .map_err(TransportError::local(format!("add the key of {name} to {}", file.display())))
             }
             Verdict::Unknown => {
@@ -89,6 +107,10 @@ impl KeyCheck {
                 })
             }
         }
+    }
+
+    fn naming(&self) -> Naming {
+        if self.hashed { Naming::Hashed } else { Naming::Plain }
     }
 
     fn judge_certificate(&self, certificate: &Certificate) -> Result<(), TransportError> {
@@ -148,6 +170,8 @@ pub(super) struct ClientHandler {
     pub check: KeyCheck,
     /// Why the connection ended, for those who were using it.
     pub ended: Arc<Mutex<Option<String>>>,
+    /// The socket of the agent that programs on the host may use.
+    pub agent: Option<PathBuf>,
 }
 
 /// Carries our own reason through russh.
@@ -167,6 +191,26 @@ impl Handler for ClientHandler {
             Ok(()) => Ok(true),
             Err(e) => Err(HandlerError::Refused(Box::new(e))),
         }
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let Some(socket) = self.agent.clone() else {
+            reply.reject(russh::ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        };
+        reply.accept().await;
+        tokio::spawn(async move {
+            // Whoever asked the agent sees that it does not answer.
+            if let Ok(mut agent) = tokio::net::UnixStream::connect(&socket).await {
+                let _ = tokio::io::copy_bidirectional(&mut channel.into_stream(), &mut agent).await;
+            }
+        });
+        Ok(())
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<HandlerError>) -> Result<(), HandlerError> {

@@ -176,16 +176,29 @@ pub fn lookup_name(host: &str, port: u16) -> String {
     if port == 22 { host } else { format!("[{host}]:{port}") }
 }
 
+/// How a name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    Plain,
+    /// As a hash, so that the file does not tell which hosts are known.
+    Hashed,
+}
+
 /// Appends a line for a new host; one write, so that runs at the same time do not mix their lines.
-pub fn append(file: &Path, host: &str, port: u16, key: &HostKey) -> std::io::Result<()> {
+pub fn append(file: &Path, host: &str, port: u16, key: &HostKey, naming: Naming) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let unfinished = std::fs::read(file).is_ok_and(|t| t.last().is_some_and(|&b| b != b'\n'));
     let newline = if unfinished { "\n" } else { "" };
-    let line =
-        format!("{newline}{} {} {}\n", lookup_name(host, port), key.key_type, STANDARD.encode(&key.blob));
+    let mut name = lookup_name(host, port);
+    if naming == Naming::Hashed {
+        let mut salt = [0u8; 20];
+        getrandom::fill(&mut salt)?;
+        name = hashed_name(&name, &salt).unwrap_or(name);
+    }
+    let line = format!("{newline}{name} {} {}\n", key.key_type, STANDARD.encode(&key.blob));
     let mut out = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file)?;
     out.write_all(line.as_bytes())
 }
@@ -410,13 +423,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/known_hosts");
         let (one, two) = (key("ssh-ed25519", "one"), key("ssh-ed25519", "two"));
-        append(&file, "MN1", 2222, &one).unwrap();
+        append(&file, "MN1", 2222, &one, Naming::Plain).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, text.trim_end()).unwrap();
-        append(&file, "mn2", 22, &two).unwrap();
+        append(&file, "mn2", 22, &two, Naming::Hashed).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(verdict(&text, "mn1", 2222, &one), "known");
         assert_eq!(verdict(&text, "mn2", 22, &two), "known");
+        assert!(!text.contains("mn2"), "{text}");
     }
 
     #[test]

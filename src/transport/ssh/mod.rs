@@ -1,24 +1,33 @@
 //! SSH without a client program. Everything that knows russh is in this folder.
 
+mod algorithms;
 mod auth;
 mod channel;
+pub mod config;
 mod host_key;
+mod keys;
 pub mod known_hosts;
 mod login;
+mod machine;
+mod proxy;
 pub mod signature;
+mod target;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
+use self::keys::KeyContent;
 use self::known_hosts::{KnownFile, KnownHosts};
 use self::login::{Live, log_in};
+use self::machine::{Cache, Machine};
+use self::target::Target;
 use super::connector::Identity;
 use super::framed::{FramedSession, Shared};
 use super::{BecomeSpec, BoxFuture, Connection, ConnectionSpec, Session, TransportError};
+use crate::value::Secret;
 
 /// Logins in progress for one address; sshd drops more than ten at random by default.
 const LOGINS_AT_ONCE: usize = 8;
@@ -26,16 +35,35 @@ const LOGINS_AT_ONCE: usize = 8;
 /// What all SSH connections of a connector share.
 pub(super) struct SshContext {
     pub identity: Identity,
+    machine: Machine,
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
-    files: Mutex<HashMap<PathBuf, (Stamp, Arc<KnownFile>)>>,
+    files: Cache<KnownFile>,
+    keys: Cache<KeyContent>,
+    passphrases: Mutex<HashMap<PathBuf, Secret>>,
+    /// Connections to hosts on the way, shared by all hosts behind them.
+    jumps: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Weak<Live>>>>>,
+    warnings: Mutex<Warnings>,
 }
 
-/// Tells whether a file is still the one that was read.
-type Stamp = (Option<SystemTime>, u64);
+/// What is worth telling once.
+#[derive(Default)]
+struct Warnings {
+    told: HashSet<String>,
+    waiting: Vec<String>,
+}
 
 impl SshContext {
     pub fn new(identity: Identity) -> Self {
-        Self { identity, gates: Mutex::default(), files: Mutex::default() }
+        Self {
+            machine: Machine::new(&identity),
+            identity,
+            gates: Mutex::default(),
+            files: Cache::default(),
+            keys: Cache::default(),
+            passphrases: Mutex::default(),
+            jumps: Mutex::default(),
+            warnings: Mutex::default(),
+        }
     }
 
     /// Returns what limits the logins in progress to an address.
@@ -45,51 +73,44 @@ impl SshContext {
         gate.or_insert_with(|| Arc::new(Semaphore::new(LOGINS_AT_ONCE))).clone()
     }
 
-    /// Returns the files that accepted keys are looked up in; the first one takes new keys.
-    fn known_hosts_files(&self, spec: &ConnectionSpec) -> Vec<PathBuf> {
-        if !spec.known_hosts.is_empty() {
-            return spec.known_hosts.clone();
+    /// Reads a private key, once for all connections; nothing if there is no such file.
+    fn key(&self, path: &Path) -> std::io::Result<Option<Arc<KeyContent>>> {
+        let passphrases = self.passphrases.lock().unwrap_or_else(PoisonError::into_inner);
+        let passphrase = passphrases.get(path).cloned();
+        drop(passphrases);
+        self.keys.read(path, |_| Ok(()), |text| KeyContent::parse(text, passphrase.as_ref()))
+    }
+
+    fn warn(&self, texts: impl IntoIterator<Item = String>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for text in texts {
+            if warnings.told.insert(text.clone()) {
+                warnings.waiting.push(text);
+            }
         }
-        let home = self.identity.home.iter();
-        let own = home.flat_map(|h| [h.join(".ssh/known_hosts"), h.join(".ssh/known_hosts2")]);
-        own.chain([PathBuf::from("/etc/ssh/ssh_known_hosts")]).collect()
+    }
+
+    /// Returns what is worth telling and was not told yet.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner).waiting)
     }
 
     /// Reads known_hosts files, each once for all connections while it does not change.
-    fn known_hosts(&self, spec: &ConnectionSpec) -> Result<KnownHosts, TransportError> {
+    fn known_hosts(&self, target: &Target) -> Result<KnownHosts, TransportError> {
         let mut known = KnownHosts::default();
-        if !spec.extra_host_keys.is_empty() {
-            let text = spec.extra_host_keys.join("\n");
+        if !target.extra_host_keys.is_empty() {
+            let text = target.extra_host_keys.join("\n");
             known.add(Arc::new(KnownFile::parse(Path::new("(given host keys)"), &text)));
         }
-        for path in self.known_hosts_files(spec) {
-            if let Some(file) = self.known_file(&path)? {
+        for path in &target.resolved.known_hosts {
+            // A file that cannot be read might hold a revocation, so it is no empty file.
+            let read = self.files.read(path, |_| Ok(()), |text| KnownFile::parse(path, text));
+            let what = || format!("read known hosts file {}", path.display());
+            if let Some(file) = read.map_err(|e| TransportError::local(what())(e))? {
                 known.add(file);
             }
         }
         Ok(known)
-    }
-
-    fn known_file(&self, path: &Path) -> Result<Option<Arc<KnownFile>>, TransportError> {
-        let read = || -> std::io::Result<Option<Arc<KnownFile>>> {
-            let meta = match std::fs::metadata(path) {
-                Ok(meta) => meta,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(e),
-            };
-            let stamp = (meta.modified().ok(), meta.len());
-            let cached = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
-            if let Some((_, file)) = cached.filter(|(s, _)| *s == stamp) {
-                return Ok(Some(file));
-            }
-            let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-            let file = Arc::new(KnownFile::parse(path, &text));
-            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            files.insert(path.to_path_buf(), (stamp, file.clone()));
-            Ok(Some(file))
-        };
-        // A file that cannot be read might hold a revocation, so it is no empty file.
-        read().map_err(TransportError::local(format!("read known hosts file {}", path.display())))
     }
 }
 
@@ -114,10 +135,9 @@ impl SshConnection {
         prelude: Arc<str>,
         context: Arc<SshContext>,
     ) -> Result<Self, TransportError> {
-        let user = spec.user.clone().unwrap_or_else(|| context.identity.user.clone());
         let live = tokio::sync::Mutex::new(None);
         let link = Arc::new(Link { spec: spec.clone(), context, live });
-        link.live().await?;
+        let user = link.live().await?.user.clone();
         Ok(Self { link, prelude, user })
     }
 }
@@ -129,7 +149,7 @@ impl Link {
         if let Some(live) = slot.as_ref().filter(|l| !l.is_closed()) {
             return Ok(live.clone());
         }
-        let live = Arc::new(Box::pin(log_in(&self.context, &self.spec)).await?);
+        let live = Box::pin(log_in(&self.context, &self.spec)).await?;
         *slot = Some(live.clone());
         Ok(live)
     }
@@ -147,7 +167,7 @@ impl Connection for SshConnection {
                 shell: spec.shell.clone(),
                 prelude: self.prelude.clone(),
                 opener: self.link.clone(),
-                launch_timeout: spec.connect_timeout.max(login::LOGIN_LIMIT),
+                launch_timeout: spec.connect_timeout.unwrap_or_default().max(login::LOGIN_LIMIT),
             };
             let other = r#become.filter(|b| b.user != self.user).cloned();
             let session = FramedSession::open(shared, other).await?;

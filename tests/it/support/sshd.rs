@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use xplay::transport::ssh_config::Arguments;
 use xplay::transport::{ConnectionSpec, HostConnector, Identity};
 
 use super::{find_program, skip};
@@ -96,17 +97,35 @@ impl Sshd {
         std::fs::write(&file, format!("[127.0.0.1]:{} {}\n", self.port, self.host_key())).unwrap();
         ConnectionSpec {
             address: "127.0.0.1".into(),
-            port: self.port,
+            port: Some(self.port),
             keys: vec![self.path("user_key")],
-            default_keys: false,
             known_hosts: vec![file],
             ..ConnectionSpec::ssh("sshd")
         }
     }
 
+    /// Returns lines of ssh_config that lead here under a name of our choice.
+    pub fn config(&self, name: &str) -> String {
+        let spec = self.spec();
+        format!(
+            "Host {name}\n HostName 127.0.0.1\n Port {}\n User {}\n IdentityFile {}\n UserKnownHostsFile {}\n",
+            self.port,
+            self.user,
+            spec.keys[0].display(),
+            spec.known_hosts[0].display(),
+        )
+    }
+
+    /// Returns how to reach a host as a file of ssh_config says.
+    pub fn spec_of(&self, file: &Path, name: &str) -> ConnectionSpec {
+        let args = ["-F".to_owned(), file.display().to_string()];
+        let arguments = Arguments::parse(args).unwrap();
+        ConnectionSpec { arguments: arguments.into(), ..ConnectionSpec::ssh(name) }
+    }
+
     /// Returns a connector that reads nothing of the user who runs the tests.
     pub fn connector(&self, prelude: &str) -> HostConnector {
-        HostConnector::new(prelude, Identity { user: self.user.clone(), home: None, agent: None })
+        HostConnector::new(prelude, Identity { user: self.user.clone(), ..Identity::default() })
     }
 
     /// Cuts all connections: the server's children end, the server stays.
