@@ -519,7 +519,7 @@ impl ItemRun {
         }
         let prepared = self.prepare(module, args, attempt)?;
         let options = &self.shared.options;
-        if !options.planning && !(prepared.check && options.previews()) {
+        if !(options.planning || prepared.check && options.previews()) {
             return self.executed(name, &prepared, None).await;
         }
         let certain = if doubt.is_some() { Certainty::Maybe } else { Certainty::Certain };
