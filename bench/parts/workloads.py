@@ -155,7 +155,7 @@ WORKLOADS = [
              floors={"first": writes, "converged": one_check}),
     Workload("big-file", "one file of 256 MiB", play("big.yml", "big.py"), [Target("floor", 1.2)],
              hosts=1, prepare=inputs.big_file, reset=empty_target, floors={"run": scp}),
-    Workload("tree", "a tree of 1,000 files", play("tree.yml", "tree.py", ("mitogen",)),
+    Workload("tree", "a tree of 1,000 files", play("tree.yml", peers=()),
              [Target("floor", 2, "first"), Target("wall", 0.25, "converged")],
              hosts=1, prepare=inputs.tree, reset=empty_target, phases=("first", "converged"),
              floors={"first": tar_stream}),

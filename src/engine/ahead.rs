@@ -12,7 +12,7 @@ use super::pool::Lease;
 use super::shared::{Shared, lock};
 use crate::modules::{self, Action, Call, Module, Run, Seen, Target, World, put};
 use crate::playbook::{self, Task};
-use crate::transport::{Exec, Output, TransportError};
+use crate::transport::{Content, Exec, Output, TransportError};
 use crate::value::Value;
 
 /// So many items are looked at together at first; twice as many after each window that went through to its end.
@@ -139,6 +139,7 @@ async fn window(module: &'static dyn Module, items: &[ItemRun]) -> Vec<Option<Ar
     let mut known: Vec<Option<Foretold>> = Vec::new();
     let mut changes: Vec<(usize, Run)> = Vec::new();
     let mut dests = HashSet::new();
+    let mut bytes = 0;
     for (candidate, output) in candidates.into_iter().zip(looks) {
         let Candidate { index, prepared, .. } = candidate;
         let needed = {
@@ -153,12 +154,17 @@ async fn window(module: &'static dyn Module, items: &[ItemRun]) -> Vec<Option<Ar
         known.resize_with(index, || None);
         known.push(Some(Foretold { prepared, look: Mutex::new(Some(output)), put: Mutex::default() }));
         match needed {
-            Need::Put(run) => changes.push((index, *run)),
-            Need::Turn => {
-                covered = index + 1;
-                break;
+            Need::Put(run) => {
+                bytes += run.stdin.as_ref().map_or(0, Content::size);
+                changes.push((index, *run));
             }
+            Need::Turn => bytes = put::MOST_BYTES,
             Need::Nothing | Need::Look => {}
+        }
+        // What waits to be written is in memory.
+        if bytes >= put::MOST_BYTES {
+            covered = index + 1;
+            break;
         }
     }
     known.resize_with(covered, || None);
@@ -305,11 +311,7 @@ async fn write(
             let Some(one) = foretold(*index) else { continue };
             let output = match &made {
                 Ok(outputs) => outputs.get(at).cloned().flatten().map(Ok),
-                // Sent and not confirmed: of each of these files it is not known.
-                Err(TransportError::Lost { host, reason }) => {
-                    Some(Err(TransportError::Lost { host: host.clone(), reason: reason.clone() }))
-                }
-                Err(_) => None,
+                Err(error) => unsettled(error).map(Err),
             };
             *lock(&one.put) = output;
         }
@@ -329,5 +331,18 @@ async fn announced(items: &[ItemRun], group: &[(usize, Run)]) -> bool {
     match group.first().and_then(|(index, _)| items.get(*index)?.shared.journal.clone()) {
         Some(journal) => journal.settle().await.is_ok(),
         None => true,
+    }
+}
+
+/// What an error says of each file that was sent: nothing when it is certain that none was written.
+fn unsettled(error: &TransportError) -> Option<TransportError> {
+    match error {
+        TransportError::Lost { host, reason } => {
+            Some(TransportError::Lost { host: host.clone(), reason: reason.clone() })
+        }
+        TransportError::Timeout { what, after } => {
+            Some(TransportError::Timeout { what: what.clone(), after: *after })
+        }
+        _ => None,
     }
 }

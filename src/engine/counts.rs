@@ -26,7 +26,8 @@ impl Looped {
         self.dir.path()
     }
 
-    /// Runs it and returns, for each item, whether it changed (`c`), failed (`f`) or neither (`.`), and the round trips.
+    /// Runs it and returns, for each item, whether it changed (`c`), failed (`f`), was lost (`l`) or none of
+    /// these (`.`), and the round trips.
     async fn run(&self) -> (String, usize) {
         let fake = this_machine();
         let done = play(&self.book, "n1,", &fake).await.unwrap();
@@ -39,6 +40,7 @@ fn changes(done: &Done) -> String {
     let items = result.result.get("results").and_then(Value::as_list).unwrap();
     let mark = |item: &Value| match item.get("failed") {
         Some(Value::Bool(true)) => 'f',
+        _ if item.get("lost").is_some() => 'l',
         _ if item.get("changed") == Some(&Value::Bool(true)) => 'c',
         _ => '.',
     };
@@ -127,4 +129,14 @@ async fn bytes_of_a_task() {
     check("command: /bin/true", 60).await;
     check("file: {path: DIR, state: directory}", 120).await;
     check("copy: {content: text, dest: DIR/f}", 620).await;
+}
+
+#[tokio::test]
+async fn files_whose_writing_was_not_confirmed_are_lost() {
+    let looped = Looped::new(COPY, "\"{{ range(3) | list }}\"");
+    // One look at all three files, one for each item, then the script that writes.
+    let fake = this_machine().losing_at(4);
+    let done = play(&looped.book, "n1,", &fake).await.unwrap();
+    assert_eq!(done.results[0].status, Status::Lost);
+    assert_eq!(changes(&done), "lll");
 }

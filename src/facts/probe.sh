@@ -9,6 +9,7 @@ fx_long() { if [ -r "$2" ]; then printf '\n@%s\n' "$1"; sed 's/^/ /' "$2" 2>/dev
 fx_line() { if [ -r "$2" ] && IFS= read -r fx_v <"$2"; then printf ' %s %s\n' "$1" "$fx_v"; fi; }
 printf '\n@env\n'
 if env -0 >/dev/null 2>&1; then env -0 | tr '\n\0' '\001\n' | fxs; else env | fxs; fi
+# Where each line begins with words of a tool it is left as it is.
 LC_ALL=C
 export LC_ALL
 #part min
@@ -25,12 +26,14 @@ printf '\n@python\n'
 for fx_p in python3 /usr/libexec/platform-python python python2; do
 	command -v "$fx_p" >/dev/null 2>&1 || continue
 	"$fx_p" -S -c 'import sys
-try:
-    import _ssl
-    s = hasattr(_ssl, "_SSLContext")
-except ImportError:
-    s = False
+from posix import listdir
 v = sys.version_info
+def names(p):
+    try:
+        return listdir(p or ".")
+    except OSError:
+        return []
+s = v >= (2, 7, 9) and ("_ssl" in sys.builtin_module_names or any(n.startswith("_ssl.") for p in sys.path[1:] for n in names(p)))
 print("%s|%s|%s|%s|%s|%s|%s|%s" % (sys.executable, v[0], v[1], v[2], v[3], v[4], getattr(getattr(sys, "implementation", None), "name", "cpython"), s))' 2>/dev/null </dev/null | fx && break
 done
 printf '\n@lsb\n'
@@ -126,7 +129,7 @@ if command -v timeout >/dev/null 2>&1 && stat -f -c %S / >/dev/null 2>&1; then
 fi
 for fx_p in uuid id label; do
 	printf '\n@%ss\n' $fx_p
-	if [ -d /dev/disk/by-$fx_p ]; then ls -l /dev/disk/by-$fx_p 2>/dev/null | fxs; fi
+	if [ -d /dev/disk/by-$fx_p ]; then ls -l /dev/disk/by-$fx_p 2>/dev/null; fi
 done
 printf '\n@masters\n'
 for fx_f in /sys/block/*/slaves/*; do if [ -e "$fx_f" ]; then fx_v=${fx_f%/slaves/*}; printf ' %s %s\n' "${fx_f##*/}" "${fx_v##*/}"; fi; done
@@ -162,7 +165,7 @@ sed 's/^/ /' /proc/1/cgroup 2>/dev/null
 printf '\n@virtcpu\n'
 grep -Em4 '^(platform|machine|vendor_id|model name|Hardware)|hypervisor' /proc/cpuinfo 2>/dev/null | sed -e '/hypervisor/s/.*/flags: hypervisor/' -e 's/^/ /'
 printf '\n@modules\n'
-grep -E '^(kvm|vboxdrv|virtio|xen)' /proc/modules 2>/dev/null | sed -e 's/ .*//' -e 's/^/ /'
+sed -n -e 's/^\(kvm[^ ]*\) .*/ \1/p' -e 's/^\(vboxdrv[^ ]*\) .*/ \1/p' -e 's/^\(virtio[^ ]*\) .*/ \1/p' -e 's/^\(xen[^ ]*\) .*/ \1/p' /proc/modules 2>/dev/null
 #part network
 for fx_d in /sys/class/net/*; do
 	[ -e "$fx_d/address" ] || [ -e "$fx_d/mtu" ] || continue
@@ -178,15 +181,15 @@ for fx_d in /sys/class/net/*; do
 done 2>/dev/null
 if command -v ip >/dev/null 2>&1; then
 	printf '\n@addr\n'
-	ip -o addr show 2>/dev/null | fxs
+	ip -o addr show 2>/dev/null
 	printf '\n@route4\n'
 	ip -4 route get 8.8.8.8 2>/dev/null | fx
 	printf '\n@route4default\n'
 	ip -4 route show default 2>/dev/null | fx
 	printf '\n@local4\n'
-	ip -4 route show table local 2>/dev/null | fxs
+	ip -4 route show table local 2>/dev/null
 	printf '\n@local6\n'
-	ip -6 route show table local 2>/dev/null | fxs
+	ip -6 route show table local 2>/dev/null
 	printf '\n@route6\n'
 	ip -6 route get 2404:6800:400a:800::1012 2>/dev/null | fx
 elif command -v ifconfig >/dev/null 2>&1; then

@@ -15,7 +15,7 @@ use crate::transport::{Content, Output};
 const FEWEST: usize = 2;
 /// So many files go into one script, and so many bytes.
 const MOST: usize = 500;
-const MOST_BYTES: u64 = 16 << 20;
+pub const MOST_BYTES: u64 = 16 << 20;
 /// Longer names need more than the oldest form of the archive.
 const LONGEST_NAME: usize = 80;
 

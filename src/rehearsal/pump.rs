@@ -15,6 +15,8 @@ use super::process::{Running, Size, Stdin};
 use super::sshd::Server;
 
 const PIECE: usize = 32 * 1024;
+/// Most of thousands of idle shells say little.
+const FIRST_PIECE: usize = 1024;
 /// How long the exit status waits for output that is still in the pipes when the process has ended.
 const LAST_OUTPUT: Duration = Duration::from_millis(100);
 const SSH_STDERR: u32 = 1;
@@ -101,7 +103,7 @@ async fn send_exit(writer: &ChannelWriteHalf<Msg>, handle: &Handle, outcome: Res
 
 async fn forward(mut source: impl AsyncRead + Unpin, mut target: impl AsyncWrite + Unpin, server: &Server) {
     let mut watch = Watch::default();
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; FIRST_PIECE];
     loop {
         let count = match source.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
@@ -116,6 +118,9 @@ async fn forward(mut source: impl AsyncRead + Unpin, mut target: impl AsyncWrite
             // The client is to see some output first.
             tokio::time::sleep(Duration::from_millis(20)).await;
             server.cut_connections();
+        }
+        if count == buffer.len() && count < PIECE {
+            buffer = vec![0; PIECE];
         }
     }
 }
