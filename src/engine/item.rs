@@ -11,6 +11,7 @@ use super::login::{seconds, truth};
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
 use crate::diag::Diagnostic;
+use crate::modules::diff_value::{self, Shown};
 use crate::modules::{self, Certainty, Failure};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Task};
@@ -24,6 +25,9 @@ pub type Delegate = (String, Option<String>);
 /// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
 const DEFAULT_DELAY_SECS: f64 = 5.0;
 const DEFAULT_RETRIES: u32 = 3;
+
+/// Modules that send something from this side; like Ansible's they are not run in the background.
+const NOT_IN_BACKGROUND: [&str; 7] = ["assemble", "copy", "fetch", "raw", "script", "template", "unarchive"];
 
 /// One execution.
 #[derive(Clone)]
@@ -318,6 +322,11 @@ impl ItemRun {
             && !self.shared.options.planning
             && let Some(limit) = jobs::limit(self)?
         {
+            if let Action::Module { name, .. } = &self.task.action
+                && NOT_IN_BACKGROUND.contains(&modules::short_name(name).unwrap_or_default())
+            {
+                return Err(Trouble::msg(format!("This action ({name}) does not support async.")));
+            }
             let result = Box::pin(jobs::run(self, limit, attempt)).await?;
             return self.with_notify(result);
         }
@@ -530,6 +539,9 @@ impl ItemRun {
         let outcome =
             Box::pin(execution.run()).await.map_err(|trouble| explained(trouble, &files, name, limit))?;
         let mut result = TaskResult::from_outcome(outcome);
+        let differences = if self.diff()? { Shown::Yes } else { Shown::No };
+        let short = module.spec().name;
+        result.diff_value = diff_value::registered(short, &result.diff, &result.result, differences);
         if let Some(args) = shown {
             let invocation = Map::from_iter([("module_args", Value::map(args))]);
             result.result.insert("invocation", Value::map(invocation));

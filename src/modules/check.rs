@@ -30,6 +30,9 @@ impl ModuleSpec {
     /// Checks and converts the arguments of one call: aliases resolved, defaults filled in. Nulls and omitted values
     /// count as not given; unknowns stay as they are.
     pub fn check(&self, given: &Map) -> Result<Args, Failure> {
+        if let Some(own) = self.own_check {
+            own(given)?;
+        }
         let mut checked = Map::new();
         let mut unknown = Vec::new();
         for (key, value) in given {

@@ -82,6 +82,7 @@ mod lineinfile;
 mod replace;
 
 pub mod controller;
+pub mod diff_value;
 pub mod sh;
 pub mod xcat;
 

@@ -71,6 +71,8 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
             }
             return Ok((Value::Null, Truth::True));
         }
+        // What is empty demands nothing.
+        Some(Value::Null) => return Ok((Value::Null, Truth::True)),
         Some(Value::Str(text)) => Some(text.clone()),
         _ => None,
     };

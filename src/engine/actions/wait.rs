@@ -57,6 +57,8 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
 async fn line(item: &ItemRun) -> Result<String, Trouble> {
     let answers = &item.shared.answers;
     if !answers.is_person() {
+        let text = "Not waiting for response to prompt as stdin is not interactive";
+        item.shared.emit(Event::Warning(text.to_string())).await;
         return Ok(String::new());
     }
     match answers.line().await {

@@ -68,7 +68,10 @@ fn type_debug(_: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
         let u: &Undef = u;
         return Err(u.fail.clone());
     }
-    Ok(V::str(v.type_name()))
+    Ok(V::str(match &v {
+        V::Val(Value::Secret(_)) => "AnsibleVaultEncryptedUnicode",
+        v => v.type_name(),
+    }))
 }
 
 fn ternary(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {

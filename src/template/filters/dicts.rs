@@ -46,28 +46,35 @@ fn combine(_: &mut Interp<'_>, v: Value, mut args: ValueArgs) -> R<Value> {
         }
     };
     if let Some((name, _)) = args.named.first() {
-        return Err(Fail::failed(format!(
-            "'recursive' and 'list_merge' are the only valid keyword arguments, not '{name}'"
-        )));
+        return Err(Fail::failed("'recursive' and 'list_merge' are the only valid keyword arguments")
+            .help(format!("take out '{name}'")));
     }
     let mut dicts = Vec::new();
     for value in [v].into_iter().chain(args.pos) {
-        flatten_into(value, &mut dicts);
+        // A list of dicts stands for its members, a list in a list for itself.
+        match value {
+            Value::List(items) => dicts.extend(items.iter().filter(|x| !x.is_null()).cloned()),
+            Value::Null => {}
+            other => dicts.push(other),
+        }
+    }
+    if let Some(wrong) = dicts.iter().position(|dict| dict.as_map().is_none()) {
+        let dict = |at: usize| dicts.get(at).map_or("dict", Value::type_name);
+        let (a, b) = if wrong + 1 < dicts.len() { (wrong, wrong + 1) } else { (wrong.saturating_sub(1), wrong) };
+        let shown = [a, b].map(|at| dicts.get(at).map(crate::value::to_json_text).unwrap_or_default());
+        return Err(Fail::failed(format!(
+            "failed to combine variables, expected dicts but got a '{}' and a '{}': \n{}\n{}",
+            dict(a),
+            dict(b),
+            shown[0],
+            shown[1]
+        )));
     }
     let mut out = Map::new();
-    for dict in dicts {
-        let Value::Map(dict) = &dict else { return Err(wanted("a dict", &dict)) };
+    for dict in dicts.iter().filter_map(Value::as_map) {
         merge(&mut out, dict, recursive, list_merge);
     }
     Ok(Value::map(out))
-}
-
-fn flatten_into(value: Value, out: &mut Vec<Value>) {
-    match value {
-        Value::List(items) => items.iter().cloned().for_each(|x| flatten_into(x, out)),
-        Value::Null => {}
-        other => out.push(other),
-    }
 }
 
 fn merge(out: &mut Map, other: &Map, recursive: bool, list_merge: ListMerge) {
@@ -215,14 +222,23 @@ pub(in crate::template) fn pairs_with_members(
     for item in items.iter() {
         let mut at = Some(item.clone());
         for (i, part) in path.iter().enumerate() {
-            at = match at.as_ref().and_then(|a| a.get(part)) {
+            let Some(whole) = at else { break };
+            at = match whole.get(part) {
+                Some(found) if i + 1 < path.len() && found.as_map().is_none() => {
+                    if !skip_missing {
+                        return Err(Fail::failed(format!(
+                            "the key {part} should point to a dictionary, got '{}'",
+                            found.to_text()
+                        )));
+                    }
+                    None
+                }
                 Some(found) => Some(found.clone()),
                 None if skip_missing => None,
                 None => {
                     return Err(Fail::failed(format!(
-                        "could not find '{}' key in iterated item '{}'",
-                        path[..=i].join("."),
-                        item.repr()
+                        "could not find '{part}' key in iterated item '{}'",
+                        whole.repr()
                     )));
                 }
             };

@@ -7,7 +7,8 @@ use crate::template::args::flag_or;
 use crate::template::engine::{candidates, find_file};
 use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::file::TemplateFileOptions;
-use crate::template::interp::Interp;
+use crate::template::Texts;
+use crate::template::interp::{Interp, read_text};
 use crate::template::runtime::V;
 use crate::value::{Map, Value};
 
@@ -261,14 +262,17 @@ fn template(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     if let Some(v) = call.option(interp, "lstrip_blocks")? {
         options.syntax.lstrip_blocks = v.is_truthy();
     }
-    call.option(interp, "convert_data")?;
+    let keep = call.option(interp, "convert_data")?.is_some_and(|v| !v.is_truthy());
     call.option(interp, "jinja2_native")?;
     let mut out = Vec::new();
     for name in call.texts(interp)? {
         let Some(path) = find_file(&interp.scope, "templates", &name) else {
             return Err(not_found(interp, "templates", &name));
         };
-        out.push(V::Val(interp.render_nested_file(&path, &options)?));
+        let made = interp.render_nested_file(&path, &options)?;
+        let how = if keep { Texts::Kept } else { interp.templar.settings().texts };
+        let read = made.as_str().and_then(|text| read_text(how, text.trim_end_matches('\n')));
+        out.push(V::Val(read.unwrap_or(made)));
     }
     Ok(out)
 }

@@ -5,9 +5,10 @@ use crate::template::args::flag_or;
 use crate::template::engine::find_file;
 use crate::template::error::{Fail, R};
 use crate::template::filters::regex::{MatchMode, matches};
+use crate::template::filters::to_bool;
 use crate::template::interp::Interp;
 use crate::template::runtime::V;
-use crate::value::Value;
+use crate::value::{Value, charset};
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[("csvfile", csvfile), ("ini", ini)];
 
@@ -24,11 +25,51 @@ fn inline_options(term: &str) -> (String, Vec<(String, String)>) {
     (words.join(" "), options)
 }
 
-fn load(interp: &mut Interp<'_>, name: &str) -> R<String> {
+/// Splits a term at spaces outside of quotes: `key=value` words, whose quotes go, and the others as they are.
+fn quoted_options(term: &str) -> (String, Vec<(String, String)>) {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in term.chars() {
+        if quote.is_none() && c.is_whitespace() {
+            words.push(String::new());
+            continue;
+        }
+        if matches!(c, '"' | '\'') {
+            match quote {
+                None => quote = Some(c),
+                Some(open) if open == c => quote = None,
+                Some(_) => {}
+            }
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    let mut plain = Vec::new();
+    let mut options = Vec::new();
+    for word in words.into_iter().filter(|word| !word.is_empty()) {
+        match word.split_once('=') {
+            Some((key, value)) => {
+                let bare = ['"', '\'']
+                    .iter()
+                    .find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q))
+                    .unwrap_or(value);
+                options.push((key.to_string(), bare.to_string()));
+            }
+            None => plain.push(word),
+        }
+    }
+    (plain.join(" "), options)
+}
+
+fn load(interp: &mut Interp<'_>, name: &str, encoding: &str) -> R<String> {
     let Some(path) = find_file(&interp.scope, "files", name) else {
-        return Err(Fail::failed(format!("unable to find '{name}'")));
+        return Err(Fail::failed(format!("unable to find '{name}': No such file or directory")));
     };
-    std::fs::read_to_string(&path).map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))
+    let bytes =
+        std::fs::read(&path).map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))?;
+    charset::decode(encoding, &bytes)
+        .map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))
 }
 
 fn ini(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
@@ -39,7 +80,7 @@ fn ini(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let default = text(call.option(interp, "default")?, "");
     let regex = flag_or(call.option(interp, "re")?, false);
     let mixed_case = flag_or(call.option(interp, "case_sensitive")?, false);
-    call.option(interp, "encoding")?;
+    let encoding = text(call.option(interp, "encoding")?, "utf-8");
     call.option(interp, "interpolation")?;
     let mut out = Vec::new();
     for term in call.texts(interp)? {
@@ -50,11 +91,11 @@ fn ini(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         let (file, section, default) =
             (get("file", &file), get("section", &section), get("default", &default));
         let properties = get("type", &kind) == "properties";
-        let content = load(interp, &file)?;
+        let content = load(interp, &file, &get("encoding", &encoding))?;
         let entries = parse_ini(&content, properties, mixed_case);
         let section = if properties { String::new() } else { section };
         let key = if mixed_case { key } else { key.to_lowercase() };
-        if regex {
+        if regex || to_bool(&Value::str(get("re", "false"))) == Some(true) {
             for (s, k, v) in &entries {
                 if *s == section && matches(&key, k, MatchMode::Start, false, false)? {
                     out.push(V::str(v.as_str()));
@@ -108,10 +149,26 @@ fn csvfile(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let column = text(call.option(interp, "col")?, "1");
     let key_column = text(call.option(interp, "keycol")?, "0");
     let default = call.option(interp, "default")?;
-    call.option(interp, "encoding")?;
+    let encoding = text(call.option(interp, "encoding")?, "utf-8");
     let mut out = Vec::new();
-    for term in call.texts(interp)? {
-        let (key, options) = inline_options(&term);
+    let terms = call.texts(interp)?;
+    let no_key = || Fail::failed("Search key is required but was not found");
+    if terms.is_empty() {
+        return Err(no_key());
+    }
+    for term in terms {
+        let (key, options) = quoted_options(&term);
+        if key.is_empty() {
+            return Err(no_key());
+        }
+        let known = ["file", "delimiter", "col", "keycol", "default", "encoding"];
+        if let Some((name, _)) = options.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            return Err(Fail::failed(format!("{name} is not a valid option")));
+        }
+        let default = match options.iter().find(|(name, _)| name == "default") {
+            Some((_, text)) => Some(Value::str(text.as_str())),
+            None => default.clone(),
+        };
         let get = |name: &str, default: &str| {
             options.iter().find(|(k, _)| k == name).map_or(default.to_string(), |(_, v)| v.clone())
         };
@@ -123,17 +180,23 @@ fn csvfile(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
             text.parse::<usize>()
                 .map_err(|_| Fail::failed(format!("'{name}' must be a number, not '{text}'")))
         };
-        let column = number("col", get("col", &column))?;
         let key_column = number("keycol", get("keycol", &key_column))?;
-        let content = load(interp, &get("file", &file))?;
+        let content = load(interp, &get("file", &file), &get("encoding", &encoding))?;
         let row =
             content.lines().map(|l| split_row(l, delimiter)).find(|row| row.get(key_column) == Some(&key));
         match row {
-            Some(row) => match row.get(column) {
-                Some(cell) => out.push(V::str(cell.as_str())),
-                None => return Err(Fail::failed(format!("the row of '{key}' has no column {column}"))),
+            Some(row) => {
+                // Only a row that is there asks for its column, as in Ansible.
+                let column = number("col", get("col", &column))?;
+                match row.get(column) {
+                    Some(cell) => out.push(V::str(cell.as_str())),
+                    None => return Err(Fail::failed(format!("the row of '{key}' has no column {column}"))),
+                }
+            }
+            None => match default {
+                Some(Value::List(items)) => out.extend(items.iter().cloned().map(V::Val)),
+                other => out.extend(other.map(V::Val)),
             },
-            None => out.extend(default.clone().map(V::Val)),
         }
     }
     Ok(out)
