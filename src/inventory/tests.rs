@@ -268,7 +268,7 @@ fn toml_means_what_yaml_means() {
          \u{20} |  |  |  |--{rack = r1}\n  |  |  |  |--{ready = True}\n  |  |  |--a\n  |  |  |  |--{port = 80}\n\
          \u{20} |  |  |  |--{ready = True}\n  |  |  |--c1\n  |  |  |  |--{load = 1.5}\n  |  |  |  |--{port = 80}\n\
          \u{20} |  |  |  |--{ready = True}\n  |  |  |--c2\n  |  |  |  |--{load = 1.5}\n  |  |  |  |--{port = 80}\n\
-         \u{20} |  |  |  |--{ready = True}\n  |  |--{port = 80}\n  |--{ready = True}\n"
+         \u{20} |  |  |  |--{ready = True}\n  |  |--{port = 80}\n  |--{ready = True}"
     );
 }
 

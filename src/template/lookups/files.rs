@@ -189,7 +189,11 @@ fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
             Value::Unknown(u) => return Err(Fail::unknown(u.clone())),
             Value::Map(map) => {
                 skip = skip || map.get("skip").is_some_and(Value::is_truthy);
-                combine(words(map.get("files")), words(map.get("paths")), &mut names);
+                let (files, paths) = (words(map.get("files")), words(map.get("paths")));
+                // Where all files are undefined nothing is looked for.
+                if !files.is_empty() || !map.contains("files") {
+                    combine(files, paths, &mut names);
+                }
             }
             other => names.push(other.to_text()),
         }
