@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::file::PlanFile;
+use super::file::{Created, PlanFile};
 use super::guide::Score;
 
 /// A record is never larger.
@@ -57,6 +57,15 @@ pub enum Progress {
 pub struct Found {
     pub record: Record,
     pub progress: Progress,
+}
+
+impl Found {
+    /// Whether a plan was made after this: the same plan made again is a new one, since somebody put back what it had
+    /// changed.
+    pub fn is_past_for(&self, created: &Created) -> bool {
+        let last = self.record.ended.unwrap_or(self.record.started);
+        self.progress != Progress::Running && created.at > last
+    }
 }
 
 /// Why the records cannot be read or written.
@@ -106,12 +115,12 @@ impl Applied {
             Ok(lock) => {
                 // After a crash of this machine the plan still has to be known as begun.
                 File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed("write", &self.dir))?;
-                Ok(Claim { applied: self.clone(), path, record, lock })
+                Ok(Claim { applied: self.clone(), path, record, _lock: Locked(lock) })
             }
-            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => match read(&path)? {
-                Some(found) => Err(AppliedError::Taken(Box::new(found))),
-                None => Err(failed("create", &path)(e.error)),
-            },
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
+                let lock = replace(e.file, &path, plan.created())?;
+                Ok(Claim { applied: self.clone(), path, record, _lock: Locked(lock) })
+            }
             Err(e) => Err(failed("create", &path)(e.error)),
         }
     }
@@ -138,7 +147,8 @@ pub struct Claim {
     applied: Applied,
     path: PathBuf,
     record: Record,
-    lock: File,
+    /// Held as long as this lives.
+    _lock: Locked,
 }
 
 impl Claim {
@@ -156,11 +166,47 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+/// Puts a new record in the place of one that is past; its lock makes sure that only one does.
+fn replace(new: NamedTempFile, path: &Path, created: &Created) -> Result<File, AppliedError> {
+    let gone = || failed("create", path)(io::ErrorKind::NotFound.into());
+    let taken = |found: Option<Found>| found.map_or_else(gone, |f| AppliedError::Taken(Box::new(f)));
+    let old = File::open(path).map_err(failed("read", path))?;
+    let held = match old.try_lock() {
+        Ok(()) => Locked(old),
+        Err(TryLockError::WouldBlock) => return Err(taken(read(path)?)),
+        Err(TryLockError::Error(e)) => return Err(failed("lock", path)(e)),
+    };
+    let inode =
+        |meta: io::Result<fs::Metadata>| meta.map(|m| (m.dev(), m.ino())).map_err(failed("read", path));
+    // Somebody may have been faster between opening and locking.
+    if inode(held.0.metadata())? != inode(fs::metadata(path))? {
+        return Err(taken(read(path)?));
+    }
+    let record = parse(&held.0, path)?;
+    let progress = if record.ended.is_some() { Progress::Done } else { Progress::Interrupted };
+    let found = Found { record, progress };
+    if !found.is_past_for(created) {
+        return Err(taken(Some(found)));
+    }
+    new.persist(path).map_err(|e| failed("create", path)(e.error))
+}
+
+/// A file whose lock is given back in the end.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
     fn drop(&mut self) {
         // Closing is not enough: a program that is just being started may hold a copy of the descriptor.
-        let _ = self.lock.unlock();
+        let _ = self.0.unlock();
     }
+}
+
+fn parse(file: &File, path: &Path) -> Result<Record, AppliedError> {
+    let mut text = Vec::new();
+    file.take(MAX_RECORD).read_to_end(&mut text).map_err(failed("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|e| AppliedError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 fn read(path: &Path) -> Result<Option<Found>, AppliedError> {
@@ -169,10 +215,7 @@ fn read(path: &Path) -> Result<Option<Found>, AppliedError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed("read", path)(e)),
     };
-    let mut text = Vec::new();
-    (&file).take(MAX_RECORD).read_to_end(&mut text).map_err(failed("read", path))?;
-    let record: Record = serde_json::from_slice(&text)
-        .map_err(|e| AppliedError::Damaged { path: path.to_path_buf(), reason: e.to_string() })?;
+    let record = parse(&file, path)?;
     let progress = match (record.ended, file.try_lock_shared()) {
         (Some(_), _) => Progress::Done,
         (None, Ok(())) => Progress::Interrupted,
@@ -229,10 +272,34 @@ mod tests {
     fn one_that_died_is_told_from_one_that_works() {
         let home = tempfile::tempdir().unwrap();
         let (applied, plan) = (Applied::new(home.path()), sample());
-        drop(applied.begin(&plan, Timestamp::UNIX_EPOCH).unwrap());
+        drop(applied.begin(&plan, time("2026-11-25T08:00:01Z")).unwrap());
         assert_eq!(progress(&applied), Some(Progress::Interrupted));
-        let again = applied.begin(&plan, Timestamp::UNIX_EPOCH).unwrap_err();
+        let again = applied.begin(&plan, time("2026-11-25T08:00:02Z")).unwrap_err();
         assert!(matches!(again, AppliedError::Taken(f) if f.progress == Progress::Interrupted));
+    }
+
+    #[test]
+    fn the_same_plan_made_again_may_be_applied() {
+        let home = tempfile::tempdir().unwrap();
+        let applied = Applied::new(home.path());
+        let first = sample();
+        let made = first.created().at;
+        let soon = made.saturating_add(jiff::SignedDuration::from_secs(2)).unwrap();
+        applied.begin(&first, made).unwrap().finish(Outcome::default(), soon).unwrap();
+        let again = |at: Timestamp| {
+            let created = Created { at, ..first.created().clone() };
+            let blobs = BTreeMap::from([(crate::modules::sha256(b"welcome\n"), b"welcome\n".to_vec())]);
+            let file = PlanFile::new(first.plan().clone(), first.bundle().clone(), blobs, created);
+            assert_eq!(file.digest(), first.digest());
+            applied.begin(&file, at)
+        };
+        assert!(matches!(again(soon), Err(AppliedError::Taken(f)) if f.progress == Progress::Done));
+        let later = soon.saturating_add(jiff::SignedDuration::from_nanos(1)).unwrap();
+        let claims: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| again(later))).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(claims.iter().filter(|c| c.is_ok()).count(), 1);
     }
 
     #[test]

@@ -53,11 +53,11 @@ impl Kind {
 pub fn of_module(name: &str) -> Kind {
     match name.rsplit('.').next().unwrap_or(name) {
         "copy" | "template" | "file" | "lineinfile" | "blockinfile" | "replace" | "assemble"
-        | "unarchive" | "synchronize" | "git" | "get_url" | "ini_file" | "fetch" | "tempfile" | "acl" => {
-            Kind::File
-        }
+        | "unarchive" | "synchronize" | "git" | "get_url" | "ini_file" | "fetch" | "tempfile" | "acl"
+        | "subversion" => Kind::File,
         "package" | "apt" | "dnf" | "dnf5" | "yum" | "zypper" | "apk" | "pip" | "rpm_key" | "apt_key"
-        | "apt_repository" | "yum_repository" | "zypper_repository" => Kind::Package,
+        | "apt_repository" | "yum_repository" | "zypper_repository" | "deb822_repository"
+        | "dpkg_selections" => Kind::Package,
         "service" | "systemd" | "systemd_service" | "sysvinit" => Kind::Service,
         "user" | "group" | "authorized_key" | "known_hosts" => Kind::Account,
         "xcat_osimage" | "xcat_node" => Kind::Table,
@@ -66,7 +66,7 @@ pub fn of_module(name: &str) -> Kind {
         "xcat_nodeset" | "xcat_boot" | "reboot" => Kind::Boot,
         "mount" | "sysctl" | "selinux" | "seboolean" | "modprobe" | "hostname" | "timezone" | "cron"
         | "iptables" | "firewalld" | "lvg" | "lvol" | "filesystem" | "parted" | "xcat_sync_install"
-        | "xcat_updatenode" => Kind::System,
+        | "xcat_updatenode" | "alternatives" | "debconf" | "locale_gen" | "sefcontext" => Kind::System,
         "command" | "shell" | "raw" | "script" | "expect" => Kind::Command,
         _ => Kind::Other,
     }

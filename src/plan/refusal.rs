@@ -49,7 +49,7 @@ pub fn refusals(
     if let Some(reason) = expired(file, now, policy) {
         stale("expired", reason, AGAIN);
     }
-    if let Some(found) = applied {
+    if let Some(found) = applied.filter(|found| !found.is_past_for(file.created())) {
         let reason = match found.progress {
             Progress::Done => match found.record.ended {
                 Some(ended) => format!("the plan was applied already, at {ended}"),
@@ -65,8 +65,9 @@ pub fn refusals(
     }
     let ((needed, risk), given) = (policy.needed(file.plan()), approvals::people(checked));
     if given < needed {
+        let who = if needed == 1 { "1 person".to_string() } else { format!("{needed} people") };
         let reason = format!(
-            "the plan has {} steps and needs approvals of {needed} people, and {given} approved it",
+            "the plan has {} steps and needs the approval of {who}, and {given} approved it",
             risk.word()
         );
         let help = "xplay approve adds an approval, xplay verify lists them";
@@ -124,7 +125,7 @@ mod tests {
                 "5 semantics: the plan was made for meaning 1 of playbooks, and this xplay has 7",
                 "5 expired: the plan expired at 2026-11-26T08:00:00Z",
                 "5 applied: the plan was applied already, at 2026-11-25T09:00:00Z",
-                "6 unapproved: the plan has low steps and needs approvals of 1 people, and 0 approved it",
+                "6 unapproved: the plan has low steps and needs the approval of 1 person, and 0 approved it",
             ]
         );
     }
@@ -144,10 +145,10 @@ mod tests {
         let short = ["5 expired: the plan expired at 2026-11-25T09:00:00Z"];
         check(Risk::Low, &strict, "2026-11-25T09:30:00Z", &short);
         let future = [
-            "5 expired: the plan is from the future: it was made at 2026-11-25T08:00:00Z, and it is 2026-11-25T07:54:59Z",
+            "5 expired: the plan is from the future: it was made at 2026-11-25T08:00:00.25Z, and it is 2026-11-25T07:54:59Z",
         ];
         check(Risk::Low, &usual, "2026-11-25T07:54:59Z", &future);
-        check(Risk::Low, &usual, "2026-11-25T07:55:00Z", &[]);
+        check(Risk::Low, &usual, "2026-11-25T07:55:01Z", &[]);
     }
 
     #[test]
@@ -162,5 +163,27 @@ mod tests {
         };
         check(Progress::Running, "the plan is being applied, since 2026-11-25T09:00:00Z");
         check(Progress::Interrupted, "applying the plan began at 2026-11-25T09:00:00Z and did not end");
+    }
+
+    /// Somebody put back what a plan had changed: planning gives the same plan again, and it is a new one.
+    #[test]
+    fn a_plan_that_is_made_again_is_a_new_one() {
+        let check = |ended: &str, progress: Progress, refused: usize| {
+            let ended = time(ended);
+            let record = Record {
+                plan: String::new(),
+                started: time("2026-11-25T07:00:00Z"),
+                ended: Some(ended).filter(|_| progress == Progress::Done),
+                outcome: Outcome::default(),
+            };
+            let found = Found { record, progress };
+            let now = time("2026-11-25T10:00:00Z");
+            let all = refusals(&sample(), now, &Policy::default(), &[], Some(&found), SEMANTICS);
+            assert_eq!(all.len(), refused);
+        };
+        check("2026-11-25T08:00:00.2Z", Progress::Done, 0);
+        check("2026-11-25T08:00:00.3Z", Progress::Done, 1);
+        check("2026-11-25T08:00:00.2Z", Progress::Running, 1);
+        check("2026-11-25T08:00:00.2Z", Progress::Interrupted, 0);
     }
 }

@@ -4,8 +4,6 @@
 //! folders of the roles that are used, and the folders beside playbooks and inventories that Ansible looks into.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::CliError;
@@ -149,14 +147,10 @@ pub fn collect(
 }
 
 fn add(bundle: &mut Bundle, root: &str, rel: &Path, path: &Path) -> Result<(), CliError> {
-    let failed = |source: io::Error| CliError::File { action: "read", path: path.to_path_buf(), source };
-    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
-    if !meta.is_file() {
+    if !path.is_file() {
         return Ok(());
     }
-    let mode = meta.permissions().mode() & 0o777;
-    let content = std::fs::read(path).map_err(failed)?;
-    bundle.add_file(root, rel, mode, content).map_err(|e| CliError::cannot(crate::cli::chain(&e)))
+    bundle.add_path(root, rel, path).map_err(|e| CliError::cannot(crate::cli::chain(&e)))
 }
 
 /// Returns the folder of the role that a file belongs to.

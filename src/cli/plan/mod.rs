@@ -18,7 +18,7 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::{self, Project};
 use super::settings::{RunSettings, Sources, state_dir};
-use super::{apply, listing, lookup, run, show};
+use super::{apply, listing, lookup, policy, run, show};
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
 use crate::plan::{Builder, Created, PlanFile, Seal, Verdict};
@@ -103,6 +103,9 @@ pub struct Making<'a> {
 impl Making<'_> {
     /// Makes the plan, writes and shows it.
     pub async fn run(self, project: Project, connector: Arc<dyn Connector>) -> Result<Ending, CliError> {
+        let expiry = policy::load(self.cwd, self.out)?.expiry;
+        // What was seen is as old as the first look.
+        let begun = Timestamp::now();
         let roots = Roots::of(self.playbooks, self.sources, self.cwd);
         let seal = seal(&self.out.secrets, &self.key, &roots);
         let mut invocation =
@@ -127,7 +130,7 @@ impl Making<'_> {
         let builder = planner.take().ok_or_else(|| CliError::Internal("the plan was lost".into()))?;
         let (plan, blobs) = builder.finish(invocation);
         let verdict = plan.verdict();
-        let mut created = Created::at(Timestamp::now(), &plan);
+        let mut created = Created::expiring(begun, &plan, expiry);
         created.sources = roots.places();
         let file = PlanFile::new(plan, bundle, blobs, created);
         if let Some(path) = self.file {

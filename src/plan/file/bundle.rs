@@ -62,6 +62,24 @@ impl Bundle {
         self.insert(joined(root, rel)?, Item::File { mode, content })
     }
 
+    /// Adds a file of this machine with its mode; a large one is read for its digest only.
+    pub fn add_path(&mut self, root: &str, rel: &Path, path: &Path) -> Result<(), PlanFileError> {
+        let read = PlanFileError::file("read", path);
+        let mut file = File::open(path).map_err(&read)?;
+        let meta = file.metadata().map_err(&read)?;
+        let (mode, size) = (meta.permissions().mode(), meta.len());
+        if size <= MAX_CONTENT as u64 {
+            let mut content = Vec::new();
+            (&mut file).take(MAX_CONTENT as u64 + 1).read_to_end(&mut content).map_err(&read)?;
+            return self.add_file(root, rel, mode, content);
+        }
+        let digest = copy_at_most(&mut file, &mut io::sink(), size).map_err(&read)?;
+        match digest {
+            Some(sha256) => self.add_reference(root, rel, mode, size, &sha256),
+            None => Err(PlanFileError::unfit(path.display().to_string(), "it changes while it is read")),
+        }
+    }
+
     /// Adds a file by its digest only.
     pub fn add_reference(
         &mut self,
@@ -156,14 +174,7 @@ impl Bundle {
     pub fn differs_at(&self, places: &BTreeMap<String, PathBuf>) -> Option<String> {
         self.items.iter().find_map(|(path, item)| {
             let (root, rel) = path.split_once('/').unwrap_or((path, ""));
-            let file = places.get(root)?.join(rel);
-            let same = match item {
-                Item::Directory { .. } => file.is_dir(),
-                Item::File { content, .. } => fs::read(&file).is_ok_and(|now| now == *content),
-                Item::Reference { size, sha256: digest, .. } => {
-                    fs::read(&file).is_ok_and(|now| now.len() as u64 == *size && sha256(&now) == *digest)
-                }
-            };
+            let same = item.is_at(&places.get(root)?.join(rel)).unwrap_or(false);
             (!same).then(|| format!("{rel} differs"))
         })
     }
@@ -189,6 +200,25 @@ impl Bundle {
     }
 }
 
+impl Item {
+    /// Whether a path holds the same, with the same mode.
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let meta = fs::metadata(path)?;
+        let (Item::File { mode, .. } | Item::Reference { mode, .. } | Item::Directory { mode }) = self;
+        if meta.permissions().mode() & MODE_BITS != *mode {
+            return Ok(false);
+        }
+        Ok(match self {
+            Item::Directory { .. } => meta.is_dir(),
+            Item::File { content, .. } => meta.len() == content.len() as u64 && fs::read(path)? == *content,
+            Item::Reference { size, sha256, .. } => {
+                meta.len() == *size
+                    && copy_at_most(&mut File::open(path)?, &mut io::sink(), *size)?.as_ref() == Some(sha256)
+            }
+        })
+    }
+}
+
 /// Copies a file if its size and digest are these.
 fn copy_exact(from: &Path, to: &Path, size: u64, digest: &str) -> Result<(), PlanFileError> {
     let changed = |reason: String| PlanFileError::Changed { path: from.to_path_buf(), reason };
@@ -198,24 +228,30 @@ fn copy_exact(from: &Path, to: &Path, size: u64, digest: &str) -> Result<(), Pla
     if found != size {
         return Err(changed(format!("it has {found} bytes, then {size}")));
     }
-    let mut target = create(to)?;
-    let (mut hash, mut total, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
-    // A file that grows meanwhile is not read for ever.
-    while total <= size {
-        let n = match source.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(read(e)),
-        };
-        total += n as u64;
-        hash.update(&buffer[..n]);
-        target.write_all(&buffer[..n]).map_err(PlanFileError::file("write", to))?;
-    }
-    if total != size || hex(&hash.finalize()) != digest {
+    let copied =
+        copy_at_most(&mut source, &mut create(to)?, size).map_err(PlanFileError::file("copy", from))?;
+    if copied.as_deref() != Some(digest) {
         return Err(changed("its content is another one".into()));
     }
     Ok(())
+}
+
+/// Copies a stream of this size and returns its digest; nothing when it has another size. One that grows meanwhile is
+/// not read for ever.
+fn copy_at_most(from: &mut impl Read, to: &mut impl Write, size: u64) -> io::Result<Option<String>> {
+    let (mut hash, mut total, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    while total <= size {
+        let n = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        total += n as u64;
+        hash.update(&buffer[..n]);
+        to.write_all(&buffer[..n])?;
+    }
+    Ok((total == size).then(|| hex(&hash.finalize())))
 }
 
 /// Whether a text is a sha256 digest as plans write it.
@@ -391,6 +427,38 @@ mod tests {
         check(&link, "it is not a directory");
         set_mode(&open, 0o700).unwrap();
         bundle(&["a"]).unpack(&open).unwrap();
+    }
+
+    #[test]
+    fn differences_from_the_project_are_found() {
+        let home = tempfile::tempdir().unwrap();
+        let source = home.path();
+        fs::write(source.join("a"), "a").unwrap();
+        fs::write(source.join("big"), vec![7; MAX_CONTENT + 1]).unwrap();
+        fs::create_dir(source.join("empty")).unwrap();
+        set_mode(&source.join("empty"), 0o750).unwrap();
+        let mut bundle = Bundle::default();
+        for name in ["a", "big"] {
+            set_mode(&source.join(name), 0o640).unwrap();
+            bundle.add_path("project", Path::new(name), &source.join(name)).unwrap();
+        }
+        bundle.add_directory("project", Path::new("empty"), 0o750).unwrap();
+        assert!(matches!(bundle.get("project/a"), Some(Item::File { mode: 0o640, .. })));
+        assert!(matches!(bundle.get("project/big"), Some(Item::Reference { size: 8_388_609, .. })));
+        let places = BTreeMap::from([("project".to_string(), source.to_path_buf())]);
+        let check = |change: &dyn Fn(), back: &dyn Fn(), expect: &str| {
+            assert_eq!(bundle.differs_at(&places), None);
+            change();
+            assert_eq!(bundle.differs_at(&places).as_deref(), Some(expect));
+            back();
+        };
+        let write = |name: &str, content: &[u8]| fs::write(source.join(name), content).unwrap();
+        let big = |last: u8| [vec![7; MAX_CONTENT], vec![last]].concat();
+        check(&|| write("a", b"b"), &|| write("a", b"a"), "a differs");
+        check(&|| write("big", &big(8)), &|| write("big", &big(7)), "big differs");
+        let mode = |mode: u32| set_mode(&source.join("a"), mode).unwrap();
+        check(&|| mode(0o644), &|| mode(0o640), "a differs");
+        check(&|| fs::remove_dir(source.join("empty")).unwrap(), &|| {}, "empty differs");
     }
 
     #[test]

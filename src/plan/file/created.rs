@@ -43,11 +43,11 @@ impl Created {
     /// Returns the record of a plan made now by this program.
     pub fn expiring(now: Timestamp, plan: &Plan, expiry: Expiry) -> Self {
         let lasts = if risk::of_plan(plan) >= Risk::Disruptive { expiry.disruptive } else { expiry.usual };
-        // Whole seconds are what people compare.
-        let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        // The end is compared by people, so it has whole seconds.
+        let ends = Timestamp::from_second(now.as_second()).and_then(|at| at.saturating_add(lasts));
         Created {
-            at,
-            expires: at.saturating_add(lasts).unwrap_or(Timestamp::MAX),
+            at: now,
+            expires: ends.unwrap_or(Timestamp::MAX),
             xplay: env!("CARGO_PKG_VERSION").to_string(),
             sources: BTreeMap::new(),
         }

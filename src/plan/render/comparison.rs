@@ -8,6 +8,7 @@ use super::difference::{self, Line};
 use super::summary::count;
 use super::text::{cut, inert_json, one_line};
 use super::view::{Hosts, reach_word};
+use crate::modules::short_name;
 use crate::plan::compare::{Comparison, Fate, Field, GroupChange, ItemChange, StepChange};
 use crate::plan::model::{DiffSide, PlanDiff, StepKind};
 
@@ -142,7 +143,10 @@ impl Page {
             Fate::Edited => "its text was edited",
             Fate::Changed => "changed",
         };
-        self.canvas.detail_line(&format!("{}, {}: {word}", step.module, step.risk.word()), place);
+        self.canvas.detail_line(
+            &format!("{}, {}: {word}", short_name(&step.module).unwrap_or(&step.module), step.risk.word()),
+            place,
+        );
         step.fields.iter().for_each(|field| self.field(field, 6));
         step.groups.iter().for_each(|group| self.group(group));
     }

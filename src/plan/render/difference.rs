@@ -196,8 +196,18 @@ fn special(map: &Map<String, Value>) -> bool {
 pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if is_plain(text) => text.clone(),
+        other => nested(other),
+    }
+}
+
+/// Returns a value inside of another one, where commas and brackets have a meaning.
+fn nested(value: &Value) -> String {
+    match value {
+        Value::String(text) if is_plain(text) && !text.contains(['"', ',', '[', ']', '{', '}']) => {
+            text.clone()
+        }
         Value::Array(list) => {
-            format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", "))
+            format!("[{}]", list.iter().map(nested).collect::<Vec<_>>().join(", "))
         }
         Value::Object(map) if special(map) => {
             let (key, inside) = map.iter().next().map_or(("", ""), |(k, v)| (k, v.as_str().unwrap_or("")));
@@ -208,18 +218,19 @@ pub fn shown(value: &Value) -> String {
             }
         }
         Value::Object(map) => {
-            let members: Vec<String> = map.iter().map(|(k, v)| format!("{k}: {}", shown(v))).collect();
+            let members: Vec<String> = map.iter().map(|(k, v)| format!("{k}: {}", nested(v))).collect();
             format!("{{{}}}", members.join(", "))
         }
         other => other.to_string(),
     }
 }
 
-/// Whether a text needs no quotes to be told from what stands around it.
+/// Whether a text needs no quotes to be told from a number, a list or what stands around it.
 fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text.trim() == text
-        && !text.contains(|c: char| c.is_control() || matches!(c, '"' | ',' | '[' | ']' | '{' | '}'))
+        && !text.starts_with(['"', '[', '{', '<'])
+        && !text.contains(char::is_control)
         && !text.contains(" -> ")
         && !matches!(text, "null" | "true" | "false")
         && serde_json::from_str::<serde_json::Number>(text).is_err()
@@ -283,6 +294,11 @@ mod tests {
             map(json!({"p": {"__secret__": "0123456789abcdef"}})),
             map(json!({"p": {"__unknown__": "result of step x"}})),
             "~ p: <secret 0123456789ab> -> <unknown: result of step x>",
+        );
+        check(
+            map(json!({"t": "a, [b]", "u": ["a, b"]})),
+            map(json!({"t": "[b]", "u": [["c"], {"d": "e"}]})),
+            "~ t: a, [b] -> \"[b]\"\n~ u: [\"a, b\"] -> [[c], {d: e}]",
         );
         check(
             map(json!({})),

@@ -107,7 +107,7 @@ impl Page<'_> {
     }
 
     fn boxes(&mut self, view: &View<'_>) {
-        let mut boxes = String::new();
+        let (mut boxes, mut open_questions) = (String::new(), String::new());
         let lost = view.lost.iter().map(|lost| {
             entry(
                 Mark::Danger,
@@ -125,13 +125,13 @@ impl Page<'_> {
             )
         });
         add_box(&mut boxes, "danger", "Disruptive", dangers.collect());
-        let open = view.steps().filter(|s| s.units().any(unresolved)).map(|step| {
+        let open = view.unresolved().into_iter().map(|step| {
             let on = hosts(&step.hosts(unresolved));
             let maybe = step.units().any(|u| u.state == State::Maybe);
             let mark = if maybe { Mark::Maybe } else { Mark::Runs };
             entry(mark, &format!("{} on {on}", link(step)), &step.causes())
         });
-        add_box(&mut boxes, "maybe", "Unresolved", open.collect());
+        add_box(&mut open_questions, "maybe", "Unresolved", open.collect());
         let plan = self.document.plan;
         let sayings = |texts: fn(&Unit) -> &[String]| -> Vec<String> {
             said(plan, texts)
@@ -143,9 +143,8 @@ impl Page<'_> {
         let mut warnings: Vec<String> = plan.warnings.iter().map(|w| format!("<li>{}", text(w))).collect();
         warnings.extend(sayings(|u| &u.warnings));
         add_box(&mut boxes, "warn", "Warnings", warnings);
-        if !boxes.is_empty() {
-            let _ = writeln!(self.out, "<div class=boxes>\n{boxes}</div>");
-        }
+        // Two columns where there is room; the style puts the boxes in their order where there is not.
+        let _ = writeln!(self.out, "<div class=boxes><div>{boxes}</div><div>{open_questions}</div></div>");
     }
 
     fn filters(&mut self, view: &View<'_>) {
@@ -224,7 +223,7 @@ impl Page<'_> {
             role = text(role),
             sign = escape_html(sign.sign()),
             name = text(&view.title()),
-            module = text(&step.module),
+            module = text(view.module()),
             place = text(&step.place),
         );
         // The last group is the reference for the others.

@@ -68,7 +68,7 @@ fn suite(document: &Document<'_>, play: &PlayView<'_>) -> Suite {
     let stamp = document.header.created.map(|at| format!(" timestamp=\"{at}\"")).unwrap_or_default();
     suite.text = format!(
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"{stamp}>\n{body}  </testsuite>\n",
-        xml(play.name),
+        if play.name.is_empty() { "play".to_string() } else { xml(play.name) },
         suite.cases,
         suite.failures,
         suite.errors,
@@ -123,7 +123,7 @@ fn reasons(units: &[Unit]) -> String {
 }
 
 fn output(step: &StepView<'_>, group: &GroupView<'_>) -> String {
-    let mut out = format!("{}, {}: {}", step.step.module, step.step.risk.word(), group.state().word());
+    let mut out = format!("{}, {}: {}", step.module(), step.step.risk.word(), group.state().word());
     for unit in group.units {
         if let Some(item) = &unit.item {
             let _ = write!(out, "\nitem {item}: {}", unit.state.word());

@@ -128,7 +128,7 @@ fn lists(document: &Document<'_>, view: &View<'_>, blocks: &mut Vec<Block>) {
             ),
         );
     }
-    for step in view.steps().filter(|s| s.units().any(unresolved)) {
+    for step in view.unresolved() {
         let on = step.hosts(unresolved);
         let mut text =
             format!("- **?** {} on {}, {}\n", code(&step.title()), hosts(&on), code(&step.step.place));
@@ -174,7 +174,7 @@ fn step_texts(step: &StepView<'_>, all: bool, budget: usize) -> Vec<String> {
         escape_html(step.mark().sign()),
         html_code(&step.title()),
         step_state(step),
-        html_code(&step.step.module),
+        html_code(step.module()),
         step.step.risk.word(),
         html_code(&step.step.place),
     );

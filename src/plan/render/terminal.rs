@@ -59,7 +59,7 @@ const WHOLE: Detail = Detail {
     entries: usize::MAX,
     dense: false,
 };
-const USUAL: Detail = Detail { diff_lines: 12, items: 8, groups: 10, entries: 12, dense: false };
+const USUAL: Detail = Detail { diff_lines: 12, items: 8, groups: 10, entries: 8, dense: false };
 
 /// Returns the plan as lines.
 pub fn lines(document: &Document<'_>, options: &TerminalOptions) -> Vec<StyledLine> {
@@ -106,7 +106,7 @@ impl Page<'_> {
         self.lost(view);
         self.dangers(view);
         self.unresolved(view);
-        self.said("Consequences", &said(self.document.plan, |u| &u.consequences));
+        self.said("Consequences", "consequence", &said(self.document.plan, |u| &u.consequences));
         self.warnings();
         for play in &view.plays {
             self.play(play);
@@ -173,7 +173,7 @@ impl Page<'_> {
     }
 
     fn lost(&mut self, view: &View<'_>) {
-        self.section("Not planned", &view.lost, |page, lost| {
+        self.section("Not planned", "group of hosts", &view.lost, |page, lost| {
             let word = view::reach_word(lost.reach);
             let style = if lost.reach == Reach::Error { RED } else { BRIGHT_RED };
             page.canvas
@@ -184,7 +184,7 @@ impl Page<'_> {
 
     fn dangers(&mut self, view: &View<'_>) {
         let steps: Vec<&StepView<'_>> = view.steps().filter(|s| s.disruptive()).collect();
-        self.section("Disruptive", &steps, |page, step| {
+        self.section("Disruptive", "step", &steps, |page, step| {
             let hosts = step.hosts(|u| u.state.acts());
             page.canvas.sided(
                 vec![
@@ -198,8 +198,7 @@ impl Page<'_> {
     }
 
     fn unresolved(&mut self, view: &View<'_>) {
-        let steps: Vec<&StepView<'_>> = view.steps().filter(|s| s.units().any(unresolved)).collect();
-        self.section("Unresolved", &steps, |page, step| {
+        self.section("Unresolved", "step", &view.unresolved(), |page, step| {
             let hosts = step.hosts(unresolved);
             let sign = if step.units().any(|u| u.state == State::Maybe) { "?" } else { ">" };
             page.canvas.sided(
@@ -217,8 +216,8 @@ impl Page<'_> {
         });
     }
 
-    fn said(&mut self, title: &str, texts: &[(&str, Hosts)]) {
-        self.section(title, texts, |page, (text, hosts)| {
+    fn said(&mut self, title: &str, noun: &str, texts: &[(&str, Hosts)]) {
+        self.section(title, noun, texts, |page, (text, hosts)| {
             page.canvas.wrapped(2, "", &format!("{}: {text}", page.hosts(hosts, 30)));
         });
     }
@@ -229,7 +228,7 @@ impl Page<'_> {
             plan.warnings.iter().map(|w| (w.as_str(), Hosts::default())).collect();
         let of_units = said(plan, |u| &u.warnings);
         let all: Vec<(&str, Hosts)> = general.into_iter().chain(of_units).collect();
-        self.section("Warnings", &all, |page, (text, hosts)| match hosts.count {
+        self.section("Warnings", "warning", &all, |page, (text, hosts)| match hosts.count {
             0 => page.canvas.wrapped(2, PURPLE, text),
             _ => page.canvas.wrapped(2, PURPLE, &format!("{}: {text}", page.hosts(hosts, 30))),
         });
@@ -268,7 +267,7 @@ impl Page<'_> {
         }
         let head = vec![(style(sign), format!("  {} ", sign.sign())), (BOLD, name)];
         let place = self.canvas.try_sided(head, &step.place);
-        let mut about = format!("{}, {}", step.module, step.risk.word());
+        let mut about = format!("{}, {}", view.module(), step.risk.word());
         if step.no_log {
             about.push_str(", no_log");
         }
@@ -477,7 +476,7 @@ impl Page<'_> {
         }
     }
 
-    fn section<T>(&mut self, title: &str, entries: &[T], mut write: impl FnMut(&mut Self, &T)) {
+    fn section<T>(&mut self, title: &str, noun: &str, entries: &[T], mut write: impl FnMut(&mut Self, &T)) {
         if entries.is_empty() {
             return;
         }
@@ -487,7 +486,7 @@ impl Page<'_> {
         for entry in &entries[..limit] {
             write(self, entry);
         }
-        self.more(2, entries.len() - limit, &title.to_lowercase());
+        self.more(2, entries.len() - limit, noun);
     }
 
     /// Returns hosts with their number, cut to the width that is left beside `taken` columns.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
+use crate::modules::short_name;
 use crate::plan::model::{
     DiffSide, Group, Plan, PlanDiff, PlayEntry, Reach, Risk, State, Step, StepKind, Unit,
 };
@@ -198,6 +199,11 @@ impl<'p> StepView<'p> {
         mark(self.units(), self.step.risk)
     }
 
+    /// Returns the module's name, without its collection where xplay has that module.
+    pub fn module(&self) -> &'p str {
+        short_name(&self.step.module).unwrap_or(&self.step.module)
+    }
+
     /// Returns the name as shown: handlers and repeated executions say so.
     pub fn title(&self) -> String {
         let handler = if self.step.kind == StepKind::Handler { "handler: " } else { "" };
@@ -271,6 +277,14 @@ impl<'p> View<'p> {
 
     pub fn steps(&self) -> impl Iterator<Item = &StepView<'p>> {
         self.plays.iter().flat_map(|p| &p.steps)
+    }
+
+    /// Returns the steps that depend on something unknown: first those that may not run, and those that break most.
+    pub fn unresolved(&self) -> Vec<&StepView<'p>> {
+        let mut steps: Vec<_> = self.steps().filter(|s| s.units().any(unresolved)).collect();
+        let pressing = |s: &StepView<'_>| s.disruptive() || s.units().any(|u| u.state == State::Maybe);
+        steps.sort_by_key(|s| !pressing(s));
+        steps
     }
 }
 
