@@ -221,7 +221,6 @@ fn python(env: &Env) -> Option<String> {
     found("python3").or_else(|| found("python")).map(|file| file.display().to_string())
 }
 
-
 /// Returns where hosts, roles and variables come from.
 pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
     let configured: Vec<String> = config

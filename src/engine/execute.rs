@@ -131,9 +131,7 @@ impl Execution<'_> {
             return prediction.into_outcome();
         }
         let name = self.module.spec().name;
-        if like_ansible
-            && matches!(name, "command" | "shell" | "raw" | "script")
-        {
+        if like_ansible && matches!(name, "command" | "shell" | "raw" | "script") {
             // Under Ansible's names what cannot be predicted is skipped as there.
             let mut outcome = prediction.into_outcome();
             let known = outcome.result.into_iter().filter(|(_, value)| value.find_unknown().is_none());

@@ -16,7 +16,7 @@ use crate::modules::{self, Certainty, Failure};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Task};
 use crate::template::{Scope, Tree, Truth, Var};
-use crate::value::{Map, Unknown, Value};
+use crate::value::{Key, Map, Unknown, Value};
 use crate::vars::TaskScope;
 
 /// The host that a task was delegated to, and its address where that differs.
@@ -492,7 +492,7 @@ impl ItemRun {
         let args = module.spec().check(&given)?;
         let shown = (self.shared.options.verbosity >= 3).then(|| match args.get("arguments") {
             Some(Value::Map(own)) if args.has("file") => Map::clone(own),
-            _ => args.map().clone(),
+            _ => without_secrets(args.map()),
         });
         if let Some(unknown) = args.find_unknown() {
             let mut result = self.without_arguments(module.spec(), unknown)?;
@@ -607,6 +607,27 @@ impl ItemRun {
         let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
         format!("{}-{digest}-{attempt}", self.shared.run_id)
     }
+}
+
+/// Arguments of modules that are never shown, whatever their task says.
+const NEVER_SHOWN: [&str; 8] = [
+    "content",
+    "key_content",
+    "passphrase",
+    "password",
+    "secret",
+    "ssh_key_passphrase",
+    "token",
+    "url_password",
+];
+
+/// Returns arguments as `-vvv` shows them.
+fn without_secrets(args: &Map) -> Map {
+    let shown = |(key, value): (&Key, &Value)| {
+        let hidden = NEVER_SHOWN.contains(&&*key.json_name()) && !value.is_null();
+        (key.clone(), if hidden { "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER".into() } else { value.clone() })
+    };
+    args.iter().map(shown).collect()
 }
 
 /// How a command came to run while planning.

@@ -243,7 +243,12 @@ pub fn load_vars_file(
                 .help("remove the `---` before it"),
         );
     }
-    if !node.is_map() {
+    // A list of mappings counts as if all stood in one, later ones above earlier ones.
+    let parts: Vec<&Node> = match node.items() {
+        items if !items.is_empty() && items.iter().all(Node::is_map) => items.iter().collect(),
+        _ => vec![node],
+    };
+    if parts.iter().any(|part| !part.is_map()) {
         errors.push(
             Diagnostic::error(
                 "XP0512",
@@ -253,7 +258,7 @@ pub fn load_vars_file(
         );
     }
     let mut vars = IndexMap::new();
-    for (key, value) in node.entries() {
+    for (key, value) in parts.iter().flat_map(|part| part.entries()) {
         let Some(name) = key.scalar().map(|s| s.text.clone()) else { continue };
         if !is_variable_name(&name) {
             warnings.push(bad_name(&name, Some(key.span)));

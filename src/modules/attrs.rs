@@ -17,7 +17,8 @@ pub const FILE_ARGS: &[ArgSpec] = &[
     ArgSpec::new("serole", ArgKind::Str, "Role part of the SELinux label."),
     ArgSpec::new("setype", ArgKind::Str, "Type part of the SELinux label."),
     ArgSpec::new("selevel", ArgKind::Str, "Level part of the SELinux label."),
-    ArgSpec::new("attributes", ArgKind::Str, "Attributes as chattr takes them, such as +i.").aliases(&["attr"]),
+    ArgSpec::new("attributes", ArgKind::Str, "Attributes as chattr takes them, such as +i.")
+        .aliases(&["attr"]),
     ArgSpec::new("unsafe_writes", ArgKind::Bool, "Write in place where a file cannot be replaced at once.")
         .default("no"),
 ];

@@ -376,8 +376,16 @@ impl Destination {
         if args.has("content") {
             // As there the name of a temporary file on the target, with the ending of the file that it becomes.
             let name = self.shown.rsplit('/').next().unwrap_or_default();
-            let ending = name.char_indices().skip(1).filter(|(_, c)| *c == '.').last().map_or("", |(at, _)| &name[at..]);
-            result.insert("src", format!("{}/.ansible/tmp/.source{ending}", call.target.home.trim_end_matches('/')));
+            let ending = name
+                .char_indices()
+                .skip(1)
+                .filter(|(_, c)| *c == '.')
+                .last()
+                .map_or("", |(at, _)| &name[at..]);
+            result.insert(
+                "src",
+                format!("{}/.ansible/tmp/.source{ending}", call.target.home.trim_end_matches('/')),
+            );
         }
         let mut action = action(write)?;
         if !self.parent
@@ -443,10 +451,10 @@ fn probe_remote(call: &Call, src: &str) -> Result<String, Failure> {
     Ok(format!(
         "xp_f={from}\nif [ ! -e \"$xp_f\" ]; then printf 'source none\\n'; exit 0; fi\n\
          if [ -d \"$xp_f\" ]; then printf 'source dir\\n'\n{}\
-         else\n[ -r \"$xp_f\" ] || xp_fail \"Source $xp_f not readable\"\nprintf 'source file\\nsrc '; xp_stat -L \"$xp_f\"\n\
+         elif [ ! -f \"$xp_f\" ]; then printf 'source other\\n'\nelse\n[ -r \"$xp_f\" ] || xp_fail \"Source $xp_f not readable\"\nprintf 'source file\\nsrc '; xp_stat -L \"$xp_f\"\n\
          printf 'src256 %s\\n' \"$(xp_sha256 \"$xp_f\")\"\nprintf 'src1 %s\\n' \"$(xp_sha1 \"$xp_f\")\"\nprintf 'srcmd5 %s\\n' \"$(xp_md5 \"$xp_f\" 2>/dev/null)\"\n\
          {}xp_look \"$xp_p\"\n{}if [ -f \"$xp_p\" ] && xp_s=$(xp_sha256 \"$xp_p\" 2>/dev/null); then printf 'sha256 %s\\n' \"$xp_s\"; fi\nfi\n",
-        copy_tree::probe_remote(&format!("${{xp_to%/}}{inside}"), &folder),
+        copy_tree::probe_remote(&format!("${{xp_to%/}}{inside}"), &folder, copy_tree::links_of(&call.args)),
         destination(call, dest, Some(base))?,
         attrs.probe("\"$xp_p\""),
     ))
@@ -459,6 +467,7 @@ fn plan_remote(call: &Call, seen: &Seen, src: &str) -> Result<Prediction, Failur
     match report.need("source")? {
         "none" => return Err(Failure::new(format!("Source {} not found", args.str("src").unwrap_or(src)))),
         "dir" => return copy_tree::plan_remote(call, &report, src),
+        "other" => return Err(Failure::new(format!("Source {src} is not a file"))),
         _ => {}
     }
     let source = report.stat("src")?.ok_or_else(|| Failure::new(format!("Source {src} not found")))?;

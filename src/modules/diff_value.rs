@@ -49,7 +49,8 @@ fn of_edit(diffs: &[Diff], shown: Shown) -> Value {
         (Some(diff), Shown::Yes) => whole(diff),
         _ => Value::map(empty()),
     };
-    let attributes = diffs.iter().find(|diff| !is_content(diff)).map_or_else(|| Value::map(Map::new()), whole);
+    let attributes =
+        diffs.iter().find(|diff| !is_content(diff)).map_or_else(|| Value::map(Map::new()), whole);
     Value::list(vec![content, attributes])
 }
 

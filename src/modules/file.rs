@@ -80,10 +80,7 @@ impl Module for File {
         if let (Some("hard"), Some(src)) = (state, args.str("src")) {
             // A hard link goes into a folder, under the name of its source.
             let base = q(src.rsplit('/').next().unwrap_or(src));
-            add!(
-                script,
-                "if [ -d \"$xp_p\" ]; then xp_p=${{xp_p%/}}/{base}; printf 'inside yes\\n'; fi\n"
-            );
+            add!(script, "if [ -d \"$xp_p\" ]; then xp_p=${{xp_p%/}}/{base}; printf 'inside yes\\n'; fi\n");
         }
         add!(script, "xp_look \"$xp_p\"\n{}", attrs.probe("\"$xp_p\""));
         if call.check && state != Some("absent") {
@@ -245,9 +242,8 @@ impl<'a> Plan<'a> {
             None => "file",
         };
         if args.flag("recurse") && state != "directory" {
-            return Err(
-                Failure::new("recurse option requires state to be 'directory'").with("path", self.shown.as_str())
-            );
+            return Err(Failure::new("recurse option requires state to be 'directory'")
+                .with("path", self.shown.as_str()));
         }
         let missing = self.missing(state);
         let planned = match state {
@@ -261,7 +257,9 @@ impl<'a> Plan<'a> {
         match planned {
             Ok(prediction) => {
                 let mut warnings = missing;
-                warnings.extend(prediction.warnings.iter().filter(|w| !warnings.contains(w)).cloned().collect::<Vec<_>>());
+                warnings.extend(
+                    prediction.warnings.iter().filter(|w| !warnings.contains(w)).cloned().collect::<Vec<_>>(),
+                );
                 Ok(Prediction { warnings, ..prediction })
             }
             Err(failure) if missing.is_empty() => Err(failure),
@@ -321,7 +319,8 @@ impl<'a> Plan<'a> {
             }
         }
         let [directories, files] = lists;
-        let lists = Map::from_iter([("directories", Value::list(directories)), ("files", Value::list(files))]);
+        let lists =
+            Map::from_iter([("directories", Value::list(directories)), ("files", Value::list(files))]);
         Map::from_iter([("path_content", lists)])
     }
 
@@ -440,9 +439,8 @@ impl<'a> Plan<'a> {
                     .with("path", self.shown.as_str()));
             }
             None if self.look.is_link() => {
-                return Err(
-                    Failure::new(format!("{} already exists as a link", self.shown)).with("path", self.shown.as_str())
-                );
+                return Err(Failure::new(format!("{} already exists as a link", self.shown))
+                    .with("path", self.shown.as_str()));
             }
             None => {}
         }
@@ -495,7 +493,8 @@ impl<'a> Plan<'a> {
             (None, Some(target)) if found == "link" => target.clone(),
             _ => return Err(Failure::new("src is required for creating new symlinks")),
         };
-        let fail = |msg: String| Err(Failure::new(msg).with("path", self.shown.as_str()).with("src", src.as_str()));
+        let fail =
+            |msg: String| Err(Failure::new(msg).with("path", self.shown.as_str()).with("src", src.as_str()));
         if args.has("src") && !force && !self.leads_somewhere(&src)? {
             return fail(format!(
                 "src file does not exist, use 'force=yes' if you really want to create the link: {src}"
@@ -602,7 +601,8 @@ impl<'a> Plan<'a> {
         };
         let named = expanded(self.call, src)?;
         let src = expand_path(self.call, src)?;
-        let fail = |msg: &str| Err(Failure::new(msg).with("dest", self.shown.as_str()).with("src", named.as_str()));
+        let fail =
+            |msg: &str| Err(Failure::new(msg).with("dest", self.shown.as_str()).with("src", named.as_str()));
         let Some(source) = self.report.stat("src")? else {
             return fail("src does not exist");
         };

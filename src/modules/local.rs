@@ -114,6 +114,7 @@ fn walk(
         .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect())
         .map_err(|e| failed("list", &dir, &e))?;
     names.sort();
+    let mut folders = Vec::new();
     for name in names {
         let path = below.join(&name);
         let full = root.join(&path);
@@ -127,12 +128,24 @@ fn walk(
         let meta = meta.unwrap_or(own);
         let stat = describe(&full, &meta);
         let is_dir = stat.kind == LocalKind::Dir;
-        found.push(LocalEntry { path: path.clone(), stat });
-        if is_dir {
-            let mut inside = inside.to_vec();
-            if through { inside.extend(above(&full)) } else { inside.push(identity(&meta)) }
-            walk(root, &path, links, &inside, found)?;
+        let entry = LocalEntry { path, stat };
+        if !is_dir {
+            found.push(entry);
+            continue;
         }
+        let mut inside = inside.to_vec();
+        if through {
+            inside.extend(above(&full));
+        } else {
+            inside.push(identity(&meta));
+        }
+        folders.push((entry, inside));
+    }
+    // As in Ansible the files of a folder come before the folders in it.
+    for (entry, inside) in folders {
+        let path = entry.path.clone();
+        found.push(entry);
+        walk(root, &path, links, &inside, found)?;
     }
     Ok(())
 }
@@ -165,7 +178,9 @@ mod tests {
         fs::create_dir_all(top.join("sub")).unwrap();
         fs::create_dir(home.path().join("other")).unwrap();
         fs::write(home.path().join("other/file"), "x").unwrap();
-        for (target, link) in [("../..", "sub/up"), ("..", "sub/top"), ("nowhere", "lost"), ("../other", "out")] {
+        for (target, link) in
+            [("../..", "sub/up"), ("..", "sub/top"), ("nowhere", "lost"), ("../other", "out")]
+        {
             std::os::unix::fs::symlink(target, top.join(link)).unwrap();
         }
         let shown: Vec<String> = tree(&top, Links::Follow)
@@ -176,9 +191,6 @@ mod tests {
                 _ => entry.path.display().to_string(),
             })
             .collect();
-        assert_eq!(
-            shown,
-            ["lost -> nowhere", "out", "out/file", "sub", "sub/top -> ..", "sub/up -> ../.."]
-        );
+        assert_eq!(shown, ["lost -> nowhere", "out", "out/file", "sub", "sub/top -> ..", "sub/up -> ../.."]);
     }
 }

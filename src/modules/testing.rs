@@ -44,7 +44,13 @@ impl Case {
     }
 
     fn with<T>(&self, run: impl FnOnce(&Call) -> Result<T, Failure>) -> Result<T, Failure> {
-        let target = Target { host: "h".into(), user: "root".into(), uid: 0, home: "/root".into(), ..Target::default() };
+        let target = Target {
+            host: "h".into(),
+            user: "root".into(),
+            uid: 0,
+            home: "/root".into(),
+            ..Target::default()
+        };
         let call = Call {
             args: self.module.spec().check(&self.given)?,
             target: &target,

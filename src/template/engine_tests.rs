@@ -278,7 +278,7 @@ fn secrets_stay_secret() {
     check_error(
         "v: !vault bad\n",
         "{{ v }}",
-        "decryption failed: no vault password fits, or the text was changed",
+        "Decryption failed: no vault password fits, or the text was changed",
     );
 }
 

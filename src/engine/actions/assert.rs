@@ -78,7 +78,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
     };
     // A template inside of a string that the project compares with is part of the expression.
     let written = match &tree.kind {
-        TreeKind::Template(template) if !template.text.trim_start().starts_with("{{") => {
+        TreeKind::Template(template) if !is_one_template(&template.text) => {
             plain_condition(&template.text).map(|plain| (template.text.clone(), plain))
         }
         _ => None,
@@ -100,6 +100,12 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
     let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(|d| explain(vec![d]))?;
     let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
     Ok((Value::Str(text), holds))
+}
+
+/// Whether a text is one `{{ }}` and nothing else.
+fn is_one_template(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("{{") && text.ends_with("}}") && !text[2..].contains("{{")
 }
 
 fn message(item: &ItemRun, names: &[&str]) -> Result<Option<Value>, Trouble> {

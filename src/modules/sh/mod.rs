@@ -225,13 +225,12 @@ mod tests {
                 Err(String::new())
             }
         }
-        let target =
-            crate::modules::Target {
-                user: "ada".into(),
-                home: "/home/ada".into(),
-                homes: vec![("eve".into(), "/srv/eve/".into())],
-                ..Default::default()
-            };
+        let target = crate::modules::Target {
+            user: "ada".into(),
+            home: "/home/ada".into(),
+            homes: vec![("eve".into(), "/srv/eve/".into())],
+            ..Default::default()
+        };
         let environment = [("X".to_string(), "1".to_string())];
         let call = Call {
             args: Default::default(),

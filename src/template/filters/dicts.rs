@@ -60,7 +60,8 @@ fn combine(_: &mut Interp<'_>, v: Value, mut args: ValueArgs) -> R<Value> {
     }
     if let Some(wrong) = dicts.iter().position(|dict| dict.as_map().is_none()) {
         let dict = |at: usize| dicts.get(at).map_or("dict", Value::type_name);
-        let (a, b) = if wrong + 1 < dicts.len() { (wrong, wrong + 1) } else { (wrong.saturating_sub(1), wrong) };
+        let (a, b) =
+            if wrong + 1 < dicts.len() { (wrong, wrong + 1) } else { (wrong.saturating_sub(1), wrong) };
         let shown = [a, b].map(|at| dicts.get(at).map(crate::value::to_json_text).unwrap_or_default());
         return Err(Fail::failed(format!(
             "failed to combine variables, expected dicts but got a '{}' and a '{}': \n{}\n{}",
@@ -129,6 +130,12 @@ fn items2dict(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let (key_name, value_name) = (text_or(key_name, "key"), text_or(value_name, "value"));
     let mut out = Map::new();
     for item in items.iter() {
+        if item.as_map().is_none() {
+            return Err(Fail::failed(format!(
+                "items2dict requires a list of dictionaries, got {} instead.",
+                item.repr()
+            )));
+        }
         let (Some(key), Some(value)) = (item.get(&key_name), item.get(&value_name)) else {
             return Err(Fail::failed(format!(
                 "items2dict requires each dictionary in the list to contain the keys '{key_name}' and '{value_name}', got {} instead.",
@@ -179,10 +186,13 @@ fn rekey(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let items: Vec<Value> = match &v {
         Value::Map(map) => map.values().cloned().collect(),
         Value::List(items) => items.to_vec(),
-        other => return Err(wanted("a list or dict", other)),
+        _ => return Err(Fail::failed("Type is not a valid list, set, or dict")),
     };
     let mut out = Map::new();
     for item in items {
+        if item.as_map().is_none() {
+            return Err(Fail::failed("List item is not a valid dict"));
+        }
         let Some(member) = item.get(&key) else {
             return Err(Fail::failed(format!("Key {key} was not found")));
         };
@@ -200,9 +210,13 @@ fn rekey(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 
 fn subelements(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [path, skip_missing] = args.bind(["subelements", "skip_missing"])?;
+    if !matches!(v, Value::List(_) | Value::Map(_)) {
+        return Err(Fail::failed("obj must be a list of dicts or a nested dict"));
+    }
     let path = match need(path, "subelements")? {
         Value::List(parts) => parts.iter().map(Value::to_text).collect(),
-        other => other.to_text().split('.').map(str::to_string).collect::<Vec<_>>(),
+        Value::Str(text) => text.split('.').map(str::to_string).collect::<Vec<_>>(),
+        _ => return Err(Fail::failed("subelements must be a list or a string")),
     };
     pairs_with_members(&v, &path, flag_or(skip_missing, false)).map(Value::list)
 }

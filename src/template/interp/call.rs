@@ -176,10 +176,8 @@ impl Interp<'_> {
             V::Val(Value::Unknown(u)) => Ok(V::unknown(u)),
             V::Obj(o) => match &**o {
                 Obj::Function(name) => {
-                    {
-                        let called = functions::call(self, name, args);
-                        called.map_err(|f| self.describe(f, "function", name))
-                    }
+                    let called = functions::call(self, name, args);
+                    called.map_err(|f| self.describe(f, "function", name))
                 }
                 Obj::Method(object, name) => methods::call(self, object, name, args),
                 Obj::Macro(m) => self.call_macro(m, args, None),

@@ -127,9 +127,8 @@ fn subelements(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
         [Value::List(inner)] if inner.len() > 1 && inner[1].as_str().is_some() => inner.to_vec(),
         _ => terms,
     };
-    let wrong = |what: &str| {
-        Fail::failed(format!("subelements lookup expects a list of two or three items, {what}"))
-    };
+    let wrong =
+        |what: &str| Fail::failed(format!("subelements lookup expects a list of two or three items, {what}"));
     if !(2..=3).contains(&terms.len()) {
         return Err(wrong(&format!("got {}", terms.len())));
     }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::{Call, Lookup};
+use crate::template::Texts;
 use crate::template::args::flag_or;
 use crate::template::engine::{candidates, find_file};
 use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::file::TemplateFileOptions;
-use crate::template::Texts;
 use crate::template::interp::{Interp, read_text};
 use crate::template::runtime::V;
 use crate::value::{Map, Value};
