@@ -244,8 +244,8 @@ pub fn load_vars_file(
         );
     }
     // A list of mappings counts as if all stood in one, later ones above earlier ones.
-    let parts: Vec<&Node> = match node.items() {
-        items if !items.is_empty() && items.iter().all(Node::is_map) => items.iter().collect(),
+    let parts: Vec<&yaml::Node> = match node.items() {
+        items if !items.is_empty() && items.iter().all(yaml::Node::is_map) => items.iter().collect(),
         _ => vec![node],
     };
     if parts.iter().any(|part| !part.is_map()) {

@@ -637,4 +637,44 @@ mod tests {
             "stdout of make, which has not run"
         );
     }
+
+    #[test]
+    fn complaints_are_those_of_ansible() {
+        let fails = |module: &'static dyn Module, given: &[(&str, &str)], expect: &str| {
+            assert_eq!(Case::new(module, args(given)).plan("").unwrap_err().msg, expect);
+        };
+        fails(&Command, &[("chdir", "/")], "no command given");
+        fails(&Shell, &[("_raw_params", " ")], "no command given");
+        fails(
+            &Shell,
+            &[("cmd", "x"), ("expand_argument_vars", "yes")],
+            "Unsupported parameters for (shell) module: expand_argument_vars",
+        );
+        let mut both = args(&[("cmd", "x")]);
+        both.insert("argv", Value::list(vec!["y".into()]));
+        let failure = Case::new(&Command, both).plan("").unwrap_err();
+        assert_eq!(failure.msg, "only command or argv can be given, not both");
+        assert_eq!(failure.result.get("rc").unwrap().to_text(), "256");
+        let warned = Case::new(&Command, args(&[("cmd", "ls"), ("executable", "/bogus")])).plan("").unwrap();
+        assert_eq!(
+            warned.warnings,
+            [
+                "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. Not using \
+              '/bogus'."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_entered_is_told() {
+        let case = Case::new(&Shell, args(&[("cmd", "x"), ("chdir", "/no")]));
+        let output = Output {
+            rc: 1,
+            stderr: b"sh: cd: /no: no such file\nUnable to change directory before execution: /no\n".to_vec(),
+            ..Output::default()
+        };
+        let failure = case.finish("", &[output]).unwrap_err();
+        assert_eq!(failure.msg, "Unable to change directory before execution: /no");
+        assert_eq!(failure.result.get("rc"), Some(&Value::Null));
+    }
 }

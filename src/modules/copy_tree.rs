@@ -332,10 +332,10 @@ pub fn plan_remote(call: &Call, report: &Report, src: &str) -> Result<Prediction
         ),
     };
     // Each file is put in place by a rename, so that nobody sees half of one.
-    let links = links_of(args);
-    let (find, kept) = walk_of(links);
+    let follows = links_of(args);
+    let (find, kept) = walk_of(follows);
     // When links are followed, find fails because of loops too: then a look at the result decides.
-    let verdict = if links == Links::Keep { " || exit 1" } else { " || xp_doubt=1" };
+    let verdict = if follows == Links::Keep { " || exit 1" } else { " || xp_doubt=1" };
     let script = format!(
         "xp_f={}\nxp_to={}\nexport XP_FM={} XP_DM={} XP_OW={}\n\
          if [ ! -d \"$xp_to\" ]; then xp_do \"make the directory $xp_to\" mkdir -p -- \"$xp_to\"\n\

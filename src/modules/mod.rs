@@ -76,6 +76,8 @@ mod command;
 mod copy;
 mod copy_tree;
 mod file;
+#[cfg(test)]
+mod file_tests;
 mod script;
 mod template;
 mod lineinfile;
