@@ -131,7 +131,7 @@ impl Job {
             if let Some(tree) = &item.late_label {
                 match self.late_label(tree, &scope, &result) {
                     Ok(label) => item.label = label,
-                    Err(failed) => result = run.ignore(failed),
+                    Err(failed) => result = run.ignore(*failed),
                 }
             }
             if self.task.changed_when.is_empty() && added_before(&results, &result) {
@@ -171,7 +171,12 @@ impl Job {
     }
 
     /// Renders a label that could not be rendered before the item ran.
-    fn late_label(&self, tree: &Tree, scope: &TaskScope, result: &TaskResult) -> Result<String, TaskResult> {
+    fn late_label(
+        &self,
+        tree: &Tree,
+        scope: &TaskScope,
+        result: &TaskResult,
+    ) -> Result<String, Box<TaskResult>> {
         let mut locals = Map::new();
         if let Some(name) = &self.task.register {
             locals.insert(&**name, result.registered());
@@ -179,7 +184,7 @@ impl Job {
         let scope = scope.with_locals(locals).boxed();
         self.shared.templar.render(tree, &scope).map(|label| label.to_text()).map_err(|error| {
             let msg = format!("Failed to template loop_control.label: {}", error.message());
-            TaskResult::from_trouble(Trouble::msg(msg))
+            Box::new(TaskResult::from_trouble(Trouble::msg(msg)))
         })
     }
 

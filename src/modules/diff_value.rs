@@ -44,10 +44,9 @@ fn of_file(diffs: &[Diff], result: &Map) -> Map {
 /// The content, told only where it is shown, and the attributes.
 fn of_edit(diffs: &[Diff], shown: Shown) -> Value {
     let is_content = |diff: &&Diff| !matches!(diff.after, DiffSide::Attributes(_));
-    let empty = || Map::from_iter([("before", ""), ("after", "")]);
     let content = match (diffs.iter().find(is_content), shown) {
         (Some(diff), Shown::Yes) => whole(diff),
-        _ => Value::map(empty()),
+        _ => Value::map(Map::from_iter([("before", ""), ("after", "")])),
     };
     let attributes =
         diffs.iter().find(|diff| !is_content(diff)).map_or_else(|| Value::map(Map::new()), whole);
