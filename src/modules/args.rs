@@ -26,10 +26,13 @@ pub struct ModuleSpec {
     /// Takes arguments of any other name too (`set_fact`).
     pub any_args: bool,
     /// Looks at the arguments as given, before the general checks, for modules that have words of their own.
-    pub own_check: Option<fn(&Map) -> Result<(), Failure>>,
+    pub own_check: Option<OwnCheck>,
     /// Return values: name and meaning.
     pub returns: &'static [(&'static str, &'static str)],
 }
+
+/// What a module says itself of its arguments as they are given.
+pub type OwnCheck = fn(&Map) -> Result<(), Failure>;
 
 /// A demand on several arguments.
 #[derive(Debug)]
