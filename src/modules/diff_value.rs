@@ -100,11 +100,16 @@ mod tests {
             Shown::No,
             Some("{'before': {'path': '/f', 'mode': '0600'}, 'after': {'path': '/f', 'mode': '0644'}}"),
         );
-        check("lineinfile", &[text.clone()], Shown::No, Some("[{'before': '', 'after': ''}, {}]"));
+        check(
+            "lineinfile",
+            std::slice::from_ref(&text),
+            Shown::No,
+            Some("[{'before': '', 'after': ''}, {}]"),
+        );
         let shown = "{'before': '', 'after': 'x\\n', 'before_header': '/f', 'after_header': '/f'}";
-        check("lineinfile", &[text.clone()], Shown::Yes, Some(&format!("[{shown}, {{}}]")));
-        check("copy", &[text.clone()], Shown::Yes, Some(&format!("[{shown}]")));
-        check("copy", &[text.clone()], Shown::No, None);
+        check("lineinfile", std::slice::from_ref(&text), Shown::Yes, Some(&format!("[{shown}, {{}}]")));
+        check("copy", std::slice::from_ref(&text), Shown::Yes, Some(&format!("[{shown}]")));
+        check("copy", std::slice::from_ref(&text), Shown::No, None);
         check("hostname", &[text], Shown::Yes, Some(shown));
     }
 }
