@@ -8,14 +8,14 @@ use indexmap::IndexMap;
 use super::catalog::BuiltIn;
 use super::exit::CliError;
 use super::gaps;
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::prompt;
 use super::settings::{DuplicateKeys, PasswordSettings, Sources, VaultSettings};
 use crate::diag::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::engine::Login;
 use crate::inventory::{self, HostId, Inventory};
 use crate::playbook::{self, Loader, Playbook};
-use crate::template::{Templar, TemplarSettings, Tree, VarMap};
+use crate::template::{Templar, TemplarSettings, Texts, Tree, VarMap};
 use crate::value::{Key, Secret, Value};
 use crate::vault::{self, Password, VaultError, VaultSecrets};
 use crate::yaml;
@@ -80,8 +80,11 @@ pub fn load(
         inventory::load(&given, &templar, &sources, &options)
     };
     let inventory = match loaded {
-        Ok((inventory, warnings)) => {
+        Ok((mut inventory, warnings)) => {
             found.extend(warnings);
+            if let Some(python) = &from.python {
+                inventory.set_implicit_var("ansible_python_interpreter", Value::str(python.as_str()));
+            }
             inventory
         }
         Err(errors) => {
@@ -166,6 +169,12 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
     TemplarSettings {
         ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
         vault: Some(Arc::new(open)),
+        texts: match (from.native_types, out.voice) {
+            (true, _) => Texts::Native,
+            // Under Ansible's names playbooks mean what they meant up to 2.18.
+            (false, Voice::Ansible) => Texts::Read,
+            (false, Voice::Own) => Texts::Kept,
+        },
         settings: from.all.clone(),
         ..defaults
     }

@@ -1,7 +1,7 @@
 //! What the flags mean together with the environment and ansible.cfg. Made once, before anything is loaded.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::args::{
     ApplyArgs, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs,
     VaultArgs,
 };
-use super::config::{self as key, Config};
+use super::config::{self as key, Config, Env};
 use super::exit::CliError;
 use crate::engine::{FactCache, Gather, Login, RunOptions, Strategy};
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
@@ -33,6 +33,10 @@ pub struct Sources {
     pub collections_path: Vec<PathBuf>,
     pub extra_vars: Vec<String>,
     pub managed: Option<String>,
+    /// The Python that modules on this machine run with, where there is one.
+    pub python: Option<String>,
+    /// `jinja2_native`.
+    pub native_types: bool,
     /// What a key that is given twice in a mapping is.
     pub duplicate_keys: DuplicateKeys,
     /// Directories with modules that are files.
@@ -208,6 +212,15 @@ pub fn colors(when: Option<ColorWhen>, config: &Config) -> (bool, bool) {
     (std::io::stdout().is_terminal(), std::io::stderr().is_terminal())
 }
 
+/// Finds Python on this machine. Nothing here needs it; playbooks ask for its path.
+fn python(env: &Env) -> Option<String> {
+    let path = env.get("PATH")?;
+    let found = |name: &str| {
+        path.split(':').map(|dir| Path::new(dir).join(name)).find(|file| file.is_absolute() && file.is_file())
+    };
+    found("python3").or_else(|| found("python")).map(|file| file.display().to_string())
+}
+
 /// Returns where hosts, roles and variables come from.
 pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
     let configured: Vec<String> = config
@@ -239,6 +252,8 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         collections_path: config.paths(&key::COLLECTIONS_PATH, ':').unwrap_or_else(collections),
         extra_vars: vars.extra_vars.clone(),
         managed: config.text(&key::MANAGED),
+        python: python(&config.env),
+        native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
         duplicate_keys: match config.text(&key::DUPLICATE_DICT_KEY).as_deref() {
             Some("ignore") => DuplicateKeys::Ignore,
             Some("error") => DuplicateKeys::Error,

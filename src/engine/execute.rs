@@ -19,11 +19,11 @@ use super::shared::Shared;
 use crate::diag::Style;
 use crate::modules::{
     Action, Args, Call, Change, Effect, Failure, MOST_COMMAND_OUTPUT, Module, Outcome, Prediction, Run, Seen,
-    Target, World, put,
+    Target, World, put, sh,
 };
 use crate::plan::Unit;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 /// How often a long command is looked for again after its connection was lost, and how long to wait in between.
 const REATTACH_TRIES: u32 = 60;
@@ -59,7 +59,7 @@ pub struct Execution<'a> {
 impl Execution<'_> {
     pub async fn run(self) -> Result<Outcome, Trouble> {
         let mut lease = Some(self.lease().await?);
-        let target = self.target(&mut lease);
+        let target = self.target(&mut lease).await?;
         let call = self.call(&target, World::none());
         let mut seen = self.look(&mut lease, &call).await?;
         if let Some(unit) = self.unit.clone()
@@ -102,8 +102,9 @@ impl Execution<'_> {
     }
 
     pub(super) fn call<'c>(&'c self, target: &'c Target, world: &'c World) -> Call<'c> {
+        let expand = |text: &str| sh::expanded(target, &self.environment, text);
         Call {
-            args: self.args.clone(),
+            args: self.args.with_paths(self.module.spec(), expand),
             target,
             local: self.files,
             check: self.check,
@@ -140,20 +141,26 @@ impl Execution<'_> {
 
     /// The outcome as far as it can be told without doing it.
     pub(super) fn predicted(&self, prediction: Prediction) -> Outcome {
+        let like_ansible = self.shared.options.style == Style::Ansible && !self.shared.options.planning;
+        if like_ansible && self.check && self.module.spec().name == "fetch" {
+            let msg = Value::str("check mode not (yet) supported for this module");
+            return Outcome { skipped: true, result: Map::from_iter([("msg", msg)]), ..Outcome::default() };
+        }
         if prediction.effect != Effect::Unknown {
             return prediction.into_outcome();
         }
         let name = self.module.spec().name;
-        if self.shared.options.style == Style::Ansible
-            && !self.shared.options.planning
-            && matches!(name, "command" | "shell" | "raw" | "script")
-        {
+        if like_ansible && matches!(name, "command" | "shell" | "raw" | "script") {
             // Under Ansible's names what cannot be predicted is skipped as there.
             let mut outcome = prediction.into_outcome();
             let known = outcome.result.into_iter().filter(|(_, value)| value.find_unknown().is_none());
             outcome.result = known.collect();
-            outcome.result.insert("msg", "Command would have run if not in check mode");
-            outcome.result.insert("rc", 0);
+            if name == "script" {
+                outcome.result.insert("msg", "Check mode is not supported for this task.");
+            } else {
+                outcome.result.insert("msg", "Command would have run if not in check mode");
+                outcome.result.insert("rc", 0);
+            }
             return Outcome { changed: false, skipped: true, ..outcome };
         }
         let mode = if self.shared.options.planning { "a plan" } else { "check mode" };
@@ -167,7 +174,7 @@ impl Execution<'_> {
         outcome
     }
 
-    pub(super) fn target(&self, lease: &mut Option<Lease>) -> Target {
+    pub(super) async fn target(&self, lease: &mut Option<Lease>) -> Result<Target, Trouble> {
         let mut target = Target { host: self.host.to_string(), ..Target::default() };
         if let Some(lease) = lease {
             let known = lease.session().capabilities();
@@ -175,7 +182,26 @@ impl Execution<'_> {
             target.home.clone_from(&known.home);
             target.uid = known.uid;
         }
-        target
+        target.homes = self.homes(lease, &target.user).await?;
+        Ok(target)
+    }
+
+    /// Asks for the homes of the users whose names begin paths of the call (`~NAME`).
+    async fn homes(&self, lease: &mut Option<Lease>, own: &str) -> Result<Vec<(String, String)>, Trouble> {
+        let mut homes = Vec::new();
+        for (_, text) in self.args.target_paths(self.module.spec()) {
+            let Some(name) = text.strip_prefix('~').and_then(|rest| rest.split('/').next()) else { continue };
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if name.is_empty() || name == own || !name.chars().all(plain) {
+                continue;
+            }
+            let found = self.read(lease, format!("printf '%s' ~{name}\n")).await?;
+            let home = String::from_utf8_lossy(&found.stdout).into_owned();
+            if home.starts_with('/') {
+                homes.push((name.to_string(), home));
+            }
+        }
+        Ok(homes)
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, TransportError> {

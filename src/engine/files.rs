@@ -67,6 +67,9 @@ impl LocalFiles for TaskFiles {
         let opened = std::str::from_utf8(&bytes).ok().and_then(|text| self.templar.unlocked(text));
         match opened {
             Some(Ok(plain)) => Ok(plain.into_bytes()),
+            Some(Err(crate::vault::VaultError::NoSecrets)) => {
+                Err(format!("A vault password or secret must be specified to decrypt {}", path.display()))
+            }
             Some(Err(e)) => Err(format!("cannot decrypt \"{}\": {e}", path.display())),
             None => Ok(bytes),
         }

@@ -23,7 +23,7 @@ impl Execution<'_> {
     /// Looks at the target and predicts; later steps see the prediction.
     pub async fn foresee(self, step: &str, certain: Certainty) -> Result<Foreseen, Trouble> {
         let mut lease = Some(self.lease().await?);
-        let target = self.target(&mut lease);
+        let target = self.target(&mut lease).await?;
         let place = self.reach.spec.host.clone();
         let world = self.shared.world(&place);
         let call = self.call(&target, &world);
@@ -43,7 +43,7 @@ impl Execution<'_> {
             Err(failure) => return self.failed(failure, &world),
         };
         // A prediction that allows for what earlier steps may still make is not exact.
-        let strict = modules::Call { check: false, args: self.args.clone(), ..call };
+        let strict = modules::Call { check: false, args: call.args.clone(), ..call };
         let print = fingerprint(&prediction);
         let mut exact = matches!(self.module.plan(&strict, &seen), Ok(p) if fingerprint(&p) == print);
 

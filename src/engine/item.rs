@@ -14,11 +14,12 @@ use super::recall::Earlier;
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
 use crate::diag::Diagnostic;
+use crate::modules::diff_value::{self, Shown};
 use crate::modules::{self, Certainty, Failure};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Task};
 use crate::template::{Scope, Tree, Truth, Var};
-use crate::value::{Map, Unknown, Value};
+use crate::value::{Key, Map, Unknown, Value};
 use crate::vars::TaskScope;
 
 /// The host that a task was delegated to, and its address where that differs.
@@ -27,6 +28,9 @@ pub type Delegate = (String, Option<String>);
 /// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
 const DEFAULT_DELAY_SECS: f64 = 5.0;
 const DEFAULT_RETRIES: u32 = 3;
+
+/// Modules that send something from this side; like Ansible's they are not run in the background.
+const NOT_IN_BACKGROUND: [&str; 7] = ["assemble", "copy", "fetch", "raw", "script", "template", "unarchive"];
 
 /// One execution.
 #[derive(Clone)]
@@ -346,6 +350,11 @@ impl ItemRun {
             && !self.shared.options.planning
             && let Some(limit) = jobs::limit(self)?
         {
+            if let Action::Module { name, .. } = &self.task.action
+                && NOT_IN_BACKGROUND.contains(&modules::short_name(name).unwrap_or_default())
+            {
+                return Err(Trouble::msg(format!("This action ({name}) does not support async.")));
+            }
             let result = Box::pin(jobs::run(self, limit, attempt)).await?;
             return self.with_notify(result);
         }
@@ -527,6 +536,7 @@ impl ItemRun {
         let mut foreseen = foreseen.map_err(|trouble| prepared.explained(trouble, name))?;
         if !options.planning {
             let mut result = self.previewed(foreseen);
+            self.register_differences(&mut result, &prepared)?;
             self.show_arguments(&mut result, &prepared);
             result.delegated = prepared.delegated;
             return Ok(result);
@@ -582,9 +592,18 @@ impl ItemRun {
             .await
             .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
+        self.register_differences(&mut result, prepared)?;
         self.show_arguments(&mut result, prepared);
         result.delegated.clone_from(&prepared.delegated);
         Ok(result)
+    }
+
+    /// Keeps differences as the registered result shows them.
+    fn register_differences(&self, result: &mut TaskResult, prepared: &Prepared) -> Result<(), Trouble> {
+        let differences = if self.diff()? { Shown::Yes } else { Shown::No };
+        let short = prepared.module.spec().name;
+        result.diff_value = diff_value::registered(short, &result.diff, &result.result, differences);
+        Ok(())
     }
 
     /// Adds what the module was called with, where people ask for it.
@@ -594,7 +613,7 @@ impl ItemRun {
         }
         let args = match prepared.args.get("arguments") {
             Some(Value::Map(own)) if prepared.args.has("file") => Map::clone(own),
-            _ => prepared.args.map().clone(),
+            _ => without_secrets(prepared.args.map()),
         };
         let invocation = Map::from_iter([("module_args", Value::map(args))]);
         result.result.insert("invocation", Value::map(invocation));
@@ -661,6 +680,27 @@ impl ItemRun {
         let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
         format!("{}-{digest}-{attempt}", self.shared.run_id)
     }
+}
+
+/// Arguments of modules that are never shown, whatever their task says.
+const NEVER_SHOWN: [&str; 8] = [
+    "content",
+    "key_content",
+    "passphrase",
+    "password",
+    "secret",
+    "ssh_key_passphrase",
+    "token",
+    "url_password",
+];
+
+/// Returns arguments as `-vvv` shows them.
+fn without_secrets(args: &Map) -> Map {
+    let shown = |(key, value): (&Key, &Value)| {
+        let hidden = NEVER_SHOWN.contains(&&*key.json_name()) && !value.is_null();
+        (key.clone(), if hidden { "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER".into() } else { value.clone() })
+    };
+    args.iter().map(shown).collect()
 }
 
 /// How a command came to run while planning.

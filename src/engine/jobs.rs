@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::event::{Event, Status};
 use super::item::ItemRun;
@@ -28,6 +28,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub struct Jobs {
     known: Mutex<HashMap<String, Arc<Job>>>,
+    watchers: Mutex<Vec<AbortHandle>>,
 }
 
 struct Job {
@@ -42,6 +43,13 @@ impl Jobs {
 
     fn add(&self, id: &str, job: Arc<Job>) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string(), job);
+    }
+
+    /// Stops looking after jobs that still run; on their targets they go on.
+    pub fn abandon(&self) {
+        for watcher in self.watchers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            watcher.abort();
+        }
     }
 
     fn remove(&self, id: &str) {
@@ -90,6 +98,7 @@ pub async fn run(item: &ItemRun, limit: Duration, attempt: u32) -> Result<TaskRe
     let job = Arc::new(Job { dir, ended: ended.clone() });
     item.shared.jobs.add(&id, job.clone());
     let handle = start(item.clone(), limit, attempt, id.clone(), path.clone(), poll <= 0.0, ended);
+    item.shared.jobs.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(handle.abort_handle());
     if poll <= 0.0 {
         return Ok(TaskResult::new(Status::Changed, standing));
     }

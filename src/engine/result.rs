@@ -18,6 +18,8 @@ pub struct TaskResult {
     /// As registered and shown; always has `changed`.
     pub result: Map,
     pub diff: Vec<Diff>,
+    /// What `register` keeps as `diff`; it is never shown with the result.
+    pub diff_value: Option<Value>,
     pub warnings: Vec<String>,
     pub verbose_always: bool,
     pub explanation: Option<Box<Diagnostic>>,
@@ -202,6 +204,7 @@ impl TaskResult {
             status,
             result,
             diff: Vec::new(),
+            diff_value: None,
             warnings: Vec::new(),
             verbose_always: false,
             explanation: None,
@@ -254,7 +257,12 @@ impl TaskResult {
                 let mut result = failure.result;
                 add_lines(&mut result);
                 result.insert("msg", failure.msg);
-                TaskResult { diff: failure.diff.into(), explanation, ..Self::new(Status::Failed, result) }
+                let warnings = match result.remove("warnings") {
+                    Some(Value::List(texts)) => texts.iter().map(Value::to_text).collect(),
+                    _ => Vec::new(),
+                };
+                let diff = failure.diff.into();
+                TaskResult { diff, warnings, explanation, ..Self::new(Status::Failed, result) }
             }
             Trouble::TimedOut(msg) => Self::from_trouble(Trouble::msg(msg)),
             Trouble::Unreachable(msg) => Self::new(
@@ -284,6 +292,9 @@ impl TaskResult {
         }
         if !self.warnings.is_empty() {
             map.insert("warnings", self.warnings.clone());
+        }
+        if let Some(diff) = &self.diff_value {
+            map.insert("diff", diff.clone());
         }
         Value::map(map)
     }

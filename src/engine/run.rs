@@ -144,6 +144,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
             format!("no task is named \"{wanted}\"; --start-at-task finds only tasks that are not included");
         shared.emit(Event::Warning(text)).await;
     }
+    shared.jobs.abandon();
     shared.remove_marks().await;
     shared.pool.close().await;
     whole.recap.elapsed = started.elapsed();

@@ -569,3 +569,58 @@ async fn templates_inside_of_strings_belong_to_an_assertion() {
                 - assert: {that: [\"'{{ dir }}/y' in known\"]}\n      ignore_errors: true\n";
     assert_eq!(statuses(text, &fake).await, [Status::Ok, Status::Ignored]);
 }
+
+#[tokio::test]
+async fn what_an_assertion_leaves_empty_holds_and_templates_may_begin_it() {
+    let fake = FakeHosts::answering(|_| Ok(prints("")));
+    let text = "- hosts: all\n  gather_facts: false\n  vars: {n: 5}\n  tasks:\n    \
+                - assert: {that: [null, \"{{ n }} == 5\"]}\n    \
+                - assert: {that: [\"{{ n }} == 6\"]}\n      ignore_errors: true\n";
+    assert_eq!(statuses(text, &fake).await, [Status::Ok, Status::Ignored]);
+}
+
+#[tokio::test]
+async fn labels_may_ask_for_the_result() {
+    let fake = this_machine();
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - shell: echo {{ item }}\n      register: r\n      \
+                loop: [a, b]\n      loop_control: {label: \"{{ r.stdout }}!\"}\n";
+    let done = play(text, "n1,", &fake).await.unwrap();
+    assert_eq!(done.results[0].status, Status::Changed);
+}
+
+#[tokio::test]
+async fn what_is_undefined_among_files_is_passed_over() {
+    let fake = FakeHosts::answering(|_| Ok(prints("")));
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: \"{{ item }}\"}\n      \
+                with_first_found:\n        - \"{{ nope }}.yml\"\n        - /dev/null\n";
+    let done = play(text, "n1,", &fake).await.unwrap();
+    assert_eq!(done.results[0].status, Status::Ok, "{:?}", done.results[0].result);
+}
+
+#[tokio::test]
+async fn differences_are_registered_and_homes_of_others_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = this_machine();
+    let text = format!(
+        "- hosts: all\n  gather_facts: false\n  vars: {{dir: {}}}\n  tasks:\n    \
+         - file: {{path: \"{{{{ dir }}}}/x\", state: touch, mode: '1644'}}\n      register: r\n    \
+         - assert: {{that: [r.diff.before.state == 'absent', r.diff.after.path == dir ~ '/x', r.mode == '01644']}}\n    \
+         - lineinfile: {{path: \"{{{{ dir }}}}/x\", line: one, create: true}}\n      diff: true\n      register: r\n    \
+         - assert: {{that: [r.diff.0.after == \"one\\n\", r.diff | length == 2]}}\n    \
+         - stat: {{path: ~root}}\n      register: r\n    - assert: {{that: [r.stat.path == '/root']}}\n",
+        dir.path().display()
+    );
+    let all: Vec<Status> = statuses(&text, &fake).await;
+    assert!(all.iter().all(|s| matches!(s, Status::Ok | Status::Changed)), "{all:?}");
+}
+
+#[tokio::test]
+async fn modules_that_send_files_do_not_run_in_the_background() {
+    let fake = FakeHosts::answering(|_| Ok(prints("")));
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - script: /x.sh\n      async: 2\n";
+    let done = play(text, "n1,", &fake).await.unwrap();
+    assert_eq!(
+        done.results[0].result.get("msg").unwrap().to_text(),
+        "This action (script) does not support async."
+    );
+}

@@ -33,6 +33,8 @@ pub struct Job {
 struct Item {
     locals: Map,
     label: String,
+    /// The label's template, where it asks for the item's result.
+    late_label: Option<Tree>,
 }
 
 impl Job {
@@ -168,6 +170,13 @@ impl Job {
                 return result;
             }
             result.elapsed = started.elapsed();
+            let mut item = item;
+            if let Some(tree) = &item.late_label {
+                match self.late_label(tree, &scope, &result) {
+                    Ok(label) => item.label = label,
+                    Err(failed) => result = run.ignore(*failed),
+                }
+            }
             if self.task.changed_when.is_empty() && added_before(&results, &result) {
                 result.status = Status::Ok;
                 result.result.insert("changed", false);
@@ -216,6 +225,24 @@ impl Job {
             journal.done(key, &self.header);
         }
         result
+    }
+
+    /// Renders a label that could not be rendered before the item ran.
+    fn late_label(
+        &self,
+        tree: &Tree,
+        scope: &TaskScope,
+        result: &TaskResult,
+    ) -> Result<String, Box<TaskResult>> {
+        let mut locals = Map::new();
+        if let Some(name) = &self.task.register {
+            locals.insert(&**name, result.registered());
+        }
+        let scope = scope.with_locals(locals).boxed();
+        self.shared.templar.render(tree, &scope).map(|label| label.to_text()).map_err(|error| {
+            let msg = format!("Failed to template loop_control.label: {}", error.message());
+            Box::new(TaskResult::from_trouble(Trouble::msg(msg)))
+        })
     }
 
     /// A plan shows a loop over something unknown as one item of which nothing is known.
@@ -267,7 +294,7 @@ impl Job {
         let mut items = Vec::with_capacity(units.len());
         for (index, unit) in units.iter().enumerate() {
             if let Some(Recorded::Value(locals)) = guide.locals(unit) {
-                items.push(Item { locals, label: unit.item.clone().unwrap_or_default() });
+                items.push(Item { locals, label: unit.item.clone().unwrap_or_default(), late_label: None });
                 continue;
             }
             if again.is_none() {
@@ -287,7 +314,12 @@ impl Job {
         let scope = self.scope.boxed();
         let templar = &self.shared.templar;
         let control = Control::read(&l.control, |tree| templar.render(tree, &scope).map_err(Trouble::from))?;
-        let rendered = templar.render(&l.expr, &scope)?;
+        let rendered = match &l.kind {
+            LoopKind::With(lookup) if lookup.rsplit('.').next() == Some("first_found") => {
+                templar.render_defined(&l.expr, &scope)?.unwrap_or_default()
+            }
+            _ => templar.render(&l.expr, &scope)?,
+        };
         if let Some(unknown) = rendered.find_unknown().filter(|_| rendered.is_unknown()) {
             return Err(Failure {
                 msg: format!("the loop depends on something that is not known yet: {}", unknown.cause),
@@ -386,11 +418,14 @@ impl Control {
             if self.extended {
                 locals.insert("ansible_loop", self.extended(values, index));
             }
-            let label = match &self.label {
-                Some(tree) => label(tree, &locals)?,
-                None => item_text(value),
+            let (label, late_label) = match &self.label {
+                Some(tree) => match label(tree, &locals) {
+                    Ok(text) => (text, None),
+                    Err(_) => (item_text(value), Some(tree.clone())),
+                },
+                None => (item_text(value), None),
             };
-            items.push(Item { locals, label });
+            items.push(Item { locals, label, late_label });
         }
         Ok(items)
     }

@@ -9,10 +9,10 @@ use indexmap::IndexMap;
 
 use super::builder::Builder;
 use super::model::GroupId;
-use super::{address, literal, shlex};
+use super::{address, shlex};
 use crate::diag::{Diagnostic, FileId, Span};
 use crate::template::Tree;
-use crate::value::Value;
+use crate::value::{Value, literal};
 
 static SECTION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?$").expect("a constant pattern that the tests use")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::builder::Builder;
 use super::model::Inventory;
 use super::vars_files::parse_yaml;
-use super::{address, constructed, ini, script, yaml_source};
+use super::{address, constructed, ini, script, toml_source, yaml_source};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::template::Templar;
 use crate::yaml::Node;
@@ -144,13 +144,7 @@ fn read_file(builder: &mut Builder<'_>, path: &Path) {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("yml" | "yaml" | "json") => read_yaml(builder, path),
-        Some("toml") => builder.errors.push(
-            Diagnostic::error(
-                "XP0501",
-                format!("cannot read `{}`: inventories in TOML are not supported", path.display()),
-            )
-            .help("write it as YAML or ini"),
-        ),
+        Some("toml") => toml_source::read(builder, path),
         None => read_unnamed(builder, path),
         Some(_) => read_ini(builder, path),
     }

@@ -7,7 +7,6 @@ mod address;
 mod builder;
 mod constructed;
 mod ini;
-mod literal;
 mod load;
 mod model;
 mod output;
@@ -16,6 +15,7 @@ mod script;
 mod shlex;
 #[cfg(test)]
 mod tests;
+mod toml_source;
 mod vars_files;
 mod yaml_source;
 

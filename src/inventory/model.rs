@@ -86,6 +86,14 @@ impl Default for Inventory {
 }
 
 impl Inventory {
+    /// Gives the implicit localhost a variable.
+    pub fn set_implicit_var(&mut self, name: &str, value: Value) {
+        for host in &mut self.implicit {
+            let host = Arc::make_mut(host);
+            Arc::make_mut(&mut host.vars).insert(Arc::from(name), Tree::value(value.clone()));
+        }
+    }
+
     /// An inventory with `all`, `ungrouped` and the implicit localhost only.
     pub fn new() -> Self {
         let implicit = LOCAL.map(|name| {

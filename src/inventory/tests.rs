@@ -250,3 +250,35 @@ proptest::proptest! {
         let _ = inventory.matching(&pattern);
     }
 }
+
+#[test]
+fn toml_means_what_yaml_means() {
+    let (inventory, files) = loaded_text(
+        "hosts.toml",
+        "[web]\nchildren = [\"front\"]\nvars = { port = 80 }\n\n[front.hosts]\nb = { rack = \"r1\" }\na = {}\n\
+         \"c[1:2]\" = { load = 1.5 }\n\n[all.vars]\nready = true\n",
+    );
+    let web = inventory.matching("web").expect("a pattern").hosts;
+    assert_eq!(names(&inventory, &web), ["b", "a", "c1", "c2"]);
+    let all = inventory.find_group("all").expect("all");
+    let vars = ListOptions { vars: true, ..ListOptions::default() };
+    assert_eq!(
+        graph_text(&inventory, all, &files, vars).expect("graph"),
+        "@all:\n  |--@ungrouped:\n  |--@web:\n  |  |--@front:\n  |  |  |--b\n  |  |  |  |--{port = 80}\n\
+         \u{20} |  |  |  |--{rack = r1}\n  |  |  |  |--{ready = True}\n  |  |  |--a\n  |  |  |  |--{port = 80}\n\
+         \u{20} |  |  |  |--{ready = True}\n  |  |  |--c1\n  |  |  |  |--{load = 1.5}\n  |  |  |  |--{port = 80}\n\
+         \u{20} |  |  |  |--{ready = True}\n  |  |  |--c2\n  |  |  |  |--{load = 1.5}\n  |  |  |  |--{port = 80}\n\
+         \u{20} |  |  |  |--{ready = True}\n  |  |--{port = 80}\n  |--{ready = True}"
+    );
+}
+
+#[test]
+fn mistakes_in_toml_have_a_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("hosts.toml");
+    std::fs::write(&path, "[web\n").expect("written");
+    let sources = SourceMap::new();
+    let errors = load_all(&[Source::Path(path.clone())], &sources).expect_err("no TOML");
+    assert_eq!(errors[0].message, format!("the inventory `{}` is not valid TOML", path.display()));
+    assert_eq!(errors[0].labels.len(), 1);
+}

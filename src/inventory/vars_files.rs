@@ -197,6 +197,14 @@ fn directory_files(dir: &Path, extensions: &[&str], depth: usize) -> Vec<PathBuf
 
 /// Reads a YAML file; one that is encrypted as a whole is opened first.
 pub fn parse_yaml(sources: &SourceMap, templar: &Templar, path: &Path) -> Result<Parsed, Diagnostic> {
+    match unlocked(templar, path)? {
+        None => yaml::parse_file(sources, path),
+        Some(plain) => yaml::parse(sources, sources.add(path, plain)),
+    }
+}
+
+/// Returns the text of a file that is a vault; nothing for any other.
+pub(super) fn unlocked(templar: &Templar, path: &Path) -> Result<Option<String>, Diagnostic> {
     const HEADER: &[u8] = b"$ANSIBLE_VAULT;";
     let encrypted = std::fs::File::open(path).is_ok_and(|mut file| {
         use std::io::Read;
@@ -204,17 +212,16 @@ pub fn parse_yaml(sources: &SourceMap, templar: &Templar, path: &Path) -> Result
         file.read_exact(&mut start).is_ok() && start == HEADER
     });
     if !encrypted {
-        return yaml::parse_file(sources, path);
+        return Ok(None);
     }
     let failed = |reason: &dyn std::fmt::Display| {
         Diagnostic::error("XP0511", format!("cannot decrypt `{}`: {reason}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|e| failed(&e))?;
-    let plain = templar.open_vault(&text).map_err(|e| match e.help() {
+    templar.open_vault(&text).map(Some).map_err(|e| match e.help() {
         Some(help) => failed(&e).help(help),
         None => failed(&e),
-    })?;
-    yaml::parse(sources, sources.add(path, plain))
+    })
 }
 
 /// Reads a file that holds a mapping of variables. Returns warnings beside them.
@@ -236,7 +243,12 @@ pub fn load_vars_file(
                 .help("remove the `---` before it"),
         );
     }
-    if !node.is_map() {
+    // A list of mappings counts as if all stood in one, later ones above earlier ones.
+    let parts: Vec<&yaml::Node> = match node.items() {
+        items if !items.is_empty() && items.iter().all(yaml::Node::is_map) => items.iter().collect(),
+        _ => vec![node],
+    };
+    if parts.iter().any(|part| !part.is_map()) {
         errors.push(
             Diagnostic::error(
                 "XP0512",
@@ -246,7 +258,7 @@ pub fn load_vars_file(
         );
     }
     let mut vars = IndexMap::new();
-    for (key, value) in node.entries() {
+    for (key, value) in parts.iter().flat_map(|part| part.entries()) {
         let Some(name) = key.scalar().map(|s| s.text.clone()) else { continue };
         if !is_variable_name(&name) {
             warnings.push(bad_name(&name, Some(key.span)));

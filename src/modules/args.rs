@@ -2,6 +2,7 @@
 //!
 //! The rules (aliases, types, defaults, choices) are those of Ansible's `AnsibleModule` argument specs.
 
+use super::Failure;
 use crate::value::{Map, Unknown, Value};
 
 /// A module's documentation and argument table.
@@ -24,12 +25,17 @@ pub struct ModuleSpec {
     pub free_form: Option<&'static str>,
     /// Takes arguments of any other name too (`set_fact`).
     pub any_args: bool,
+    /// Looks at the arguments as given, before the general checks, for modules that have words of their own.
+    pub own_check: Option<OwnCheck>,
     /// Return values: name and meaning.
     pub returns: &'static [(&'static str, &'static str)],
     /// A probe takes a moment, and what it finds depends on nothing that other calls of the module read: the probes of a
     /// loop's next items may go ahead together.
     pub goes_ahead: bool,
 }
+
+/// What a module says itself of its arguments as they are given.
+pub type OwnCheck = fn(&Map) -> Result<(), Failure>;
 
 /// A demand on several arguments.
 #[derive(Debug)]
@@ -56,6 +62,7 @@ impl ModuleSpec {
         rules: &[],
         free_form: None,
         any_args: false,
+        own_check: None,
         returns: &[],
         goes_ahead: false,
     };
@@ -211,6 +218,29 @@ impl Args {
 
     pub fn map(&self) -> &Map {
         &self.0
+    }
+
+    /// Returns the paths among the arguments that are about the target: those of files on this side stay out.
+    pub fn target_paths<'a>(&'a self, spec: &'a ModuleSpec) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let local_source = match spec.arg("remote_src") {
+            Some(_) => !self.flag("remote_src"),
+            None => spec.name == "template",
+        };
+        spec.all_args()
+            .filter(move |arg| arg.kind == ArgKind::Path && !(local_source && arg.name == "src"))
+            .filter_map(|arg| Some((arg.name, self.str(arg.name)?)))
+    }
+
+    /// Returns the arguments with the target's paths as `expand` makes them.
+    pub fn with_paths(&self, spec: &ModuleSpec, expand: impl Fn(&str) -> String) -> Args {
+        let mut map = self.0.clone();
+        for (name, text) in self.target_paths(spec) {
+            let path = expand(text);
+            if path != text && !matches!(self.0.get(name), Some(Value::Secret(_))) {
+                map.insert(name, path);
+            }
+        }
+        Args(map)
     }
 
     /// Returns the first unknown inside any argument. A module must not be called with one.

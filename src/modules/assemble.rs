@@ -29,6 +29,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("decrypt", ArgKind::Bool, "Decrypt fragments with the vault.").default("yes"),
     ],
     shared: FILE_ARGS,
+    own_check: Some(super::check::source_and_destination),
     returns: &[("dest", "the file"), ("checksum", "its sha1"), ("backup_file", "the name of the backup")],
     ..ModuleSpec::BASE
 };

@@ -1,6 +1,6 @@
 //! Mode, owner, group and label of files: what is asked for, what is there, how to change it.
 
-use super::sh::{FileKind, Report, Stat, q};
+use super::sh::{FileKind, Report, Stat, mode_word, q};
 use super::{ArgKind, ArgSpec, Args, Failure};
 use crate::value::{Map, Value};
 
@@ -17,6 +17,8 @@ pub const FILE_ARGS: &[ArgSpec] = &[
     ArgSpec::new("serole", ArgKind::Str, "Role part of the SELinux label."),
     ArgSpec::new("setype", ArgKind::Str, "Type part of the SELinux label."),
     ArgSpec::new("selevel", ArgKind::Str, "Level part of the SELinux label."),
+    ArgSpec::new("attributes", ArgKind::Str, "Attributes as chattr takes them, such as +i.")
+        .aliases(&["attr"]),
     ArgSpec::new("unsafe_writes", ArgKind::Bool, "Write in place where a file cannot be replaced at once.")
         .default("no"),
 ];
@@ -165,6 +167,8 @@ pub struct Attrs {
     pub group: Option<String>,
     /// User, role, type, level of the SELinux label.
     label: [Option<String>; 4],
+    /// An operator of chattr and its letters.
+    flags: Option<(char, String)>,
 }
 
 /// How existing attributes differ from those asked for.
@@ -174,6 +178,8 @@ pub struct AttrChange {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     label: Option<String>,
+    /// For chattr.
+    flags: Option<String>,
     is_dir: bool,
     before: Map,
     after: Map,
@@ -193,11 +199,20 @@ impl Attrs {
     pub fn of(args: &Args) -> Result<Attrs, Failure> {
         let label = ["seuser", "serole", "setype", "selevel"].map(|n| args.str(n).map(str::to_string));
         let name = |n: &str| args.str(n).filter(|s| !s.is_empty()).map(str::to_string);
-        Ok(Attrs { mode: Mode::of(args, "mode")?, owner: name("owner"), group: name("group"), label })
+        let flags = name("attributes").map(|text| match text.chars().next() {
+            Some(op @ ('+' | '-')) => (op, text[1..].to_string()),
+            _ => ('=', text.trim_start_matches('=').to_string()),
+        });
+        let flags = flags.filter(|(_, letters)| !letters.is_empty());
+        Ok(Attrs { mode: Mode::of(args, "mode")?, owner: name("owner"), group: name("group"), label, flags })
     }
 
     pub fn is_empty(&self) -> bool {
-        self.mode.is_none() && self.owner.is_none() && self.group.is_none() && !self.has_label()
+        self.mode.is_none()
+            && self.owner.is_none()
+            && self.group.is_none()
+            && self.flags.is_none()
+            && !self.has_label()
     }
 
     fn has_label(&self) -> bool {
@@ -213,6 +228,12 @@ impl Attrs {
         }
         if let Some(group) = self.group.as_ref().filter(is_name) {
             add!(script, "printf 'gid '; xp_gid {}\n", q(group));
+        }
+        if self.flags.is_some() {
+            add!(
+                script,
+                "if command -v lsattr >/dev/null 2>&1; then printf 'flags %s\\n' \"$(lsattr -d {path} 2>/dev/null)\"; fi\n"
+            );
         }
         if self.has_label() {
             add!(
@@ -261,8 +282,8 @@ impl Attrs {
             if bits != stat.mode {
                 change.is_dir = stat.kind == FileKind::Dir;
                 change.mode = Some(bits);
-                change.before.insert("mode", stat.mode_text());
-                change.after.insert("mode", format!("{bits:04o}"));
+                change.before.insert("mode", stat.mode_word());
+                change.after.insert("mode", mode_word(bits));
             }
         }
         if let Some(name) = &self.owner
@@ -279,6 +300,7 @@ impl Attrs {
             change.before.insert("group", stat.group.clone().unwrap_or_else(|| stat.gid.to_string()));
             change.after.insert("group", name.as_str());
         }
+        self.compare_flags(report, &mut change);
         if self.has_label()
             && let Some(now) = report.get("label")
         {
@@ -297,6 +319,22 @@ impl Attrs {
             }
         }
         Ok(change)
+    }
+}
+
+impl Attrs {
+    /// As Ansible does it: letters to take away are always taken away, others when they are not just those that are set.
+    pub fn compare_flags(&self, report: &Report, change: &mut AttrChange) {
+        let Some((op, letters)) = &self.flags else { return };
+        let now = report.get("flags").and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+        let now: String = now.chars().filter(|c| *c != '-').collect();
+        if *op != '-' && now == *letters {
+            return;
+        }
+        let wanted = format!("{op}{letters}");
+        change.before.insert("attributes", now);
+        change.after.insert("attributes", wanted.as_str());
+        change.flags = Some(wanted);
     }
 }
 
@@ -334,7 +372,15 @@ impl AttrChange {
         if let Some(label) = &self.label {
             add!(script, "xp_do \"set the label of \"{path} chcon -h {} {path}\n", q(label));
         }
-        script
+        script + &self.flags_script(path)
+    }
+
+    /// Returns the line that sets the attributes of chattr.
+    pub fn flags_script(&self, path: &str) -> String {
+        match &self.flags {
+            Some(flags) => format!("xp_do \"set the attributes of \"{path} chattr {} {path}\n", q(flags)),
+            None => String::new(),
+        }
     }
 
     /// Returns the attributes after the change.
@@ -385,7 +431,7 @@ pub fn describe(result: &mut Map, stat: &Stat) {
     result.insert("gid", stat.gid);
     result.insert("owner", stat.owner.clone().unwrap_or_else(|| stat.uid.to_string()));
     result.insert("group", stat.group.clone().unwrap_or_else(|| stat.gid.to_string()));
-    result.insert("mode", stat.mode_text());
+    result.insert("mode", stat.mode_word());
     let state = if stat.kind == FileKind::File && stat.nlink > 1 { "hard" } else { stat.kind.state() };
     result.insert("state", state);
     result.insert("size", stat.size);

@@ -49,6 +49,18 @@ pub struct Target {
     pub user: String,
     pub uid: u32,
     pub home: String,
+    /// Homes of other users, as far as paths of the call begin with `~NAME`.
+    pub homes: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Returns the home of a user named in a path, when it is known.
+    pub fn home_of(&self, user: &str) -> Option<&str> {
+        if !user.is_empty() && user == self.user {
+            return Some(&self.home);
+        }
+        self.homes.iter().find(|(name, _)| name == user).map(|(_, home)| home.as_str())
+    }
 }
 
 /// The controller's side: project files that modules send. The defaults read this machine's disk.

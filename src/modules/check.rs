@@ -30,6 +30,9 @@ impl ModuleSpec {
     /// Checks and converts the arguments of one call: aliases resolved, defaults filled in. Nulls and omitted values
     /// count as not given; unknowns stay as they are.
     pub fn check(&self, given: &Map) -> Result<Args, Failure> {
+        if let Some(own) = self.own_check {
+            own(given)?;
+        }
         let mut checked = Map::new();
         let mut unknown = Vec::new();
         for (key, value) in given {
@@ -194,6 +197,12 @@ impl ModuleSpec {
     }
 }
 
+/// The own check of modules that want a source and a destination.
+pub(super) fn source_and_destination(given: &Map) -> Result<(), Failure> {
+    let has = |name: &str| given.get(name).is_some_and(|v| !matches!(v, Value::Null | Value::Omit));
+    if has("src") && has("dest") { Ok(()) } else { Err(Failure::new("src and dest are required")) }
+}
+
 /// Whether the names given to [`ModuleSpec::check_names`] are all that the task will have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completeness {
@@ -312,7 +321,11 @@ fn to_bool(value: &Value, text: Option<&str>) -> Result<Value, String> {
             _ => None,
         },
     };
-    known.map(Value::Bool).ok_or_else(|| format!("{} cannot be converted to a bool", class_of(value)))
+    known.map(Value::Bool).ok_or_else(|| match (text, value) {
+        (Some(text), _) => format!("The value '{text}' is not a valid boolean."),
+        (None, Value::Int(number)) => format!("The value '{number}' is not a valid boolean."),
+        _ => format!("{} cannot be converted to a bool", class_of(value)),
+    })
 }
 
 fn to_int(value: &Value, text: Option<&str>) -> Result<Value, String> {
@@ -466,7 +479,7 @@ mod tests {
         );
         check(
             &[d.clone(), ("force", "maybe".into())],
-            "argument 'force' is of type str and we were unable to convert to bool: <class 'str'> cannot be converted to a bool",
+            "argument 'force' is of type str and we were unable to convert to bool: The value 'maybe' is not a valid boolean.",
         );
         check(
             &[d.clone(), ("src", "a".into()), ("content", "b".into())],

@@ -4,7 +4,7 @@
 use super::sh::{Report, expand_path, q, variable_at};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, FileAfter, Module, ModuleSpec, Outcome,
-    Prediction, Rule, Run, Seen, words,
+    Prediction, Run, Seen, words,
 };
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
@@ -70,7 +70,7 @@ static COMMAND: ModuleSpec = ModuleSpec {
         LONG,
         WARN,
     ],
-    rules: &[Rule::OneOf(&["cmd", "argv"]), Rule::Exclusive(&["cmd", "argv"])],
+    own_check: Some(one_command),
     free_form: Some("cmd"),
     returns: RETURNS,
     ..ModuleSpec::BASE
@@ -93,6 +93,7 @@ static SHELL: ModuleSpec = ModuleSpec {
         LONG,
         WARN,
     ],
+    own_check: Some(shell_command),
     free_form: Some("cmd"),
     returns: RETURNS,
     ..ModuleSpec::BASE
@@ -106,6 +107,9 @@ static RAW: ModuleSpec = ModuleSpec {
     returns: RETURNS,
     ..ModuleSpec::BASE
 };
+
+/// How the failure begins when the folder of `chdir` cannot be entered.
+const NO_FOLDER: &str = "Unable to change directory before execution: ";
 
 pub struct Command;
 pub struct Shell;
@@ -123,7 +127,14 @@ impl Module for Command {
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let (line, cmd) = command_line(call)?;
-        plan(call, seen, &line, cmd)
+        let mut prediction = plan(call, seen, &line, cmd)?;
+        if let Some(program) = call.args.str("executable") {
+            prediction.warnings.push(format!(
+                "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. Not \
+                 using '{program}'."
+            ));
+        }
+        Ok(prediction)
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -167,6 +178,29 @@ impl Module for Raw {
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
         finish(call, prediction, ran)
     }
+}
+
+/// Says that there is no command, or more than one, as the program on a target would.
+fn one_command(given: &Map) -> Result<(), Failure> {
+    let filled = |name: &str| match given.get(name) {
+        None | Some(Value::Null | Value::Omit) => false,
+        Some(Value::Str(text)) => !text.trim().is_empty(),
+        Some(Value::List(words)) => !words.is_empty(),
+        Some(_) => true,
+    };
+    let complaint = match (filled("cmd") || filled("_raw_params"), filled("argv")) {
+        (false, false) => "no command given",
+        (true, true) => "only command or argv can be given, not both",
+        _ => return Ok(()),
+    };
+    Err(Failure::new(complaint).with("rc", 256))
+}
+
+fn shell_command(given: &Map) -> Result<(), Failure> {
+    if given.contains("expand_argument_vars") {
+        return Err(Failure::new("Unsupported parameters for (shell) module: expand_argument_vars"));
+    }
+    one_command(given)
 }
 
 /// Returns the script that executes the program, and its words for the result.
@@ -251,7 +285,7 @@ pub(super) fn enter(call: &Call) -> Result<String, Failure> {
         None => Ok(String::new()),
         Some(dir) => {
             let dir = q(&expand_path(call, dir)?);
-            Ok(format!("cd {dir} || xp_fail \"Unable to change directory before execution: \"{dir}\n"))
+            Ok(format!("cd -P -- {dir} || xp_fail {}{dir}\n", q(NO_FOLDER)))
         }
     }
 }
@@ -426,15 +460,15 @@ fn plan(call: &Call, seen: &Seen, line: &str, cmd: Value) -> Result<Prediction, 
         timeout_secs: None,
         ..Run::default()
     };
-    let result = unknown_output(cmd);
-    let mut prediction = if to_do || args.has("creates") || args.has("removes") {
+    let mut result = unknown_output(cmd);
+    if call.check && (args.has("creates") || args.has("removes")) {
+        result.insert("msg", "Command would have run if not in check mode");
+    }
+    let prediction = if to_do || args.has("creates") || args.has("removes") {
         Prediction::change(result, vec![Action::Run(run)])
     } else {
         Prediction::unknown(result, vec![Action::Run(run)])
     };
-    if args.has("executable") && args.has("argv") {
-        prediction.warnings.push("executable is not used by the command module".to_string());
-    }
     Ok(prediction)
 }
 
@@ -522,6 +556,14 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
         output.elapsed.subsec_micros()
     );
     result.insert("delta", delta);
+    if output.rc != 0
+        && call.args.has("chdir")
+        && let Some(reason) = String::from_utf8_lossy(&output.stderr).lines().last()
+        && reason.starts_with(NO_FOLDER)
+    {
+        let cmd = result.get("cmd").cloned().unwrap_or_default();
+        return Err(Failure::new(reason).with("cmd", cmd).with("rc", Value::Null));
+    }
     if output.rc != 0 {
         result.insert("msg", "non-zero return code");
         // A command fails, but it ran: the task counts as changed.
@@ -575,7 +617,7 @@ mod tests {
         check(
             &Command,
             &[("cmd", "echo $X"), ("expand_argument_vars", "no"), ("chdir", "/tmp")],
-            "cd '/tmp' || xp_fail \"Unable to change directory before execution: \"'/tmp'\nexec 'echo' '$X' </dev/null\n",
+            "cd -P -- '/tmp' || xp_fail 'Unable to change directory before execution: ''/tmp'\nexec 'echo' '$X' </dev/null\n",
         );
         check(&Shell, &[("_raw_params", "a | b")], "exec '/bin/sh' -c 'a | b' </dev/null\n");
         check(&Raw, &[("cmd", "x"), ("executable", "/bin/bash")], "exec '/bin/bash' -c 'x' </dev/null\n");
@@ -607,5 +649,45 @@ mod tests {
             prediction.result.get("stdout").unwrap().find_unknown().unwrap().cause.as_ref(),
             "stdout of make, which has not run"
         );
+    }
+
+    #[test]
+    fn complaints_are_those_of_ansible() {
+        let fails = |module: &'static dyn Module, given: &[(&str, &str)], expect: &str| {
+            assert_eq!(Case::new(module, args(given)).plan("").unwrap_err().msg, expect);
+        };
+        fails(&Command, &[("chdir", "/")], "no command given");
+        fails(&Shell, &[("_raw_params", " ")], "no command given");
+        fails(
+            &Shell,
+            &[("cmd", "x"), ("expand_argument_vars", "yes")],
+            "Unsupported parameters for (shell) module: expand_argument_vars",
+        );
+        let mut both = args(&[("cmd", "x")]);
+        both.insert("argv", Value::list(vec!["y".into()]));
+        let failure = Case::new(&Command, both).plan("").unwrap_err();
+        assert_eq!(failure.msg, "only command or argv can be given, not both");
+        assert_eq!(failure.result.get("rc").unwrap().to_text(), "256");
+        let warned = Case::new(&Command, args(&[("cmd", "ls"), ("executable", "/bogus")])).plan("").unwrap();
+        assert_eq!(
+            warned.warnings,
+            [
+                "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. Not using \
+              '/bogus'."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_entered_is_told() {
+        let case = Case::new(&Shell, args(&[("cmd", "x"), ("chdir", "/no")]));
+        let output = Output {
+            rc: 1,
+            stderr: b"sh: cd: /no: no such file\nUnable to change directory before execution: /no\n".to_vec(),
+            ..Output::default()
+        };
+        let failure = case.finish("", &[output]).unwrap_err();
+        assert_eq!(failure.msg, "Unable to change directory before execution: /no");
+        assert_eq!(failure.result.get("rc"), Some(&Value::Null));
     }
 }

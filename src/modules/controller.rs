@@ -181,12 +181,12 @@ pub static SPECS: &[ModuleSpec] = &[
         name: "pause",
         about: "Waits for some time or for the user.",
         args: &[
-            arg("seconds", ArgKind::Float, "How long."),
-            arg("minutes", ArgKind::Float, "How long."),
+            arg("seconds", ArgKind::Raw, "How long."),
+            arg("minutes", ArgKind::Raw, "How long."),
             arg("prompt", STR, "What to ask."),
             arg("echo", BOOL, "Show what is typed.").default("yes"),
         ],
-        rules: &[Rule::Exclusive(&["seconds", "minutes"])],
+        rules: &[Rule::Exclusive(&["minutes", "seconds"])],
         ..ModuleSpec::BASE
     },
     ModuleSpec {

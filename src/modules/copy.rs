@@ -8,10 +8,10 @@ use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::write::{self, Before, DIFF_LIMIT, Write, attr_diff, change_of_new, content_diff, side};
 use super::{
     Action, ArgKind, ArgSpec, Body, Call, DiffSide, Failure, FileAfter, LocalKind, Module, ModuleSpec,
-    Outcome, Prediction, Rule, Seen, Touch, copy_tree,
+    Outcome, Prediction, Seen, Touch, copy_tree,
 };
 use crate::transport::{Content, Output};
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 /// Files up to this size are sent from memory.
 const IN_MEMORY: u64 = 1024 * 1024;
@@ -42,7 +42,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("decrypt", ArgKind::Bool, "Decrypt the source with the vault.").default("yes"),
     ],
     shared: FILE_ARGS,
-    rules: &[Rule::Exclusive(&["src", "content"]), Rule::OneOf(&["src", "content"])],
+    own_check: Some(own_check),
     returns: &[
         ("dest", "the file that was written"),
         ("src", "where it came from"),
@@ -53,6 +53,20 @@ static SPEC: ModuleSpec = ModuleSpec {
     goes_ahead: true,
     ..ModuleSpec::BASE
 };
+
+/// Says what is missing or too much in Ansible's words for this module.
+fn own_check(given: &Map) -> Result<(), Failure> {
+    let has = |name: &str| given.get(name).is_some_and(|v| !matches!(v, Value::Null | Value::Omit));
+    let filled = |name: &str| has(name) && given.get(name).and_then(Value::as_str) != Some("");
+    let ends_in_folder = given.get("dest").and_then(Value::as_str).is_some_and(|dest| dest.ends_with('/'));
+    Err(Failure::new(match (filled("src"), has("content")) {
+        (false, false) => "src (or content) is required",
+        _ if !filled("dest") => "dest is required",
+        (true, true) => "src and content are mutually exclusive",
+        (false, true) if ends_in_folder => "can not use content with a dir as dest",
+        _ => return Ok(()),
+    }))
+}
 
 pub struct Copy;
 
@@ -101,9 +115,6 @@ impl Source {
                 true => crate::value::to_json_text(value),
                 false => value.to_text(),
             };
-            if args.str("dest").is_some_and(|d| d.ends_with('/')) {
-                return Err(Failure::new("can not use content with a dir as dest"));
-            }
             return Ok(Source::Content(Incoming::of_bytes(text.into_bytes(), None, None)));
         }
         let src = args.str("src").unwrap_or_default();
@@ -382,6 +393,20 @@ impl Destination {
             group_of_new(&mut result, &attrs);
         }
         result.insert("md5sum", digests.md5.as_str());
+        if args.has("content") {
+            // As there the name of a temporary file on the target, with the ending of the file that it becomes.
+            let name = self.shown.rsplit('/').next().unwrap_or_default();
+            let ending = name
+                .char_indices()
+                .skip(1)
+                .filter(|(_, c)| *c == '.')
+                .last()
+                .map_or("", |(at, _)| &name[at..]);
+            result.insert(
+                "src",
+                format!("{}/.ansible/tmp/.source{ending}", call.target.home.trim_end_matches('/')),
+            );
+        }
         let mut action = action(write)?;
         if !self.parent
             && let Action::Run(run) = &mut action
@@ -446,10 +471,10 @@ fn probe_remote(call: &Call, src: &str) -> Result<String, Failure> {
     Ok(format!(
         "xp_f={from}\nif [ ! -e \"$xp_f\" ]; then printf 'source none\\n'; exit 0; fi\n\
          if [ -d \"$xp_f\" ]; then printf 'source dir\\n'\n{}\
-         else\n[ -r \"$xp_f\" ] || xp_fail \"Source $xp_f not readable\"\nprintf 'source file\\nsrc '; xp_stat -L \"$xp_f\"\n\
+         elif [ ! -f \"$xp_f\" ]; then printf 'source other\\n'\nelse\n[ -r \"$xp_f\" ] || xp_fail \"Source $xp_f not readable\"\nprintf 'source file\\nsrc '; xp_stat -L \"$xp_f\"\n\
          printf 'src256 %s\\n' \"$(xp_sha256 \"$xp_f\")\"\nprintf 'src1 %s\\n' \"$(xp_sha1 \"$xp_f\")\"\nprintf 'srcmd5 %s\\n' \"$(xp_md5 \"$xp_f\" 2>/dev/null)\"\n\
          {}xp_look \"$xp_p\"\n{}if [ -f \"$xp_p\" ] && xp_s=$(xp_sha256 \"$xp_p\" 2>/dev/null); then printf 'sha256 %s\\n' \"$xp_s\"; fi\nfi\n",
-        copy_tree::probe_remote(&format!("${{xp_to%/}}{inside}"), &folder),
+        copy_tree::probe_remote(&format!("${{xp_to%/}}{inside}"), &folder, copy_tree::links_of(&call.args)),
         destination(call, dest, Some(base))?,
         attrs.probe("\"$xp_p\""),
     ))
@@ -462,6 +487,7 @@ fn plan_remote(call: &Call, seen: &Seen, src: &str) -> Result<Prediction, Failur
     match report.need("source")? {
         "none" => return Err(Failure::new(format!("Source {} not found", args.str("src").unwrap_or(src)))),
         "dir" => return copy_tree::plan_remote(call, &report, src),
+        "other" => return Err(Failure::new(format!("Source {src} is not a file"))),
         _ => {}
     }
     let source = report.stat("src")?.ok_or_else(|| Failure::new(format!("Source {src} not found")))?;

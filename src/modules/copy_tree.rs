@@ -29,8 +29,7 @@ pub struct Tree {
 impl Tree {
     pub fn of(call: &Call, src: &str, dir: PathBuf) -> Result<Self, Failure> {
         let args = &call.args;
-        let links = if args.flag("local_follow") { Links::Follow } else { Links::Keep };
-        let entries = call.local.tree(&dir, links).map_err(Failure::new)?;
+        let entries = call.local.tree(&dir, links_of(args)).map_err(Failure::new)?;
         let mut dest = expand_path(call, args.str("dest").unwrap_or_default())?;
         if !src.ends_with('/') {
             let base = src.rsplit('/').next().unwrap_or_default();
@@ -280,21 +279,40 @@ impl<'a> Work<'a> {
     }
 }
 
+/// What happens to links in a source.
+pub fn links_of(args: &super::Args) -> Links {
+    if args.flag("local_follow") { Links::Follow } else { Links::Keep }
+}
+
 fn state_diff(path: &str, state: &str) -> super::Diff {
     let side = |state: &str| [("path", path), ("state", state)].into_iter().collect::<Map>();
     super::write::attr_diff(path, side("absent"), side(state))
 }
 
 /// Returns the lines that compare two folders on the target. `to` is shell text that may use `xp_to`.
-pub fn probe_remote(to: &str, dest: &str) -> String {
+pub fn probe_remote(to: &str, dest: &str, links: Links) -> String {
+    let (find, kept) = walk_of(links);
     // Names travel through find's own argument passing only, so that any name is safe.
     format!(
-        "xp_to={dest}\nxp_to={to}\nprintf 'to '; xp_word \"$xp_to\"; printf '\\numask %s\\n' \"$(umask)\"\n\
+        "xp_to={dest}\nxp_to={to}\ncase $xp_to in /*) ;; *) xp_to=$PWD/${{xp_to#./}} ;; esac\nprintf 'to '; xp_word \"$xp_to\"; printf '\\numask %s\\n' \"$(umask)\"\n\
          (cd \"$xp_f\" || exit 1\n\
-         find . -type d -exec sh -c 'for f; do [ -d \"$0/$f\" ] || printf \"missing d\\n\"; done' \"$xp_to\" {{}} +\n\
-         find . -type l -exec sh -c 'for f; do [ \"$(readlink \"$f\")\" = \"$(readlink \"$0/$f\" 2>/dev/null)\" ] || printf \"missing l\\n\"; done' \"$xp_to\" {{}} +\n\
-         find . -type f -exec sh -c 'for f; do cmp -s \"$f\" \"$0/$f\" || printf \"missing f\\n\"; done' \"$xp_to\" {{}} +\n) || exit 1\n"
+         {find} . -type d -exec sh -c 'for f; do [ -d \"$0/$f\" ] || printf \"missing d\\n\"; done' \"$xp_to\" {{}} + 2>/dev/null\n\
+         find . -type l -exec sh -c 'for f; do {kept}[ \"$(readlink \"$f\")\" = \"$(readlink \"$0/$f\" 2>/dev/null)\" ] || printf \"missing l\\n\"; done' \"$xp_to\" {{}} +\n\
+         {find} . -type f -exec sh -c 'for f; do if [ -h \"$0/$f\" ] || ! cmp -s \"$f\" \"$0/$f\"; then printf \"missing f\\n\"; fi; done' \"$xp_to\" {{}} + 2>/dev/null\n:) || exit 1\n"
     )
+}
+
+/// Returns the `find` that sees what is copied, and the shell text that passes over the links that are followed: all
+/// but those that lead nowhere or back to a folder around them.
+fn walk_of(links: Links) -> (&'static str, &'static str) {
+    match links {
+        Links::Keep => ("find", ""),
+        Links::Follow => (
+            "find -L",
+            "if [ -e \"$f\" ]; then r=$(cd \"$f\" 2>/dev/null && pwd -P) || continue; \
+             d=$(cd \"${f%/*}\" && pwd -P); case $d/ in \"$r\"/*) ;; *) continue ;; esac; fi; ",
+        ),
+    }
 }
 
 /// Predicts the copy of a folder on the target.
@@ -326,15 +344,24 @@ pub fn plan_remote(call: &Call, report: &Report, src: &str) -> Result<Prediction
         ),
     };
     // Each file is put in place by a rename, so that nobody sees half of one.
+    let follows = links_of(args);
+    let (find, kept) = walk_of(follows);
+    // When links are followed, find fails because of loops too: then a look at the result decides.
+    let verdict = if follows == Links::Keep { " || exit 1" } else { " || xp_doubt=1" };
     let script = format!(
-        "xp_f={}\nxp_to={}\nexport XP_FM={} XP_DM={} XP_OW={}\n[ -d \"$xp_to\" ] || xp_do \"make the directory $xp_to\" mkdir -p -- \"$xp_to\"\n\
+        "xp_f={}\nxp_to={}\nexport XP_FM={} XP_DM={} XP_OW={}\n\
+         if [ ! -d \"$xp_to\" ]; then xp_do \"make the directory $xp_to\" mkdir -p -- \"$xp_to\"\n\
+         [ -z \"$XP_DM\" ] || xp_do \"set the mode of $xp_to\" chmod \"$XP_DM\" \"$xp_to\"\n\
+         [ -z \"$XP_OW\" ] || xp_do \"change the owner of $xp_to\" chown \"$XP_OW\" \"$xp_to\"; fi\n\
          cd \"$xp_f\" || exit 1\n\
-         find . -type d -exec sh -c 'for f; do if [ ! -d \"$0/$f\" ]; then mkdir -- \"$0/$f\" || exit 1; \
-         if [ -n \"$XP_DM\" ]; then chmod \"$XP_DM\" \"$0/$f\" || exit 1; fi; if [ -n \"$XP_OW\" ]; then chown \"$XP_OW\" \"$0/$f\" || exit 1; fi; fi; done' \"$xp_to\" {{}} + || exit 1\n\
-         find . -type l -exec sh -c 'for f; do t=$(readlink \"$f\"); [ \"$t\" = \"$(readlink \"$0/$f\" 2>/dev/null)\" ] || ln -sfn -- \"$t\" \"$0/$f\" || exit 1; done' \"$xp_to\" {{}} + || exit 1\n\
-         find . -type f -exec sh -c 'for f; do cmp -s \"$f\" \"$0/$f\" && continue; t=\"${{0%/}}/${{f%/*}}/.xplay.$$\"; \
+         {find} . -type d -exec sh -c 'for f; do if [ ! -d \"$0/$f\" ]; then mkdir -- \"$0/$f\" || exit 1; \
+         if [ -n \"$XP_DM\" ]; then chmod \"$XP_DM\" \"$0/$f\" || exit 1; fi; if [ -n \"$XP_OW\" ]; then chown \"$XP_OW\" \"$0/$f\" || exit 1; fi; fi; done' \"$xp_to\" {{}} +{verdict}\n\
+         find . -type l -exec sh -c 'for f; do {kept}t=$(readlink \"$f\"); [ \"$t\" = \"$(readlink \"$0/$f\" 2>/dev/null)\" ] || ln -sfn -- \"$t\" \"$0/$f\" || exit 1; done' \"$xp_to\" {{}} + || exit 1\n\
+         {find} . -type f -exec sh -c 'for f; do [ ! -h \"$0/$f\" ] && cmp -s \"$f\" \"$0/$f\" && continue; t=\"${{0%/}}/${{f%/*}}/.xplay.$$\"; \
          if cp -p -- \"$f\" \"$t\" && {{ [ -z \"$XP_OW\" ] || chown \"$XP_OW\" \"$t\"; }} && {{ [ -z \"$XP_FM\" ] || chmod \"$XP_FM\" \"$t\"; }} && mv -f -- \"$t\" \"$0/$f\"; then :; \
-         else rm -f -- \"$t\"; exit 1; fi; done' \"$xp_to\" {{}} + || exit 1\n",
+         else rm -f -- \"$t\"; exit 1; fi; done' \"$xp_to\" {{}} +{verdict}\n\
+         if [ \"${{xp_doubt-}}\" ]; then xp_left=$({find} . -type f -exec sh -c 'for f; do cmp -s \"$f\" \"$0/$f\" || printf \"%s\\n\" \"$f\"; done' \"$xp_to\" {{}} + 2>/dev/null | head -n 1)\n\
+         [ -z \"$xp_left\" ] || xp_fail \"cannot copy $xp_left\"; fi\n",
         q(src),
         q(&to),
         q(&file_mode),

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::check::source_and_destination;
 use super::local::{Digests, sha256};
 use super::sh::{FileKind, Report, expand_path, q};
 use super::write::content_diff;
@@ -24,9 +25,22 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("validate_checksum", ArgKind::Bool, "Compare what arrived with what was there.")
             .default("yes"),
     ],
+    own_check: Some(own_check),
     returns: &[("dest", "the file here"), ("checksum", "its sha1"), ("md5sum", "its md5")],
     ..ModuleSpec::BASE
 };
+
+fn own_check(given: &Map) -> Result<(), Failure> {
+    source_and_destination(given)?;
+    for (name, what) in [("src", "source"), ("dest", "dest")] {
+        if given.get(name).is_some_and(|v| matches!(v, Value::List(_) | Value::Map(_))) {
+            return Err(Failure::new(format!(
+                "Invalid type supplied for {what} option, it must be a string"
+            )));
+        }
+    }
+    Ok(())
+}
 
 pub struct Fetch;
 
@@ -39,7 +53,7 @@ impl Module for Fetch {
         let path = q(&expand_path(call, call.args.str("src").unwrap_or_default())?);
         Ok(Some(format!(
             "xp_p={path}\nprintf 'stat '; xp_stat -L \"$xp_p\"\nif [ -f \"$xp_p\" ]; then\n\
-             [ -r \"$xp_p\" ] || xp_fail \"cannot read $xp_p: Permission denied\"\n\
+             [ -r \"$xp_p\" ] || xp_fail \"file is not readable: $xp_p\"\n\
              printf 'sha256 %s\\n' \"$(xp_sha256 \"$xp_p\")\"; printf 'sha1 %s\\n' \"$(xp_sha1 \"$xp_p\")\"; printf 'md5 %s\\n' \"$(xp_md5 \"$xp_p\" 2>/dev/null)\"\nfi\n"
         )))
     }
@@ -49,6 +63,9 @@ impl Module for Fetch {
         let src = args.str("src").unwrap_or_default();
         let report = Report::of(seen)?;
         call.needs_untouched(&expand_path(call, src)?)?;
+        if report.get("stat").is_some_and(|line| line.starts_with("error ")) {
+            return Err(Failure::new(format!("file is not readable: {src}")).with("file", src));
+        }
         let mut result = Map::new();
         result.insert("file", src);
         let problem = match report.stat("stat")? {
@@ -118,7 +135,7 @@ fn destination(call: &Call, src: &str) -> Result<PathBuf, Failure> {
         if dest.ends_with('/') {
             let name =
                 Path::new(src).file_name().ok_or_else(|| Failure::new(format!("no file name in {src}")))?;
-            return Ok(root.join(name));
+            return not_a_folder(call, root.join(name));
         }
         if call.local.stat(&root).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
             return Err(Failure::new(
@@ -136,6 +153,17 @@ fn destination(call: &Call, src: &str) -> Result<PathBuf, Failure> {
             }
             _ => {}
         }
+    }
+    not_a_folder(call, path)
+}
+
+fn not_a_folder(call: &Call, path: PathBuf) -> Result<PathBuf, Failure> {
+    if call.local.stat(&path).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
+        return Err(Failure::new(format!(
+            "calculated dest '{}' is an existing directory, use another path that does not point to an existing \
+             directory",
+            path.display()
+        )));
     }
     Ok(path)
 }

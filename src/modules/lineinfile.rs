@@ -123,9 +123,18 @@ impl Module for Lineinfile {
             msg,
         }
         .plan(call, args, result)?;
-        for name in ["regexp", "search_string"] {
+        for (name, what) in [("regexp", "regular expression"), ("search_string", "search string")] {
             if args.str(name) == Some("") {
-                prediction.warnings.push(format!("{name} is empty and matches every line"));
+                let advice = match name {
+                    "regexp" => {
+                        " If this is desired, use '^' to match every line in the file and avoid this warning."
+                    }
+                    _ => "",
+                };
+                prediction.warnings.push(format!(
+                    "The {what} is an empty string, which will match every line in the file. This may have unintended \
+                     consequences, such as replacing the last line in the file rather than appending.{advice}"
+                ));
             }
         }
         Ok(prediction)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -147,39 +147,72 @@ pub fn open(path: &Path) -> Result<Box<dyn Read>, String> {
 
 pub fn tree(dir: &Path, links: Links) -> Result<Vec<LocalEntry>, String> {
     let mut found = Vec::new();
-    walk(dir, Path::new(""), links, 0, &mut found)?;
+    walk(dir, Path::new(""), links, &above(dir), &mut found)?;
     Ok(found)
 }
 
+/// What tells a folder from every other.
+type Identity = (u64, u64);
+
+fn identity(meta: &Metadata) -> Identity {
+    (meta.dev(), meta.ino())
+}
+
+/// Returns a folder and all above it, links followed.
+fn above(dir: &Path) -> Vec<Identity> {
+    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    real.ancestors().filter_map(|dir| fs::metadata(dir).ok()).map(|meta| identity(&meta)).collect()
+}
+
+/// `inside` are the folders around the entries: a link that leads back to one of them stays a link, or it would have no
+/// end. So does one that leads nowhere.
 fn walk(
     root: &Path,
     below: &Path,
     links: Links,
-    depth: usize,
+    inside: &[Identity],
     found: &mut Vec<LocalEntry>,
 ) -> Result<(), String> {
     let dir = root.join(below);
-    if depth > MAX_DEPTH {
+    if below.components().count() > MAX_DEPTH {
         return Err(format!("folders are nested too deep (a loop of links?): {}", dir.display()));
     }
     let mut names: Vec<_> = fs::read_dir(&dir)
         .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect())
         .map_err(|e| failed("list", &dir, &e))?;
     names.sort();
+    let mut folders = Vec::new();
     for name in names {
         let path = below.join(&name);
         let full = root.join(&path);
-        let meta = match links {
-            Links::Follow => fs::metadata(&full),
-            Links::Keep => fs::symlink_metadata(&full),
-        }
-        .map_err(|e| failed("read", &full, &e))?;
+        let own = fs::symlink_metadata(&full).map_err(|e| failed("read", &full, &e))?;
+        let followed = match links {
+            Links::Follow if own.is_symlink() => fs::metadata(&full).ok(),
+            Links::Follow | Links::Keep => None,
+        };
+        let through = followed.is_some();
+        let meta = followed.filter(|meta| !meta.is_dir() || !inside.contains(&identity(meta)));
+        let meta = meta.unwrap_or(own);
         let stat = describe(&full, &meta);
         let is_dir = stat.kind == LocalKind::Dir;
-        found.push(LocalEntry { path: path.clone(), stat });
-        if is_dir {
-            walk(root, &path, links, depth + 1, found)?;
+        let entry = LocalEntry { path, stat };
+        if !is_dir {
+            found.push(entry);
+            continue;
         }
+        let mut inside = inside.to_vec();
+        if through {
+            inside.extend(above(&full));
+        } else {
+            inside.push(identity(&meta));
+        }
+        folders.push((entry, inside));
+    }
+    // As in Ansible the files of a folder come before the folders in it.
+    for (entry, inside) in folders {
+        let path = entry.path.clone();
+        found.push(entry);
+        walk(root, &path, links, &inside, found)?;
     }
     Ok(())
 }
@@ -199,4 +232,32 @@ fn describe(path: &Path, meta: &Metadata) -> LocalStat {
 
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> String {
     format!("cannot {what} {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_lead_back_stay_links() {
+        let home = tempfile::tempdir().unwrap();
+        let top = home.path().join("top");
+        fs::create_dir_all(top.join("sub")).unwrap();
+        fs::create_dir(home.path().join("other")).unwrap();
+        fs::write(home.path().join("other/file"), "x").unwrap();
+        for (target, link) in
+            [("../..", "sub/up"), ("..", "sub/top"), ("nowhere", "lost"), ("../other", "out")]
+        {
+            std::os::unix::fs::symlink(target, top.join(link)).unwrap();
+        }
+        let shown: Vec<String> = tree(&top, Links::Follow)
+            .unwrap()
+            .into_iter()
+            .map(|entry| match entry.stat.kind {
+                LocalKind::Link(target) => format!("{} -> {}", entry.path.display(), target.display()),
+                _ => entry.path.display().to_string(),
+            })
+            .collect();
+        assert_eq!(shown, ["lost -> nowhere", "out", "out/file", "sub", "sub/top -> ..", "sub/up -> ../.."]);
+    }
 }

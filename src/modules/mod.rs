@@ -77,12 +77,15 @@ mod command;
 mod copy;
 mod copy_tree;
 mod file;
+#[cfg(test)]
+mod file_tests;
 mod script;
 mod template;
 mod lineinfile;
 mod replace;
 
 pub mod controller;
+pub mod diff_value;
 pub mod sh;
 pub mod xcat;
 

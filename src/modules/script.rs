@@ -6,7 +6,7 @@ use super::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, words,
 };
 use crate::transport::{Content, Output};
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "script",
@@ -24,6 +24,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("decrypt", ArgKind::Bool, "Decrypt the script with the vault.").default("yes"),
         ArgSpec::new("long", ArgKind::Bool, "It takes minutes; see command. (xplay)").default("no"),
     ],
+    own_check: Some(some_script),
     free_form: Some("cmd"),
     returns: &[
         ("rc", "its exit code"),
@@ -34,6 +35,13 @@ static SPEC: ModuleSpec = ModuleSpec {
     ],
     ..ModuleSpec::BASE
 };
+
+fn some_script(given: &Map) -> Result<(), Failure> {
+    if given.contains("cmd") || given.contains("_raw_params") {
+        return Ok(());
+    }
+    Err(Failure::new("one of the following is required: _raw_params, cmd"))
+}
 
 pub struct Script;
 
@@ -55,8 +63,16 @@ impl Module for Script {
             return Err(Failure::new("no script given"));
         };
         let report = Report::of(seen)?;
-        if let Some(result) = guarded(call, &report)? {
-            return Ok(Prediction::same(result));
+        if guarded(call, &report)?.is_some() {
+            let (path, what) = match (args.str("creates"), args.str("removes")) {
+                (Some(path), _) if report.get("creates") == Some("yes") => {
+                    (path, "exists, matching creates option")
+                }
+                (_, path) => (path.unwrap_or_default(), "does not exist, matching removes option"),
+            };
+            let reason = format!("{path} {what}");
+            let result = Map::from_iter([("msg", Value::str(reason.as_str()))]);
+            return Ok(Prediction::skip(reason, result));
         }
         let path = call.local.find("files", name).map_err(Failure::new)?;
         let content = call.local.read(&path).map_err(Failure::new)?;

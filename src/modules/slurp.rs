@@ -26,7 +26,9 @@ impl Module for Slurp {
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         let path = q(&expand_path(call, call.args.str("src").unwrap_or_default())?);
         Ok(Some(format!(
-            "xp_p={path}\nprintf 'stat '; xp_stat -L \"$xp_p\"\nif [ -e \"$xp_p\" ] && [ ! -d \"$xp_p\" ]; then\n\
+            "xp_p={path}\nprintf 'stat '; xp_stat -L \"$xp_p\"\n\
+             case $(LC_ALL=C ls -d -- \"$xp_p\" 2>&1) in *': Not a directory') printf 'below_file yes\\n' ;; esac\n\
+             if [ -e \"$xp_p\" ] && [ ! -d \"$xp_p\" ]; then\n\
              [ -r \"$xp_p\" ] || xp_fail \"file is not readable: $xp_p\"\nprintf 'content\\n'; cat -- \"$xp_p\"; fi\n"
         )))
     }
@@ -36,6 +38,12 @@ impl Module for Slurp {
         let mut report = Report::of(seen)?;
         let path = expand_path(call, src)?;
         let after = call.foreseen_file(&path)?;
+        if report.get("stat").is_some_and(|line| line.starts_with("error ")) && after.is_none() {
+            return Err(Failure::new(format!("file is not readable: {src}")));
+        }
+        if report.get("below_file").is_some() && after.is_none() {
+            return Err(Failure::new(format!("unable to slurp file: Not a directory: {src}")));
+        }
         let found = match &after {
             Some(after) => {
                 report.content = after.content(&path, report.content.take())?;
@@ -78,5 +86,13 @@ mod tests {
         let result = case.plan(seen).unwrap().result;
         assert_eq!(result.get("content").unwrap().to_text(), "Yf8=");
         assert_eq!(case.plan("stat absent\n").unwrap_err().msg, "file not found: /f");
+        assert_eq!(
+            case.plan("stat error %5065726d697373696f6e2064656e696564\n").unwrap_err().msg,
+            "file is not readable: /f"
+        );
+        assert_eq!(
+            case.plan("stat absent\nbelow_file yes\n").unwrap_err().msg,
+            "unable to slurp file: Not a directory: /f"
+        );
     }
 }

@@ -69,6 +69,7 @@ impl Module for Stat {
             "xp_p={path}\nprintf 'stat '; xp_stat {follow}\"$xp_p\"\nif [ -e \"$xp_p\" ] || [ -h \"$xp_p\" ]; then\n\
              xp_a=; [ ! -r \"$xp_p\" ] || xp_a=r; [ ! -w \"$xp_p\" ] || xp_a=${{xp_a}}w; [ ! -x \"$xp_p\" ] || xp_a=${{xp_a}}x\n\
              printf 'access %s\\n' \"$xp_a\"\n\
+             [ -z \"$xp_has_stat\" ] || printf 'times %s\\n' \"$(stat {follow}-c '%.9X %.9Y %.9Z' -- \"$xp_p\" 2>/dev/null)\"\n\
              if [ -h \"$xp_p\" ] && xp_real \"$xp_p\"; then printf 'real '; xp_word \"$xp_t\"; printf '\\n'; fi\n"
         );
         let reads = if args.flag("follow") { "" } else { "[ ! -h \"$xp_p\" ] && " };
@@ -228,6 +229,13 @@ fn extras(stat: &mut Map, found: &Attributes, report: &Report, call: &Call) {
     for (name, letter) in [("readable", 'r'), ("writeable", 'w'), ("executable", 'x')] {
         stat.insert(name, access.contains(letter));
     }
+    // Where the stat program knows parts of seconds.
+    let times = report.get("times").unwrap_or_default().split(' ');
+    for (name, time) in ["atime", "mtime", "ctime"].into_iter().zip(times) {
+        if let Ok(seconds) = time.parse::<f64>() {
+            stat.insert(name, seconds);
+        }
+    }
     if found.kind == FileKind::Link {
         stat.insert("lnk_source", report.word("real"));
         stat.insert("lnk_target", found.target.clone());
@@ -264,7 +272,7 @@ mod tests {
     #[test]
     fn fields() {
         let case = Case::new(&Stat, args(&[("path", "/f")]));
-        let seen = "stat 89ed 0 0 6 10 11 12 99 1 7 0 0 8 4096 :root:root:\naccess rx\nchecksum abc\n\
+        let seen = "stat 89ed 0 0 6 10 11 12 99 1 7 0 0 8 4096 :root:root:\naccess rx\ntimes 11.0 10.250000000 12.5\nchecksum abc\n\
                     mime text/plain; charset=us-ascii\nattr 123 ----i---------e------- /f\n";
         let result = case.plan(seen).unwrap().result;
         let stat = result.get("stat").unwrap();
@@ -277,7 +285,7 @@ mod tests {
                 .collect();
         assert_eq!(
             got.join(" "),
-            "True 4755 True True True False 10.0 False abc text/plain us-ascii ['immutable', 'extents'] 123 root"
+            "True 4755 True True True False 10.25 False abc text/plain us-ascii ['immutable', 'extents'] 123 root"
         );
         let absent = case.plan("stat absent\n").unwrap().result;
         assert_eq!(absent.get("stat").unwrap().repr(), "{'exists': False}");

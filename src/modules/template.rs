@@ -35,6 +35,7 @@ static SPEC: ModuleSpec = ModuleSpec {
             .choices(&["utf-8", "UTF-8", "utf8"]),
     ],
     shared: FILE_ARGS,
+    own_check: Some(super::check::source_and_destination),
     returns: &[
         ("dest", "the file that was written"),
         ("src", "the template"),

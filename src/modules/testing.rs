@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Action, Call, Failure, LocalFiles, Module, Prediction, Run, Seen, Target};
-use crate::transport::Content;
+use super::{Action, Call, Failure, LocalFiles, Module, Outcome, Prediction, Run, Seen, Target};
+use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
 
 /// Local files as texts.
@@ -44,7 +44,13 @@ impl Case {
     }
 
     fn with<T>(&self, run: impl FnOnce(&Call) -> Result<T, Failure>) -> Result<T, Failure> {
-        let target = Target { host: "h".into(), user: "root".into(), uid: 0, home: "/root".into() };
+        let target = Target {
+            host: "h".into(),
+            user: "root".into(),
+            uid: 0,
+            home: "/root".into(),
+            ..Target::default()
+        };
         let call = Call {
             args: self.module.spec().check(&self.given)?,
             target: &target,
@@ -68,6 +74,12 @@ impl Case {
             self.module.probe(call)?;
             self.module.plan(call, &seen)
         })
+    }
+
+    /// Plans and judges the outputs of the actions.
+    pub fn finish(&self, stdout: &str, ran: &[Output]) -> Result<Outcome, Failure> {
+        let seen = Seen { stdout: stdout.into(), ..Seen::default() };
+        self.with(|call| self.module.finish(call, self.module.plan(call, &seen)?, ran))
     }
 
     /// Asks what is to be done before planning.

@@ -41,6 +41,7 @@ static SPEC: ModuleSpec = ModuleSpec {
             .default("yes"),
     ],
     shared: FILE_ARGS,
+    own_check: Some(own_check),
     returns: &[
         ("dest", "the folder"),
         ("src", "the archive"),
@@ -49,6 +50,14 @@ static SPEC: ModuleSpec = ModuleSpec {
     ],
     ..ModuleSpec::BASE
 };
+
+fn own_check(given: &Map) -> Result<(), Failure> {
+    let has = |name: &str| given.get(name).is_some_and(|v| !matches!(v, Value::Null | Value::Omit));
+    if has("src") && has("dest") {
+        return Ok(());
+    }
+    Err(Failure::new("src (or content) and dest are required"))
+}
 
 pub struct Unarchive;
 

@@ -1,6 +1,7 @@
 //! `wait_for`: waits for a port, a file or a text. One script on the target does all the waiting.
 
 use super::sh::{Report, expand_path, q};
+use super::text::{Anchors, Dot, regex};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
     Run, Seen,
@@ -32,7 +33,8 @@ static SPEC: ModuleSpec = ModuleSpec {
     returns: &[
         ("elapsed", "how many seconds it took"),
         ("state", "what was waited for"),
-        ("match_groups", "always empty"),
+        ("match_groups", "what the groups of search_regex found"),
+        ("match_groupdict", "the same for groups with names"),
     ],
     ..ModuleSpec::BASE
 };
@@ -46,6 +48,9 @@ const STATES: &[(&str, &str)] = &[
     ("FIN_WAIT2", "05"),
     ("TIME_WAIT", "06"),
 ];
+
+/// So much of a file is searched for the groups of an expression.
+const SEARCHED: usize = 1024 * 1024;
 
 pub struct WaitFor;
 
@@ -81,7 +86,7 @@ impl Module for WaitFor {
                 result.insert("elapsed", 0);
                 return Ok(Prediction::read(result));
             }
-            let script = format!("sleep {}\nprintf 'elapsed {}\\n'\n", delay + timeout, delay + timeout);
+            let script = format!("sleep {}\nprintf 'elapsed {}'\n", delay + timeout, delay + timeout);
             return Ok(waiting(result, script, delay + timeout));
         };
         if call.check {
@@ -98,10 +103,11 @@ impl Module for WaitFor {
             return Ok(prediction);
         }
         let script = format!(
-            "{}xp_t0=$(date +%s)\nsleep {delay}\nwhile :; do\nif {}; then printf 'elapsed %s\\n' $(($(date +%s) - xp_t0)); exit 0; fi\n\
-             if [ $(($(date +%s) - xp_t0)) -ge {} ]; then printf 'elapsed %s\\n' $(($(date +%s) - xp_t0)); exit 3; fi\nsleep {}\ndone\n",
+            "{}xp_t0=$(date +%s)\nsleep {delay}\nwhile :; do\nif {}; then printf 'elapsed %s' $(($(date +%s) - xp_t0)){}; exit 0; fi\n\
+             if [ $(($(date +%s) - xp_t0)) -ge {} ]; then printf 'elapsed %s' $(($(date +%s) - xp_t0)); exit 3; fi\nsleep {}\ndone\n",
             test.functions,
             test.condition,
+            test.content,
             timeout + delay,
             number("sleep").max(1),
         );
@@ -112,8 +118,8 @@ impl Module for WaitFor {
     fn finish(&self, call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
         let timeout = prediction.result.remove("timeout_msg").map(|m| m.to_text()).unwrap_or_default();
         if let Some(output) = ran.first() {
-            let elapsed =
-                Report::parse(&output.stdout).get("elapsed").and_then(|e| e.trim().parse::<i64>().ok());
+            let report = Report::parse(&output.stdout);
+            let elapsed = report.get("elapsed").and_then(|e| e.trim().parse::<i64>().ok());
             match output.rc {
                 0 => {}
                 3 => {
@@ -123,6 +129,9 @@ impl Module for WaitFor {
                 _ => return Err(Failure::from_output(output)),
             }
             prediction.result.insert("elapsed", elapsed.unwrap_or_default());
+            if let (Some(pattern), Some(content)) = (call.args.str("search_regex"), &report.content) {
+                insert_groups(&mut prediction.result, pattern, content)?;
+            }
         }
         Ok(prediction.into_outcome())
     }
@@ -142,6 +151,8 @@ struct Test {
     condition: String,
     what: String,
     timeout: String,
+    /// Lines that print the file that was searched, for what the groups of the expression found.
+    content: String,
 }
 
 fn test(call: &Call) -> Result<Option<Test>, Failure> {
@@ -160,12 +171,17 @@ fn test(call: &Call) -> Result<Option<Test>, Failure> {
             Some(pattern) => Test {
                 functions: String::new(),
                 condition: format!("{not}{} {file} 2>/dev/null", grep(pattern)?),
+                content: match !gone && pattern.contains('(') {
+                    true => format!("; printf '\\ncontent\\n'; head -c {SEARCHED} -- {file}"),
+                    false => String::new(),
+                },
                 what: format!("{pattern} in {path}"),
                 timeout: format!("Timeout when waiting for search string {pattern} in {path}"),
             },
             None => Test {
                 functions: String::new(),
                 condition: format!("{not}[ -e {file} ]"),
+                content: String::new(),
                 what: path.to_string(),
                 timeout: match gone {
                     true => format!("Timeout when waiting for {path} to be absent."),
@@ -189,6 +205,7 @@ fn test(call: &Call) -> Result<Option<Test>, Failure> {
         return Ok(Some(Test {
             functions: String::new(),
             condition: drained(args, port),
+            content: String::new(),
             what: format!("{host}:{port} to drain"),
             timeout: format!("Timeout when waiting for {host}:{port} to drain"),
         }));
@@ -202,6 +219,7 @@ fn test(call: &Call) -> Result<Option<Test>, Failure> {
     Ok(Some(Test {
         functions: PORT.to_string(),
         condition,
+        content: String::new(),
         what: format!("{host}:{port}{end}"),
         timeout: match args.str("search_regex") {
             Some(pattern) => format!("Timeout when waiting for search string {pattern} in {host}:{port}"),
@@ -252,6 +270,35 @@ fn drained(args: &Args, port: i128) -> String {
     )
 }
 
+/// Takes the names out of groups.
+fn named_groups(pattern: &str) -> String {
+    let mut out = String::new();
+    let mut rest = pattern;
+    while let Some(at) = rest.find("(?P<") {
+        let Some(end) = rest[at..].find('>') else { break };
+        out.push_str(&rest[..=at]);
+        rest = &rest[at + end + 1..];
+    }
+    out + rest
+}
+
+/// Adds what the groups of the expression found in the file.
+fn insert_groups(result: &mut Map, pattern: &str, content: &[u8]) -> Result<(), Failure> {
+    let regex = regex(pattern, Anchors::Lines, Dot::InLine).map_err(Failure::new)?;
+    let text = String::from_utf8_lossy(content);
+    let Some(found) = regex.captures(&*text).map_err(|e| Failure::new(e.to_string()))? else { return Ok(()) };
+    let value = |group: Option<fancy_regex::Match<'_>>| match group {
+        Some(text) => Value::str(text.as_str()),
+        None => Value::Null,
+    };
+    let groups = (1..found.len()).map(|number| value(found.get(number))).collect();
+    let names = regex.capture_names().flatten();
+    let named: Map = names.map(|name| (name, value(found.name(name)))).collect();
+    result.insert("match_groups", Value::list(groups));
+    result.insert("match_groupdict", named);
+    Ok(())
+}
+
 /// Returns a `grep` for a Python expression. What `grep` has no form for is refused.
 fn grep(pattern: &str) -> Result<String, Failure> {
     let mut ignore_case = "";
@@ -260,7 +307,7 @@ fn grep(pattern: &str) -> Result<String, Failure> {
         ignore_case = "i";
         text = rest;
     }
-    let text = text.replace("(?:", "(");
+    let text = named_groups(text).replace("(?:", "(");
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -307,7 +354,16 @@ mod tests {
     #[test]
     fn patterns_become_greps() {
         assert_eq!(grep(r"(?i)up \d+?\s(?:a|b)").unwrap(), "grep -Eqi -e 'up [0-9]+[[:space:]](a|b)'");
+        assert_eq!(grep(r"a (?P<foo>\w+)").unwrap(), "grep -Eq -e 'a ([[:alnum:]_]+)'");
         assert!(grep("(?=x)").is_err());
+    }
+
+    #[test]
+    fn groups_of_what_was_found() {
+        let mut result = Map::new();
+        insert_groups(&mut result, r"^done (?P<what>\w+) ([0-9]+)(x)?", b"first\ndone data 12\n").unwrap();
+        assert_eq!(result.get("match_groups").unwrap().repr(), "['data', '12', None]");
+        assert_eq!(result.get("match_groupdict").unwrap().repr(), "{'what': 'data'}");
     }
 
     #[test]

@@ -43,7 +43,10 @@ impl Write<'_> {
     /// Returns the script that takes the content on stdin.
     pub fn script(&self) -> Result<String, Failure> {
         let (size, sha256) = (self.digests.size, &self.digests.sha256);
-        Ok(format!("xp_write -s {size} -d {sha256}{} {}\n", self.options()?, q(self.dest)))
+        let dest = q(self.dest);
+        let flags = self.change.flags_script(&dest);
+        let end = if flags.is_empty() { String::new() } else { format!(" || exit $?\n{}", flags.trim_end()) };
+        Ok(format!("xp_write -s {size} -d {sha256}{} {dest}{end}\n", self.options()?))
     }
 
     /// Returns the options of `xp_write` besides those about the content.
@@ -146,6 +149,7 @@ pub fn change_of_new(attrs: &Attrs, report: &Report, check: bool) -> Result<Attr
     let ids = attrs.ids(report, check)?;
     let mut change = AttrChange::default();
     (change.uid, change.gid, change.warnings) = (ids.uid, ids.gid, ids.missing);
+    attrs.compare_flags(report, &mut change);
     Ok(change)
 }
 

@@ -24,8 +24,23 @@ pub struct TemplarSettings {
     pub vault: Option<VaultOpener>,
     /// Whether `lookup('pipe')`, `lookup('lines')` and `lookup('password')` may run programs and write files.
     pub local_effects: bool,
+    /// What becomes of a template's text that looks like something else.
+    pub texts: Texts,
     /// What the lookup `config` knows.
     pub settings: Arc<Vec<SettingValue>>,
+}
+
+/// How the text of a template is read in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// It stays text.
+    #[default]
+    Kept,
+    /// As ansible-core did up to 2.18: a list, a dict or a boolean in the notation of Python or JSON becomes one, and
+    /// nothing becomes an empty text.
+    Read,
+    /// As there with `jinja2_native`: every literal of Python becomes its value.
+    Native,
 }
 
 impl Default for TemplarSettings {
@@ -34,6 +49,7 @@ impl Default for TemplarSettings {
             ansible_managed: "Ansible managed".to_string(),
             vault: None,
             local_effects: true,
+            texts: Texts::default(),
             settings: Arc::default(),
         }
     }
@@ -79,6 +95,35 @@ impl Templar {
             return Ok(value.clone());
         }
         self.with(scope, |interp| interp.tree_value(tree, scope.clone()))
+    }
+
+    /// Like [`Templar::render`], without those members of lists that are undefined; nothing when all of it is.
+    pub fn render_defined(&self, tree: &Tree, scope: &Arc<dyn Scope>) -> Result<Option<Value>, RenderError> {
+        match &tree.kind {
+            TreeKind::List(items) => {
+                let mut out = Vec::with_capacity(items.len());
+                for item in items.iter() {
+                    out.extend(self.render_defined(item, scope)?);
+                }
+                Ok(Some(Value::list(out)))
+            }
+            TreeKind::Map(members) => {
+                let mut out = Map::new();
+                for (key, value) in members.iter() {
+                    let name = self.render(key, scope)?;
+                    if let (Some(key), Some(value)) =
+                        (Key::from_value(&name), self.render_defined(value, scope)?)
+                    {
+                        out.insert(key, value);
+                    }
+                }
+                Ok(Some(Value::map(out)))
+            }
+            _ => match self.render(tree, scope) {
+                Err(error) if error.is_undefined() => Ok(None),
+                other => other.map(Some),
+            },
+        }
     }
 
     /// Like [`Templar::render`], for a map whose own keys are templates too: arguments of `set_fact` and `add_host`.

@@ -278,7 +278,7 @@ fn secrets_stay_secret() {
     check_error(
         "v: !vault bad\n",
         "{{ v }}",
-        "decryption failed: no vault password fits, or the text was changed",
+        "Decryption failed: no vault password fits, or the text was changed",
     );
 }
 
@@ -529,4 +529,101 @@ proptest! {
             prop_assert_eq!(templar.render(&tree, &scope).unwrap().to_text(), expect);
         }
     }
+}
+
+/// Renders in one of the ways of ansible-core up to 2.18.
+fn render_as(how: Texts, yaml: &str, template: &str) -> Result<String, String> {
+    let templar =
+        Templar::new(SourceMap::new(), TemplarSettings { texts: how, ..TemplarSettings::default() });
+    let scope = scope(&templar, yaml);
+    let tree = templar.compile_str(template, None).map_err(|d| d.message)?;
+    templar.render(&tree, &scope).map(|v| v.repr()).map_err(|e| e.message().to_string())
+}
+
+#[test]
+fn texts_that_look_like_values() {
+    let vars = "list: [a, b]\nnothing: null\ntext: '[1]'\n";
+    let read = |template: &str| render_as(Texts::Read, vars, template).unwrap();
+    assert_eq!(read("[{% for x in list %}'{{ x }}',{% endfor %}]"), "['a', 'b']");
+    assert_eq!(read(r#"{{ '' }}{"a": null, "b": true}"#), "{'a': None, 'b': True}");
+    assert_eq!(read("{{ list | to_json }}"), r#"'["a", "b"]'"#);
+    assert_eq!(read("{{ text }}"), "'[1]'");
+    assert_eq!(read("{{ nothing }}"), "None");
+    assert_eq!(read("{{ none }}"), "''");
+    assert_eq!(read("{{ 1 }}{{ 2 }}"), "'12'");
+    assert_eq!(render_as(Texts::Native, vars, "{{ 1 }}{{ 2 }}").unwrap(), "12");
+    assert_eq!(render_as(Texts::Kept, vars, "[{{ 1 }}]").unwrap(), "'[1]'");
+}
+
+#[test]
+fn words_of_plugins_stand_alone_up_to_2_18() {
+    let template = "{{ [1] | combine(foo=1) }}";
+    let words = "'recursive' and 'list_merge' are the only valid keyword arguments";
+    assert_eq!(render_as(Texts::Read, "", template).unwrap_err(), words);
+    assert_eq!(
+        render_as(Texts::Kept, "", template).unwrap_err(),
+        format!("the filter 'combine' failed: {words}")
+    );
+}
+
+#[test]
+fn members_that_do_not_exist_are_of_no_type() {
+    check("r: {a: 1}", "{{ r.b is none }}{{ r.b is string }}{{ r.b is false }}", "FalseFalseFalse");
+    check_error("r: {a: 1}", "{{ r.b is iterable }}", "'dict object' has no attribute 'b'");
+    check_error("", "{{ nope is none }}", "'nope' is undefined");
+}
+
+#[test]
+fn formats_show_what_is_undefined_and_print_it_not() {
+    check("", "{{ '%r %s' | format(nope, 1) }}", "AnsibleUndefined(hint=None, obj=missing, name='nope') 1");
+    check_error("", "{{ '%s' | format(nope) }}", "'nope' is undefined");
+}
+
+#[test]
+fn vaults_by_filter() {
+    let locked = "{{ 'x' | vault('pw', salt=7) }}";
+    let text = render("", locked).unwrap().to_text();
+    assert!(text.starts_with("$ANSIBLE_VAULT;1.2;AES256;filter_default\n3"), "{text}");
+    check("", "{{ 'x' | vault('pw') | unvault('pw') }}", Value::Secret(Secret::new("x")));
+    check("v: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  31\n", "{{ 'plain' | unvault('pw') }}", "plain");
+    check_error("", "{{ 'x' | vault([1]) }}", "the vault's password must be a text, not list");
+}
+
+#[test]
+fn lookups_in_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| std::fs::write(dir.path().join(name), content).unwrap();
+    file("a.csv", b"Smith,Jane,\"a b\"\nx y,1,2\n");
+    file("latin.ini", b"[global]\nname = caf\xe9\nbase = /srv\npath = %(base)s/x\n");
+    file("twice.ini", b"[s]\na = 1\nA = 2\n");
+    file("bare.ini", b"[s]\na = 1\nflag\n");
+    let templar = templar();
+    let scope = scope_in(&templar, "", dir.path());
+    let show = |expression: &str| {
+        let tree = templar.compile_str(&format!("{{{{ lookup({expression}) }}}}"), None).unwrap();
+        let prefix =
+            |m: &str| m.split_once(" failed: ").map_or(m.to_string(), |(_, words)| words.to_string());
+        templar.render(&tree, &scope).map_or_else(|e| prefix(e.message()), |v| v.to_text())
+    };
+    assert_eq!(show("'csvfile', 'Smith file=a.csv delimiter=, col=2'"), "a b");
+    assert_eq!(show("'csvfile', 'x y file=a.csv delimiter=\",\" col=1'"), "1");
+    assert_eq!(show("'csvfile', 'none file=a.csv delimiter=, col=2, default=other'"), "other");
+    assert_eq!(show("'csvfile', file='a.csv'"), "Search key is required but was not found");
+    assert_eq!(show("'csvfile', 'x what=1'"), "what is not a valid option");
+    assert_eq!(show("'ini', 'name', file='latin.ini', encoding='iso8859-1'"), "café");
+    assert_eq!(show("'ini', 'path file=latin.ini encoding=latin1'"), "/srv/x");
+    assert_eq!(
+        show("'ini', 'name', file='latin.ini', section='no', encoding='latin1'"),
+        "No section 'no' in latin.ini"
+    );
+    assert_eq!(
+        show("'ini', 'a', file='twice.ini', section='s'"),
+        "Duplicate option in 'twice.ini': While reading from '<???>' [line 3]: option 'a' in section 's' already exists"
+    );
+    assert_eq!(
+        show("'ini', 'a', file='bare.ini', section='s'"),
+        "Source contains parsing errors: 'bare.ini' [line 3]: no value"
+    );
+    assert_eq!(show("'ini', 'a', file='bare.ini', section='s', allow_no_value=true"), "1");
+    assert_eq!(show("'ini', 'x=1'"), "x is not a valid option.");
 }

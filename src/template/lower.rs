@@ -427,6 +427,17 @@ impl Lower {
     }
 
     fn args(&mut self, args: &[ast::CallArg<'_>]) -> L<Vec<Arg>> {
+        let names = args.iter().filter_map(|arg| match arg {
+            ast::CallArg::Kwarg(name, value) => Some((*name, value)),
+            _ => None,
+        });
+        let mut seen = Vec::new();
+        for (name, value) in names {
+            if seen.contains(&name) {
+                return Err(refuse(value, &format!("keyword argument repeated: {name}")));
+            }
+            seen.push(name);
+        }
         args.iter()
             .map(|arg| {
                 Ok(match arg {
@@ -457,7 +468,15 @@ fn unknown(
 ) -> Box<SyntaxFail> {
     let short = name.strip_prefix("ansible.builtin.").unwrap_or(name);
     let help = did_you_mean(short, known).map(|best| format!("did you mean `{best}`?"));
-    Box::new(SyntaxFail { code, message: format!("no {what} named '{name}'"), at, help })
+    let message = if name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.') {
+        format!("no {what} named '{name}'")
+    } else {
+        // Ansible's words for what cannot be a name at all.
+        format!(
+            "TemplateSyntaxError: Could not load \"{name}\": 'invalid plugin name: ansible.builtin.{short}'"
+        )
+    };
+    Box::new(SyntaxFail { code, message, at, help })
 }
 
 fn refuse(expr: &ast::Expr<'_>, message: &str) -> Box<SyntaxFail> {

@@ -25,7 +25,7 @@ mod tests;
 mod tree;
 mod versions;
 
-pub use engine::{Templar, TemplarSettings, VaultOpener};
+pub use engine::{Templar, TemplarSettings, Texts, VaultOpener};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::escape_html;

@@ -38,6 +38,13 @@ pub(super) struct Undef {
     pub soft: bool,
 }
 
+impl Undef {
+    /// Whether it is a member of something that exists, not a variable.
+    pub fn is_member(&self) -> bool {
+        !self.fail.message.ends_with("is undefined")
+    }
+}
+
 /// A value that only templates see.
 pub(super) enum Obj {
     Macro(Macro),

@@ -44,7 +44,14 @@ const TABLE: &[(&str, Test)] = &[
     ("string", Raw(|_, v, a| kind(v, a, |v| v.as_text().is_some()))),
     ("mapping", Raw(|_, v, a| kind(v, a, V::is_dict))),
     ("sequence", Raw(|_, v, a| kind(v, a, is_sequence))),
-    ("iterable", Raw(|_, v, a| kind(v, a, is_sequence))),
+    (
+        "iterable",
+        // Python asks what is undefined for its members.
+        Raw(|_, v, a| match &v {
+            V::Undef(u) => Err(u.fail.clone()),
+            _ => kind(v, a, is_sequence),
+        }),
+    ),
     ("callable", Raw(|_, v, a| kind(v, a, is_callable))),
     ("escaped", Raw(|_, v, a| kind(v, a, |_| false))),
     ("nan", Raw(|_, v, a| kind(v, a, |v| matches!(v, V::Val(Value::Float(f)) if f.is_nan())))),
@@ -139,7 +146,13 @@ const TABLE: &[(&str, Test)] = &[
     ),
     (
         "vault_encrypted",
-        Raw(|_, v, a| kind(v, a, |v| v.as_text().is_some_and(|t| t.starts_with("$ANSIBLE_VAULT;")))),
+        Raw(|_, v, a| {
+            // A vault among variables is open already; it is the secrets that were locked.
+            kind(v, a, |v| {
+                matches!(v, V::Val(Value::Secret(_)))
+                    || v.as_text().is_some_and(|t| t.starts_with("$ANSIBLE_VAULT;"))
+            })
+        }),
     ),
     (
         "vaulted_file",
@@ -179,10 +192,12 @@ fn none(args: VArgs, answer: V) -> R<V> {
     Ok(answer)
 }
 
-/// A question about the type. What is undefined has none, what is unknown is not known yet.
+/// A question about the type. A variable that does not exist has none; a member that does not exist is of no type, as
+/// conditions about results take it. What is unknown is not known yet.
 fn kind(v: V, args: VArgs, is: fn(&V) -> bool) -> R<V> {
     args.bind([])?;
     match &v {
+        V::Undef(u) if u.is_member() => Ok(V::bool(false)),
         V::Undef(u) => Err(u.fail.clone()),
         V::Val(Value::Unknown(u)) => Ok(V::unknown(u)),
         v => Ok(V::bool(is(v))),

@@ -3,8 +3,10 @@
 //! Comes in from YAML, JSON, hosts and templates; knows none of them. Strings here are plain data: nothing in a
 //! `Value` is ever compiled as a template.
 
+pub mod charset;
 mod convert;
 mod json;
+pub mod literal;
 mod key;
 mod python;
 

@@ -195,13 +195,13 @@ fn unhex(text: &[u8]) -> Result<Vec<u8>, VaultError> {
     let mut out = Vec::with_capacity(text.len() / 2);
     let mut high = None;
     for byte in text.iter().filter(|b| !b.is_ascii_whitespace()) {
-        let digit = char::from(*byte).to_digit(16).ok_or(VaultError::Damaged)? as u8;
+        let digit = char::from(*byte).to_digit(16).ok_or(VaultError::NotHex)? as u8;
         match high.take() {
             None => high = Some(digit << 4),
             Some(high) => out.push(high | digit),
         }
     }
-    if high.is_some() { Err(VaultError::Damaged) } else { Ok(out) }
+    if high.is_some() { Err(VaultError::OddHex) } else { Ok(out) }
 }
 
 #[cfg(test)]
@@ -287,11 +287,15 @@ mod tests {
         check("$ANSIBLE_VAULT;1.1", &pw, "the vault-encrypted text is damaged");
         check("$ANSIBLE_VAULT;1.0;AES\n61", &pw, "vault format `1.0` is not supported, only 1.1 and 1.2");
         check("$ANSIBLE_VAULT;1.1;AES\n61", &pw, "vault cipher `AES` is not supported, only AES256");
-        check("$ANSIBLE_VAULT;1.1;AES256\n6", &pw, "the vault-encrypted text is damaged");
-        check("$ANSIBLE_VAULT;1.1;AES256\nzz", &pw, "the vault-encrypted text is damaged");
+        check("$ANSIBLE_VAULT;1.1;AES256\n6", &pw, "Vault format unhexlify error: Odd-length string");
+        check(
+            "$ANSIBLE_VAULT;1.1;AES256\nzz",
+            &pw,
+            "Vault format unhexlify error: Non-hexadecimal digit found",
+        );
         check("$ANSIBLE_VAULT;1.1;AES256\n", &pw, "the vault-encrypted text is damaged");
-        check(&good, &[], "a vault password is needed and none was given");
-        check(&good, &[("a", "no")], "decryption failed: no vault password fits, or the text was changed");
+        check(&good, &[], "Attempting to decrypt but no vault secrets found");
+        check(&good, &[("a", "no")], "Decryption failed: no vault password fits, or the text was changed");
         assert!(encrypt(b"x", &Password::new(b"pw"), Some("a;b"), &Salt::Random).is_err());
     }
 }

@@ -23,12 +23,17 @@ pub enum VaultError {
     Cipher(String),
     #[error("the vault-encrypted text is damaged")]
     Damaged,
+    /// In Ansible's words, as scripts look for them.
+    #[error("Vault format unhexlify error: Non-hexadecimal digit found")]
+    NotHex,
+    #[error("Vault format unhexlify error: Odd-length string")]
+    OddHex,
     #[error("the decrypted text is not UTF-8")]
     NotText,
-    #[error("a vault password is needed and none was given")]
+    #[error("Attempting to decrypt but no vault secrets found")]
     NoSecrets,
     /// Wrong password and changed ciphertext look alike.
-    #[error("decryption failed: no vault password fits, or the text was changed")]
+    #[error("Decryption failed: no vault password fits, or the text was changed")]
     NoMatch,
     #[error("vault label `{0}` must be letters, digits and any of `_-.@` without a line break or `;`")]
     BadLabel(String),

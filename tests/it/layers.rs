@@ -35,7 +35,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("indicatif", &["report", "cli"]),
     ("console", &["report", "cli"]),
     ("clap", &["cli"]),
-    ("toml", &["cli"]),
+    ("toml", &["cli", "inventory"]),
     ("similar", &["report", "plan/render"]),
 ];
 

@@ -139,6 +139,7 @@ pub fn sources(invocation: &Invocation, seal: &Seal) -> Sources {
             })
             .collect(),
         managed: invocation.settings.get("ansible_managed").cloned(),
+        native_types: invocation.settings.contains_key("jinja2_native"),
         ..Sources::default()
     }
 }

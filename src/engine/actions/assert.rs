@@ -71,12 +71,14 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
             }
             return Ok((Value::Null, Truth::True));
         }
+        // What is empty demands nothing.
+        Some(Value::Null) => return Ok((Value::Null, Truth::True)),
         Some(Value::Str(text)) => Some(text.clone()),
         _ => None,
     };
     // A template inside of a string that the project compares with is part of the expression.
     let written = match &tree.kind {
-        TreeKind::Template(template) if !template.text.trim_start().starts_with("{{") => {
+        TreeKind::Template(template) if !is_one_template(&template.text) => {
             plain_condition(&template.text).map(|plain| (template.text.clone(), plain))
         }
         _ => None,
@@ -98,6 +100,12 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
     let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(|d| explain(vec![d]))?;
     let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
     Ok((Value::Str(text), holds))
+}
+
+/// Whether a text is one `{{ }}` and nothing else.
+fn is_one_template(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("{{") && text.ends_with("}}") && !text[2..].contains("{{")
 }
 
 fn message(item: &ItemRun, names: &[&str]) -> Result<Option<Value>, Trouble> {

@@ -25,7 +25,10 @@ struct Choice {
 }
 
 pub fn include_vars(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
-    let text = |name: &str| given.get(name).filter(|v| !v.is_null()).map(|v| v.to_text().trim().to_string());
+    let text = |name: &str| {
+        let text = given.get(name).filter(|v| !v.is_null()).map(|v| v.to_text().trim().to_string());
+        text.filter(|text| !text.is_empty())
+    };
     let choice = Choice::read(given)?;
     let paths = match (text("dir"), text("file").or_else(|| text("_raw_params"))) {
         (Some(dir), _) => choice.files(item, &directory(item, &dir)?)?,

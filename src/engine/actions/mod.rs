@@ -106,6 +106,9 @@ impl Action {
         };
         let given = item.given(name, args, free_form.as_ref(), template_args.as_ref())?;
         let waits = matches!(self, Action::Pause | Action::WaitForConnection);
+        if let Some(spec) = crate::modules::controller_spec(name).filter(|_| waits || self == Action::Fail) {
+            spec.check(&given)?;
+        }
         if item.shared.options.planning {
             // Facts may be unknown; what decides about files, hosts and groups must not be.
             let needs_all = !matches!(self, Action::SetFact | Action::SetStats | Action::Fail);

@@ -16,7 +16,10 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
                 .or_else(|| v.to_text().trim().parse().ok())
                 .filter(|n: &f64| n.is_finite() && *n >= 0.0)
                 .ok_or_else(|| {
-                    Trouble::msg(format!("pause: {name} must be a number, not \"{}\"", v.to_text()))
+                    let (kind, text) = (v.type_name(), v.to_text());
+                    Trouble::msg(format!(
+                        "argument '{name}' is of type {kind} and we were unable to convert to int: '{text}'"
+                    ))
                 })
         })
     };
@@ -63,6 +66,8 @@ pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
 async fn line(item: &ItemRun) -> Result<String, Trouble> {
     let answers = &item.shared.answers;
     if !answers.is_person() {
+        let text = "Not waiting for response to prompt as stdin is not interactive";
+        item.shared.emit(Event::Warning(text.to_string())).await;
         return Ok(String::new());
     }
     match answers.line().await {

@@ -3,9 +3,9 @@
 mod stat;
 
 pub use crate::transport::quote as q;
-pub use stat::{FileKind, Stat};
+pub use stat::{FileKind, Stat, mode_word};
 
-use super::{Call, Failure, Seen};
+use super::{Call, Failure, Seen, Target};
 
 /// Shell functions that every session has before it runs a module's script.
 pub const PRELUDE: &str = include_str!("prelude.sh");
@@ -20,15 +20,7 @@ pub fn expand_path(call: &Call, text: &str) -> Result<String, Failure> {
     if text.contains('\0') {
         return Err(Failure::new("a path cannot hold a NUL character"));
     }
-    let text = expand_vars(call, text);
-    let text = match text.strip_prefix('~') {
-        Some("") => call.target.home.clone(),
-        Some(rest) if rest.starts_with('/') => format!("{}{rest}", call.target.home.trim_end_matches('/')),
-        Some(rest) if rest.split('/').next() == Some(&call.target.user) && !call.target.user.is_empty() => {
-            format!("{}{}", call.target.home, &rest[call.target.user.len()..])
-        }
-        _ => text,
-    };
+    let text = expanded(call.target, call.environment, text);
     Ok(if text.starts_with('/') || text.starts_with("./") || text.is_empty() {
         text
     } else {
@@ -36,15 +28,28 @@ pub fn expand_path(call: &Call, text: &str) -> Result<String, Failure> {
     })
 }
 
+/// Returns a path argument with `~`, `~NAME` and variables replaced, as far as they are known.
+pub fn expanded(target: &Target, environment: &[(String, String)], text: &str) -> String {
+    let text = expand_vars(target, environment, text);
+    let Some(rest) = text.strip_prefix('~') else { return text };
+    let (user, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let home = if user.is_empty() { Some(target.home.as_str()) } else { target.home_of(user) };
+    match home {
+        Some(home) if below.is_empty() => home.to_string(),
+        Some(home) => format!("{}{below}", home.trim_end_matches('/')),
+        None => text,
+    }
+}
+
 /// Replaces `$NAME` and `${NAME}` for the variables that are known here; others stay as written, as in Python.
-fn expand_vars(call: &Call, text: &str) -> String {
+fn expand_vars(target: &Target, environment: &[(String, String)], text: &str) -> String {
     let known = |name: &str| {
-        call.environment
+        environment
             .iter()
             .find(|(n, _)| n == name)
             .map(|(_, v)| v.as_str())
-            .or_else(|| (name == "HOME").then_some(call.target.home.as_str()))
-            .or_else(|| (name == "USER").then_some(call.target.user.as_str()))
+            .or_else(|| (name == "HOME").then_some(target.home.as_str()))
+            .or_else(|| (name == "USER").then_some(target.user.as_str()))
     };
     let mut out = String::new();
     let mut rest = text;
@@ -220,8 +225,12 @@ mod tests {
                 Err(String::new())
             }
         }
-        let target =
-            crate::modules::Target { user: "ada".into(), home: "/home/ada".into(), ..Default::default() };
+        let target = crate::modules::Target {
+            user: "ada".into(),
+            home: "/home/ada".into(),
+            homes: vec![("eve".into(), "/srv/eve/".into())],
+            ..Default::default()
+        };
         let environment = [("X".to_string(), "1".to_string())];
         let call = Call {
             args: Default::default(),
@@ -237,6 +246,7 @@ mod tests {
         check("~/x", "/home/ada/x");
         check("~ada/x", "/home/ada/x");
         check("~bob/x", "./~bob/x");
+        check("~eve/x", "/srv/eve/x");
         check("-rf", "./-rf");
         check("/a/$X/${X}b/$Y/$/${", "/a/1/1b/$Y/$/${");
         check("$HOME/x", "/home/ada/x");

@@ -142,10 +142,20 @@ impl Stat {
         })
     }
 
-    /// Returns the mode as Ansible writes it, such as `0644`.
+    /// Returns the permissions in the form of `file` and its like: a zero, then at least three digits.
+    pub fn mode_word(&self) -> String {
+        mode_word(self.mode)
+    }
+
+    /// Returns the mode as Ansible's `stat` writes it, such as `0644`.
     pub fn mode_text(&self) -> String {
         format!("{:04o}", self.mode)
     }
+}
+
+/// Returns permissions as [`Stat::mode_word`] does.
+pub fn mode_word(bits: u32) -> String {
+    format!("0{bits:03o}")
 }
 
 impl FileKind {

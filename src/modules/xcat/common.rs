@@ -240,7 +240,13 @@ pub mod tests {
         check: bool,
         work: impl FnOnce(&Call) -> R,
     ) -> R {
-        let target = Target { host: "mn1".into(), user: "root".into(), uid: 0, home: "/root".into() };
+        let target = Target {
+            host: "mn1".into(),
+            user: "root".into(),
+            uid: 0,
+            home: "/root".into(),
+            ..Target::default()
+        };
         work(&Call {
             args: args(module, json),
             target: &target,

@@ -350,7 +350,9 @@ impl Load<'_> {
             statement.free_form = self.tree(node);
             return Some(());
         }
-        let Ok(found) = parse_kv(text, free_form) else {
+        // Statements take a bare text too, but unlike a command's theirs holds no `=` that is not an argument's.
+        let command = free_form && !BARE_TEXT.contains(&statement.short());
+        let Ok(found) = parse_kv(text, command) else {
             self.error(unbalanced(node));
             return None;
         };

@@ -340,7 +340,14 @@ impl<'l> Load<'l> {
         if node.is_null() {
             return VarMap::default();
         }
-        if !node.is_map() {
+        // A list of mappings counts as if all stood in one.
+        let parts: Vec<&crate::yaml::Node> = match node.items() {
+            items if !items.is_empty() && items.iter().all(crate::yaml::Node::is_map) => {
+                items.iter().collect()
+            }
+            _ => vec![&node],
+        };
+        if parts.iter().any(|part| !part.is_map()) {
             self.error(
                 Diagnostic::error(
                     "XP0604",
@@ -351,7 +358,9 @@ impl<'l> Load<'l> {
             return VarMap::default();
         }
         let mut vars = IndexMap::new();
-        self.variables(&node, &mut vars);
+        for part in parts {
+            self.variables(part, &mut vars);
+        }
         Arc::new(vars)
     }
 

@@ -98,10 +98,12 @@ impl Load<'_> {
             return entry;
         };
         let refused = found.iter().all(|e| e.code == NOT_BUILT_IN);
+        let found_in_arguments = found.iter().all(|e| e.code.starts_with("XP07"));
         let level = if place.handlers { Level::Handler } else { Level::Task };
         let fields = self.fields(node, level);
         let guarded = place.rescued
             || place.inherited.ignore_errors.is_some()
+            || fields.get("failed_when").is_some()
             || fields.get("ignore_errors").is_some_and(|n| n.as_bool() != Some(false));
         // On which hosts a module is needed is often said by a condition.
         let conditional = fields.get("when").is_some() || !place.inherited.when.is_empty();
@@ -112,6 +114,10 @@ impl Load<'_> {
         self.errors.truncate(before);
         if refused {
             self.warn(Diagnostic { severity: crate::diag::Severity::Warning, ..first.clone() });
+        }
+        if entry.is_some() && found_in_arguments {
+            // The module says it itself, in its own words.
+            return entry;
         }
         let entry = self.mistaken(node, &fields, first, place);
         // What else is wrong with it was found already.

@@ -1,6 +1,7 @@
 //! Filters that change a type or stand in for missing values.
 
 use super::Filter::{self, Plain, Raw};
+use crate::template::Texts;
 use crate::template::args::{VArgs, ValueArgs, flag_or, int_or, need, text_or};
 use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
@@ -45,7 +46,9 @@ fn mandatory(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
         Some(m) if !m.is_null() => interp.value(&m)?.to_text(),
         _ => match &u.fail.kind {
             crate::template::RenderErrorKind::Undefined { name } => {
-                format!("Mandatory variable '{name}' not defined.")
+                // Up to 2.18 with two spaces.
+                let gap = if interp.templar.settings().texts == Texts::Kept { " " } else { "  " };
+                format!("Mandatory variable '{name}'{gap}not defined.")
             }
             _ => "Mandatory variable not defined.".to_string(),
         },
@@ -68,7 +71,10 @@ fn type_debug(_: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
         let u: &Undef = u;
         return Err(u.fail.clone());
     }
-    Ok(V::str(v.type_name()))
+    Ok(V::str(match &v {
+        V::Val(Value::Secret(_)) => "AnsibleVaultEncryptedUnicode",
+        v => v.type_name(),
+    }))
 }
 
 fn ternary(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
@@ -89,8 +95,11 @@ fn string(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 }
 
 /// Ansible's `bool` filter: what does not say true is false.
-fn bool_filter(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
+fn bool_filter(interp: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     args.bind([])?;
+    if v.is_null() && interp.templar.settings().texts != Texts::Kept {
+        return Ok(v);
+    }
     Ok(Value::Bool(match &v {
         Value::Str(s) => matches!(s.to_lowercase().as_str(), "yes" | "on" | "1" | "true"),
         other => to_bool(other).unwrap_or(false),

@@ -46,28 +46,36 @@ fn combine(_: &mut Interp<'_>, v: Value, mut args: ValueArgs) -> R<Value> {
         }
     };
     if let Some((name, _)) = args.named.first() {
-        return Err(Fail::failed(format!(
-            "'recursive' and 'list_merge' are the only valid keyword arguments, not '{name}'"
-        )));
+        return Err(Fail::failed("'recursive' and 'list_merge' are the only valid keyword arguments")
+            .help(format!("take out '{name}'")));
     }
     let mut dicts = Vec::new();
     for value in [v].into_iter().chain(args.pos) {
-        flatten_into(value, &mut dicts);
+        // A list of dicts stands for its members, a list in a list for itself.
+        match value {
+            Value::List(items) => dicts.extend(items.iter().filter(|x| !x.is_null()).cloned()),
+            Value::Null => {}
+            other => dicts.push(other),
+        }
+    }
+    if let Some(wrong) = dicts.iter().position(|dict| dict.as_map().is_none()) {
+        let dict = |at: usize| dicts.get(at).map_or("dict", Value::type_name);
+        let (a, b) =
+            if wrong + 1 < dicts.len() { (wrong, wrong + 1) } else { (wrong.saturating_sub(1), wrong) };
+        let shown = [a, b].map(|at| dicts.get(at).map(crate::value::to_json_text).unwrap_or_default());
+        return Err(Fail::failed(format!(
+            "failed to combine variables, expected dicts but got a '{}' and a '{}': \n{}\n{}",
+            dict(a),
+            dict(b),
+            shown[0],
+            shown[1]
+        )));
     }
     let mut out = Map::new();
-    for dict in dicts {
-        let Value::Map(dict) = &dict else { return Err(wanted("a dict", &dict)) };
+    for dict in dicts.iter().filter_map(Value::as_map) {
         merge(&mut out, dict, recursive, list_merge);
     }
     Ok(Value::map(out))
-}
-
-fn flatten_into(value: Value, out: &mut Vec<Value>) {
-    match value {
-        Value::List(items) => items.iter().cloned().for_each(|x| flatten_into(x, out)),
-        Value::Null => {}
-        other => out.push(other),
-    }
 }
 
 fn merge(out: &mut Map, other: &Map, recursive: bool, list_merge: ListMerge) {
@@ -122,6 +130,12 @@ fn items2dict(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let (key_name, value_name) = (text_or(key_name, "key"), text_or(value_name, "value"));
     let mut out = Map::new();
     for item in items.iter() {
+        if item.as_map().is_none() {
+            return Err(Fail::failed(format!(
+                "items2dict requires a list of dictionaries, got {} instead.",
+                item.repr()
+            )));
+        }
         let (Some(key), Some(value)) = (item.get(&key_name), item.get(&value_name)) else {
             return Err(Fail::failed(format!(
                 "items2dict requires each dictionary in the list to contain the keys '{key_name}' and '{value_name}', got {} instead.",
@@ -172,10 +186,13 @@ fn rekey(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let items: Vec<Value> = match &v {
         Value::Map(map) => map.values().cloned().collect(),
         Value::List(items) => items.to_vec(),
-        other => return Err(wanted("a list or dict", other)),
+        _ => return Err(Fail::failed("Type is not a valid list, set, or dict")),
     };
     let mut out = Map::new();
     for item in items {
+        if item.as_map().is_none() {
+            return Err(Fail::failed("List item is not a valid dict"));
+        }
         let Some(member) = item.get(&key) else {
             return Err(Fail::failed(format!("Key {key} was not found")));
         };
@@ -193,9 +210,13 @@ fn rekey(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 
 fn subelements(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [path, skip_missing] = args.bind(["subelements", "skip_missing"])?;
+    if !matches!(v, Value::List(_) | Value::Map(_)) {
+        return Err(Fail::failed("obj must be a list of dicts or a nested dict"));
+    }
     let path = match need(path, "subelements")? {
         Value::List(parts) => parts.iter().map(Value::to_text).collect(),
-        other => other.to_text().split('.').map(str::to_string).collect::<Vec<_>>(),
+        Value::Str(text) => text.split('.').map(str::to_string).collect::<Vec<_>>(),
+        _ => return Err(Fail::failed("subelements must be a list or a string")),
     };
     pairs_with_members(&v, &path, flag_or(skip_missing, false)).map(Value::list)
 }
@@ -215,14 +236,23 @@ pub(in crate::template) fn pairs_with_members(
     for item in items.iter() {
         let mut at = Some(item.clone());
         for (i, part) in path.iter().enumerate() {
-            at = match at.as_ref().and_then(|a| a.get(part)) {
+            let Some(whole) = at else { break };
+            at = match whole.get(part) {
+                Some(found) if i + 1 < path.len() && found.as_map().is_none() => {
+                    if !skip_missing {
+                        return Err(Fail::failed(format!(
+                            "the key {part} should point to a dictionary, got '{}'",
+                            found.to_text()
+                        )));
+                    }
+                    None
+                }
                 Some(found) => Some(found.clone()),
                 None if skip_missing => None,
                 None => {
                     return Err(Fail::failed(format!(
-                        "could not find '{}' key in iterated item '{}'",
-                        path[..=i].join("."),
-                        item.repr()
+                        "could not find '{part}' key in iterated item '{}'",
+                        whole.repr()
                     )));
                 }
             };

@@ -125,10 +125,13 @@ fn to_uuid(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 }
 
 fn password_hash(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
-    let [kind, salt, _, rounds, _] = args.bind(["hashtype", "salt", "salt_size", "rounds", "ident"])?;
+    let [kind, salt, size, rounds, _] = args.bind(["hashtype", "salt", "salt_size", "rounds", "ident"])?;
     let text = v.to_text();
     if matches!(v, Value::List(_) | Value::Map(_)) {
         return Err(wanted("a string", &v));
+    }
+    if let Some(size) = size.filter(|s| !s.is_null()) {
+        int(&size, "salt_size")?;
     }
     let rounds = rounds.filter(|r| !r.is_null()).map(|r| int(&r, "rounds")).transpose()?;
     let salt = salt.filter(|s| !s.is_null()).map(|s| s.to_text());

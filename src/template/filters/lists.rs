@@ -222,7 +222,8 @@ fn random(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
             Ok(Value::Int(start + step * i128::from(random.below(count))))
         }
         _ => {
-            let list = items(&v)?;
+            let list =
+                items(&v).map_err(|_| Fail::failed("random can only be used on sequences and integers"))?;
             if start.is_some() || step.is_some() {
                 return Err(Fail::failed("start and step can only be used with integer values"));
             }
@@ -234,7 +235,8 @@ fn random(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 
 fn shuffle(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [seed] = args.bind(["seed"])?;
-    let mut list = items(&v)?;
+    // What has no items stays as it is.
+    let Ok(mut list) = items(&v) else { return Ok(v) };
     let mut random = Random::new(seed.as_ref());
     for i in (1..list.len()).rev() {
         let j = random.below(i as u64 + 1) as usize;

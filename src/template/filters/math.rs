@@ -61,9 +61,17 @@ fn round(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     Ok(Value::Float(rounded))
 }
 
+/// Reads a number, in the words that Ansible has for one of its own filters.
+fn number_of(v: &Value, filter: &str) -> R<Num> {
+    Num::of(v).ok_or_else(|| {
+        let shown = v.type_name();
+        Fail::failed(format!("{filter}() can only be used on numbers: must be real number, not {shown}"))
+    })
+}
+
 fn log(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [base] = args.bind(["base"])?;
-    let x = number(&v)?.float();
+    let x = number_of(&v, "log")?.float();
     if x <= 0.0 {
         return Err(Fail::failed("math domain error"));
     }
@@ -77,7 +85,7 @@ fn log(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 
 fn pow(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [exponent] = args.bind(["y"])?;
-    let x = number(&v)?.float();
+    let x = number_of(&v, "pow")?.float();
     let y = number(&exponent.unwrap_or(Value::Null))?.float();
     // Python's `math.pow` computes with floats.
     ops::math(MathOp::Pow, &Value::Float(x), &Value::Float(y))
@@ -85,7 +93,7 @@ fn pow(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 
 fn root(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [base] = args.bind(["base"])?;
-    let x = number(&v)?.float();
+    let x = number_of(&v, "root")?.float();
     let base = base.as_ref().map(number).transpose()?.map_or(2.0, Num::float);
     Ok(Value::Float(if base == 2.0 { x.sqrt() } else { x.powf(1.0 / base) }))
 }
@@ -98,7 +106,9 @@ fn human_readable(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let bits = spelled_flag(isbits, false);
     let size = match Num::of(&v) {
         Some(n) => n.float(),
-        None => parse_float(&v.to_text()).ok_or_else(|| wanted("a number", &v))?,
+        None => parse_float(&v.to_text()).ok_or_else(|| {
+            Fail::failed(format!("human_readable() failed on bad input: '{}' is no number", v.to_text()))
+        })?,
     };
     let unit = text_or(unit, "").to_uppercase().chars().next();
     let base = if bits { "bits" } else { "Bytes" };

@@ -15,6 +15,7 @@ pub(super) mod select;
 pub(super) mod sets;
 mod text;
 pub(super) mod time;
+mod vault;
 
 pub(super) use convert::to_bool;
 pub(super) use dicts::pairs_with_members;
@@ -47,7 +48,7 @@ pub(super) enum Filter {
 type Table = &'static [(&'static str, Filter)];
 
 static FILTERS: LazyLock<HashMap<&'static str, (&'static str, &'static Filter)>> = LazyLock::new(|| {
-    let tables: [Table; 14] = [
+    let tables: [Table; 15] = [
         convert::TABLE,
         dicts::TABLE,
         hash::TABLE,
@@ -62,6 +63,7 @@ static FILTERS: LazyLock<HashMap<&'static str, (&'static str, &'static Filter)>>
         sets::TABLE,
         text::TABLE,
         time::TABLE,
+        vault::TABLE,
     ];
     tables.into_iter().flatten().map(|(name, filter)| (*name, (*name, filter))).collect()
 });

@@ -7,6 +7,21 @@ use crate::template::error::{Fail, R};
 
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Hashes of other programs that passlib has too; none is a password of a Unix user.
+const NO_LOGIN_HASHES: [&str; 11] = [
+    "lmhash",
+    "msdcc",
+    "msdcc2",
+    "mssql2000",
+    "mssql2005",
+    "mysql323",
+    "mysql41",
+    "nthash",
+    "oracle10",
+    "oracle11",
+    "postgres_md5",
+];
+
 /// Rounds where none are given; those of libcrypt.
 const DEFAULT_ROUNDS: u32 = 5000;
 
@@ -21,8 +36,13 @@ pub(in crate::template) fn crypt(
         "sha512" | "sha512_crypt" => true,
         "sha256" | "sha256_crypt" => false,
         other => {
+            if NO_LOGIN_HASHES.contains(&other) {
+                return Err(Fail::failed(format!(
+                    "{other} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
+                )));
+            }
             return Err(Fail::failed(format!(
-                "the hash type '{other}' is not supported: use sha512_crypt or sha256_crypt"
+                "crypt does not support '{other}' algorithm: use sha512_crypt or sha256_crypt"
             )));
         }
     };

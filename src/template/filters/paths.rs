@@ -3,10 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::Filter::{self, Plain};
-use super::convert::wanted;
 use crate::template::args::{ValueArgs, text_or};
 use crate::template::engine::expand_user;
-use crate::template::error::R;
+use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
 use crate::template::lookups;
 use crate::value::Value;
@@ -157,7 +156,12 @@ fn path_join(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let parts: Vec<String> = match &v {
         Value::List(parts) => parts.iter().map(Value::to_text).collect(),
         Value::Str(text) => vec![text.to_string()],
-        other => return Err(wanted("a string or a list of strings", other)),
+        other => {
+            return Err(Fail::failed(format!(
+                "|path_join expects string or sequence, got {} instead.",
+                other.type_name()
+            )));
+        }
     };
     let mut out = String::new();
     for part in parts {

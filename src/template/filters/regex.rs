@@ -208,7 +208,7 @@ fn regex_replace(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
         }
     }
     out.push_str(&text[last..]);
-    if done < mandatory {
+    if mandatory > 0 && done != mandatory {
         return Err(Fail::failed(format!(
             "'{pattern}' should match {mandatory} times, but matches {done} times in '{text}'"
         )));
@@ -277,6 +277,9 @@ fn regex_escape(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let special = match text_or(kind, "python").as_str() {
         "python" => "()[]{}?*+-|^$\\.&~# \t\n\r\x0b\x0c",
         "posix_basic" => "[].*^$\\",
+        other @ "posix_extended" => {
+            return Err(Fail::failed(format!("Regex type ({other}) not yet implemented")));
+        }
         other => return Err(Fail::failed(format!("Invalid regex type ({other})"))),
     };
     let mut out = String::new();

@@ -106,6 +106,7 @@ fn unique(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
     if let Some(u) = v.as_unknown() {
         return Ok(V::unknown(u));
     }
+    let plain = case_sensitive.is_none() && attribute.is_none();
     let case_sensitive = match case_sensitive {
         Some(c) => interp.truth(&c)? == Truth::True,
         None => false,
@@ -122,6 +123,12 @@ fn unique(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
         };
         if let Some(u) = key.find_unknown() {
             return Ok(V::unknown(u));
+        }
+        if !plain && matches!(key, Value::List(_) | Value::Map(_)) {
+            return Err(Fail::failed(
+                "Jinja2's unique filter takes no lists and dicts, and cannot fall back to Ansible's, which knows neither \
+                 case_sensitive nor attribute",
+            ));
         }
         let key = match &key {
             Value::Str(text) if !case_sensitive => Value::str(text.to_lowercase()),

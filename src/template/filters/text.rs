@@ -3,18 +3,18 @@
 use super::Filter::{self, Plain, Raw};
 use super::convert::{text_arg, wanted};
 use crate::template::args::{VArgs, ValueArgs, flag_or, int_or, size_or, text_or};
-use crate::template::error::{Fail, R};
+use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::interp::Interp;
 use crate::template::methods;
 use crate::template::python_format;
-use crate::template::runtime::{V, text_of};
+use crate::template::runtime::{V, holds_secret, make_secret, text_of};
 use crate::value::Value;
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
     ("capitalize", Plain(capitalize)),
     ("center", Plain(center)),
     ("comment", Plain(comment)),
-    ("format", Plain(format)),
+    ("format", Raw(format)),
     ("indent", Plain(indent)),
     ("lower", Plain(lower)),
     ("pprint", Plain(pprint)),
@@ -104,7 +104,44 @@ fn splitlines(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
     methods::call(interp, &v, &"splitlines".into(), args)
 }
 
-fn format(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
+/// `%r` shows what is undefined, as Python shows any object; everywhere else it is a mistake.
+fn format(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
+    const MARK: &str = "\u{1}undefined ";
+    let mut undefined = Vec::new();
+    let mut pos = Vec::with_capacity(args.pos.len());
+    for arg in args.pos {
+        match arg {
+            V::Undef(u) => {
+                pos.push(V::str(format!("{MARK}{}\u{1}", undefined.len())));
+                undefined.push(u);
+            }
+            arg => pos.push(arg),
+        }
+    }
+    let args = interp.value_args(VArgs { pos, named: args.named })?;
+    let text = interp.value(&v)?;
+    if let Some(u) = [&text].into_iter().chain(&args.pos).find_map(Value::find_unknown) {
+        return Ok(V::unknown(u));
+    }
+    let secret = [&text].into_iter().chain(&args.pos).any(holds_secret);
+    let mut out = formatted(&text, args)?.to_text();
+    for (number, u) in undefined.iter().enumerate() {
+        let mark = format!("{MARK}{number}\u{1}");
+        let name = match &u.fail.kind {
+            RenderErrorKind::Undefined { name } => name.as_str(),
+            _ => "",
+        };
+        let shown = format!("AnsibleUndefined(hint=None, obj=missing, name={})", Value::str(name).repr());
+        out = out.replace(&Value::str(mark.as_str()).repr(), &shown);
+        if out.contains(&mark) {
+            return Err(u.fail.clone());
+        }
+    }
+    let out = Value::str(out);
+    Ok(V::Val(if secret { make_secret(out) } else { out }))
+}
+
+fn formatted(v: &Value, args: ValueArgs) -> R<Value> {
     if !args.pos.is_empty() && !args.named.is_empty() {
         return Err(Fail::failed("can't handle positional and keyword arguments at the same time"));
     }

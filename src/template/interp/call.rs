@@ -10,7 +10,7 @@ use crate::template::filters::{Filter, PlainFilter};
 use crate::template::ir::{Arg, FilterCall, Kind, MacroDef, Node, TestCall};
 use crate::template::runtime::{Dict, Frame, Macro, Obj, V, expose, holds_secret, make_secret};
 use crate::template::tests::Test;
-use crate::template::{filters, functions, methods, tests};
+use crate::template::{Texts, filters, functions, methods, tests};
 use crate::value::{Key, Unknown, Value};
 
 impl Interp<'_> {
@@ -61,7 +61,7 @@ impl Interp<'_> {
             Filter::Plain(f) => self.plain_filter(*f, false, input, args),
             Filter::Shape(f) => self.plain_filter(*f, true, input, args),
         };
-        result.map_err(|fail| describe(fail, "filter", name))
+        result.map_err(|fail| self.describe(fail, "filter", name))
     }
 
     /// Calls a filter over plain data. Anything unknown inside makes the result unknown, anything secret makes it
@@ -93,6 +93,16 @@ impl Interp<'_> {
         f(self, expose(value), args).map(|v| V::Val(make_secret(v)))
     }
 
+    /// Names the plugin in a message that does not. Up to 2.18, whose other ways with texts go with it, Ansible gave the
+    /// plugin's words alone.
+    fn describe(&self, mut fail: Box<Fail>, what: &str, name: &str) -> Box<Fail> {
+        let bare = fail.kind == RenderErrorKind::Failed && fail.at.is_none();
+        if bare && self.templar.settings().texts == Texts::Kept && !fail.message.starts_with("the ") {
+            fail.message = format!("the {what} '{name}' failed: {}", fail.message);
+        }
+        fail
+    }
+
     pub(super) fn test_call(&mut self, call: &TestCall) -> R<V> {
         let input = self.eval(&call.input)?;
         let args = self.eval_args(&call.args)?;
@@ -111,7 +121,7 @@ impl Interp<'_> {
             Test::Raw(f) => f(self, input, args),
             Test::Plain(f) => self.plain_test(*f, input, args),
         };
-        result.map_err(|fail| describe(fail, "test", name))
+        result.map_err(|fail| self.describe(fail, "test", name))
     }
 
     fn plain_test(&mut self, f: tests::PlainTest, input: V, args: VArgs) -> R<V> {
@@ -166,7 +176,8 @@ impl Interp<'_> {
             V::Val(Value::Unknown(u)) => Ok(V::unknown(u)),
             V::Obj(o) => match &**o {
                 Obj::Function(name) => {
-                    functions::call(self, name, args).map_err(|f| describe(f, "function", name))
+                    let called = functions::call(self, name, args);
+                    called.map_err(|f| self.describe(f, "function", name))
                 }
                 Obj::Method(object, name) => methods::call(self, object, name, args),
                 Obj::Macro(m) => self.call_macro(m, args, None),
@@ -309,14 +320,6 @@ fn top_unknown(v: &Value) -> Option<Unknown> {
         Value::Unknown(u) => Some(u.clone()),
         _ => None,
     }
-}
-
-/// Names the plugin in a message that does not.
-fn describe(mut fail: Box<Fail>, what: &str, name: &str) -> Box<Fail> {
-    if fail.kind == RenderErrorKind::Failed && fail.at.is_none() && !fail.message.starts_with("the ") {
-        fail.message = format!("the {what} '{name}' failed: {}", fail.message);
-    }
-    fail
 }
 
 /// Returns whether two callables are the same one.

@@ -99,6 +99,10 @@ impl Interp<'_> {
             },
             Kind::Filter(call) => {
                 let input = match &call.input {
+                    Some(input) if &*call.name == "unvault" => match self.locked(input) {
+                        Some(text) => text,
+                        None => self.eval(input)?,
+                    },
                     Some(input) => self.eval(input)?,
                     None => V::str(""),
                 };

@@ -6,12 +6,14 @@ mod expr;
 mod flow;
 mod sink;
 mod stmt;
+mod texts;
 mod vars;
 
 pub(super) use call::same;
 pub(super) use expr::truth_value;
 pub(super) use flow::NOT_FOUND;
 pub(super) use sink::Sink;
+pub(super) use texts::read_text;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -123,7 +125,8 @@ impl<'t> Interp<'t> {
         self.blocks = blocks;
         self.leave(saved);
         result?;
-        sink.finish(&program.source.text)
+        let made = sink.finish(&program.source.text)?;
+        Ok(texts::read(self.templar.settings().texts, program, made))
     }
 
     /// Renders a template file to text.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Interp, MAX_CHAIN};
 use crate::template::error::{Fail, R, RenderErrorKind};
-use crate::template::ir::Program;
+use crate::template::ir::{Kind, Node, Program};
 use crate::template::runtime::{Dict, Obj, V, tree_key};
 use crate::template::{LazyMap, Scope, Template, Tree, TreeKind, Var, functions};
 use crate::value::{Key, Value};
@@ -67,6 +67,21 @@ impl Interp<'_> {
                 None => V::undef(&**name, format!("'{name}' is undefined")),
             },
         })
+    }
+
+    /// Returns the encrypted text of a variable that is a vault, which its own filter opens with a password of its own.
+    pub(super) fn locked(&self, node: &Node) -> Option<V> {
+        let Kind::Var(name) = &node.kind else { return None };
+        if self.frame.get(name).is_some() {
+            return None;
+        }
+        match self.scope.get(name)? {
+            Var::Tree(tree) => match &tree.kind {
+                TreeKind::Vault(text) => Some(V::str(&**text)),
+                _ => None,
+            },
+            Var::Value(_) | Var::Lazy(_) => None,
+        }
     }
 
     /// Makes a variable's value. One whose own template is undefined is undefined itself.

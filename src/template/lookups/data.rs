@@ -127,9 +127,38 @@ fn subelements(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
         [Value::List(inner)] if inner.len() > 1 && inner[1].as_str().is_some() => inner.to_vec(),
         _ => terms,
     };
-    let (Some(over), Some(path)) = (terms.first(), terms.get(1).and_then(Value::as_str)) else {
-        return Err(Fail::failed("subelements lookup expects a list of two or three items"));
+    let wrong =
+        |what: &str| Fail::failed(format!("subelements lookup expects a list of two or three items, {what}"));
+    if !(2..=3).contains(&terms.len()) {
+        return Err(wrong(&format!("got {}", terms.len())));
+    }
+    let one;
+    let over = match &terms[0] {
+        Value::List(_) | Value::Map(_) => &terms[0],
+        // As with any list, one thing alone stands for a list of it.
+        other => {
+            one = Value::list(vec![other.clone()]);
+            &one
+        }
     };
+    let (Value::List(_) | Value::Map(_), Some(path)) = (over, terms[1].as_str()) else {
+        return Err(wrong("first a dict or a list, second a string pointing to the subkey"));
+    };
+    if terms.get(2).is_some_and(|flags| flags.as_map().is_none()) {
+        return Err(wrong("the optional third item must be a dict with flags ('skip_missing',)"));
+    }
+    if over.get("skipped").is_some_and(Value::is_truthy) {
+        // A task that was skipped as a whole.
+        return Ok(Vec::new());
+    }
+    let items = over.as_list().map_or_else(
+        || over.as_map().map(|map| map.values().cloned().collect()).unwrap_or_default(),
+        <[Value]>::to_vec,
+    );
+    if let Some(item) = items.iter().find(|item| item.as_map().is_none()) {
+        let text = item.to_text();
+        return Err(Fail::failed(format!("subelements lookup expects a dictionary, got '{text}'")));
+    }
     let skip = terms.get(2).and_then(|o| o.get("skip_missing")).is_some_and(Value::is_truthy);
     let path: Vec<String> = path.split('.').map(str::to_string).collect();
     // Items that were skipped have no members.
@@ -195,7 +224,9 @@ fn sequence(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
                 Some(hex) => i128::from_str_radix(hex, 16),
                 None => text.parse(),
             };
-            parsed.map(Some).map_err(|_| Fail::failed(format!("can't parse {name}={text} as integer")))
+            parsed.map(Some).map_err(|_| {
+                Fail::failed(format!("Invalid type for {name}: \"{text}\" cannot be converted to an int"))
+            })
         };
         let start = number("start")?.unwrap_or(1);
         let (count, end) = (number("count")?, number("end")?);
@@ -222,6 +253,9 @@ fn sequence(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
             return Err(Fail::failed("to count forward don't make stride negative"));
         }
         let format = option("format").unwrap_or("%d");
+        if format.matches('%').count() != 1 {
+            return Err(Fail::failed(format!("bad formatting string: {format}")));
+        }
         let mut i = start;
         while (stride > 0 && i <= end) || (stride < 0 && i >= end) {
             if out.len() >= MAX_SEQUENCE {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{Call, Lookup};
+use crate::template::Texts;
 use crate::template::args::flag_or;
 use crate::template::engine::{candidates, find_file};
 use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::file::TemplateFileOptions;
-use crate::template::interp::Interp;
+use crate::template::interp::{Interp, read_text};
 use crate::template::runtime::V;
 use crate::value::{Map, Value};
 
@@ -188,7 +189,11 @@ fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
             Value::Unknown(u) => return Err(Fail::unknown(u.clone())),
             Value::Map(map) => {
                 skip = skip || map.get("skip").is_some_and(Value::is_truthy);
-                combine(words(map.get("files")), words(map.get("paths")), &mut names);
+                let (files, paths) = (words(map.get("files")), words(map.get("paths")));
+                // Where all files are undefined nothing is looked for.
+                if !files.is_empty() || !map.contains("files") {
+                    combine(files, paths, &mut names);
+                }
             }
             other => names.push(other.to_text()),
         }
@@ -261,14 +266,17 @@ fn template(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     if let Some(v) = call.option(interp, "lstrip_blocks")? {
         options.syntax.lstrip_blocks = v.is_truthy();
     }
-    call.option(interp, "convert_data")?;
+    let keep = call.option(interp, "convert_data")?.is_some_and(|v| !v.is_truthy());
     call.option(interp, "jinja2_native")?;
     let mut out = Vec::new();
     for name in call.texts(interp)? {
         let Some(path) = find_file(&interp.scope, "templates", &name) else {
             return Err(not_found(interp, "templates", &name));
         };
-        out.push(V::Val(interp.render_nested_file(&path, &options)?));
+        let made = interp.render_nested_file(&path, &options)?;
+        let how = if keep { Texts::Kept } else { interp.templar.settings().texts };
+        let read = made.as_str().and_then(|text| read_text(how, text.trim_end_matches('\n')));
+        out.push(V::Val(read.unwrap_or(made)));
     }
     Ok(out)
 }

@@ -64,12 +64,7 @@ pub(super) fn run(
             None => fail,
         });
     };
-    lookup(interp, Call { terms, named }).map_err(|mut fail| {
-        if fail.kind == RenderErrorKind::Failed && fail.at.is_none() {
-            fail.message = format!("the lookup plugin '{name}' failed: {}", fail.message);
-        }
-        fail
-    })
+    lookup(interp, Call { terms, named })
 }
 
 /// The functions `lookup`, `query` and `q`.
@@ -97,7 +92,13 @@ pub(super) fn function(interp: &mut Interp<'_>, function: &str, mut args: VArgs)
     if let Some(u) = args.pos.iter().find_map(V::as_unknown) {
         return Ok(V::unknown(u));
     }
-    let found = match run(interp, &name, args.pos, args.named) {
+    let found = run(interp, &name, args.pos, args.named).map_err(|mut fail| {
+        if fail.kind == RenderErrorKind::Failed && fail.at.is_none() && exists(&name) {
+            fail.message = format!("the lookup plugin '{name}' failed: {}", fail.message);
+        }
+        fail
+    });
+    let found = match found {
         Ok(found) => found,
         Err(fail) => match fail.kind {
             RenderErrorKind::Unknown(u) => return Ok(V::unknown(&u)),

@@ -1,6 +1,7 @@
 //! `lookup('password', 'FILE length=20 chars=...')`: a random password kept in a file.
 
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{Call, Lookup};
@@ -166,7 +167,8 @@ fn kept(
             None => format!("{plain}\n"),
         };
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir).map_err(|e| cannot("make the folder of", e))?;
+            let mut maker = std::fs::DirBuilder::new();
+            maker.recursive(true).mode(0o700).create(dir).map_err(|e| cannot("make the folder of", e))?;
         }
         write_private(path, &line).map_err(|e| cannot("write", e))?;
     }

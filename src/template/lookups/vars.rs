@@ -16,12 +16,21 @@ pub(super) const TABLE: &[(&str, Lookup)] =
 fn vars(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let default = call.named.iter().position(|(n, _)| &**n == "default").map(|i| call.named.remove(i).1);
     let mut out = Vec::new();
-    for name in call.texts(interp)? {
+    for term in call.values(interp)? {
+        if !matches!(term, Value::Str(_) | Value::Secret(_)) {
+            let text = term.to_text();
+            let class = term.type_name();
+            return Err(Fail::failed(format!(
+                "Invalid setting identifier, \"{text}\" is not a string, its a <class '{class}'>"
+            )));
+        }
+        let name = term.to_text();
         let found = interp.global(&Arc::from(name.as_str()))?;
         out.push(match (found, &default) {
             (V::Undef(_), Some(default)) => default.clone(),
             (V::Undef(u), None) if u.fail.chain.is_empty() => {
-                return Err(Fail::undefined(name.clone(), format!("No variable named '{name}' was found.")));
+                let message = format!("No variable found with this name: {name}");
+                return Err(Fail::undefined(name, message));
             }
             (V::Undef(u), None) => return Err(u.fail.clone()),
             (found, _) => found,

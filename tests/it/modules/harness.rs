@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
             Bench { shell, root, target: Target::default(), private: &[], environment: Vec::new() };
         let uid: u32 = bench.out("id -u").trim().parse().unwrap();
         let user = bench.out("id -un").trim().to_string();
-        bench.target = Target { host: "here".into(), user, uid, home: bench.dir() };
+        bench.target = Target { host: "here".into(), user, uid, home: bench.dir(), ..Target::default() };
         bench
     }
 

@@ -1,10 +1,25 @@
-//! Values of ini inventories: Python literals, everything else is text.
+//! Python literals: values of ini inventories, and texts of templates that are read as values.
 
-use crate::value::{Key, Map, Value};
+use super::{Key, Map, Value};
 
 /// Returns the value of a Python literal; nothing when the text is none. Comments at the end are allowed.
-pub(super) fn parse(text: &str) -> Option<Value> {
-    let mut parser = Parser { rest: text.trim_start_matches([' ', '\t']), depth: 0, brackets: 0 };
+pub fn parse(text: &str) -> Option<Value> {
+    parse_with(text, Words::Python)
+}
+
+/// Like [`parse`], where `true`, `false` and `null` mean what they do in JSON.
+pub fn parse_json_or_python(text: &str) -> Option<Value> {
+    parse_with(text, Words::Json)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Python,
+    Json,
+}
+
+fn parse_with(text: &str, words: Words) -> Option<Value> {
+    let mut parser = Parser { rest: text.trim_start_matches([' ', '\t']), depth: 0, brackets: 0, words };
     let value = parser.sum()?;
     // A comma makes a tuple, brackets or not.
     let value = if parser.eat(",") {
@@ -27,6 +42,7 @@ struct Parser<'t> {
     depth: usize,
     /// Open brackets: newlines are spaces inside.
     brackets: usize,
+    words: Words,
 }
 
 /// Deeper nesting is refused, as Python's parser does at some depth.
@@ -282,6 +298,9 @@ impl Parser<'_> {
             "True" => Value::Bool(true),
             "False" => Value::Bool(false),
             "None" => Value::Null,
+            "true" if self.words == Words::Json => Value::Bool(true),
+            "false" if self.words == Words::Json => Value::Bool(false),
+            "null" if self.words == Words::Json => Value::Null,
             "r" | "R" | "br" | "Br" | "bR" | "BR" | "rb" | "rB" | "Rb" | "RB" if quoted => {
                 self.rest = &self.rest[end..];
                 return self.string(true).map(Value::from);
