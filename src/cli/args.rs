@@ -55,6 +55,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Gather the facts of hosts and print them as JSON.
     Facts(Box<FactsArgs>),
+    /// Look after the keys by which hosts are known.
+    Hosts(HostsArgs),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
     /// Make, show and change encrypted files, as ansible-vault does.
@@ -241,7 +243,7 @@ pub struct LoginArgs {
     /// Log in with this private key.
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
     pub private_key: Option<PathBuf>,
-    /// How to connect where nothing else says it: ssh or local.
+    /// How to connect where nothing else says it: ssh, ssh-binary (OpenSSH's client) or local.
     #[arg(short, long, value_name = "KIND")]
     pub connection: Option<String>,
     /// Give up connecting after this many seconds.
@@ -568,6 +570,36 @@ pub enum ConfigCommand {
     List,
     /// The ansible.cfg that counts.
     View,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HostsArgs {
+    #[command(subcommand)]
+    pub command: HostsCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum HostsCommand {
+    /// Show the keys of hosts that nobody knows yet, and record them in known_hosts.
+    Trust(Box<TrustArgs>),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TrustArgs {
+    /// Host or pattern.
+    #[arg(value_name = "PATTERN", default_value = "all")]
+    pub pattern: String,
+    /// Record the keys without a question.
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub hosts: HostArgs,
+    #[command(flatten)]
+    pub vars: VarArgs,
+    #[command(flatten)]
+    pub login: LoginArgs,
+    #[command(flatten)]
+    pub vault: VaultArgs,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::exit::{CliError, Ending};
 use super::journal::Writing;
 use super::output::{Output, Voice};
+use super::preflight;
 use super::project::Project;
 use super::prompt::{self, TerminalGuard};
 use super::settings::{Format, OutputSettings, ReportTo};
@@ -94,6 +95,8 @@ pub async fn run_with(
     more: Vec<Box<dyn Reporter>>,
     out: &Output,
 ) -> Result<Ending, CliError> {
+    // Questions come before the display that shows how the run goes.
+    preflight::prepare(&project, &options, &conduct.connector, out).await?;
     let stdout = io::BufWriter::new(io::stdout());
     let (secrets, terminal) = (out.secrets.clone(), settings.terminal.clone());
     let mut reporters: Vec<Box<dyn Reporter>> = vec![match settings.format {

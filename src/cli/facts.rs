@@ -8,7 +8,7 @@ use super::args::FactsArgs;
 use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
-use super::{drive, project, run, settings};
+use super::{drive, preflight, project, run, settings};
 use crate::engine::{Event, HostResult, RunOptions, Status};
 use crate::modules::sh::PRELUDE;
 use crate::report::Reporter;
@@ -48,13 +48,11 @@ pub fn facts(args: &FactsArgs, config: &Config, out: &Output) -> Result<Ending, 
     let collector = Collector { found: found.clone(), out: out.clone() };
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;
-    let ending = runtime.block_on(drive::with_reporters(
-        project,
-        options,
-        drive::Conduct::free(connector),
-        vec![Box::new(collector)],
-        out,
-    ));
+    let conduct = drive::Conduct::free(connector);
+    let ending = runtime.block_on(async {
+        preflight::prepare(&project, &options, &conduct.connector, out).await?;
+        drive::with_reporters(project, options, conduct, vec![Box::new(collector)], out).await
+    });
     runtime.shutdown_background();
     let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     // Hosts end in any order.

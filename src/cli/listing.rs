@@ -112,7 +112,8 @@ fn name_of(play: &Play, patterns: &[String]) -> String {
     play.name.as_ref().map_or_else(|| patterns.join(","), |name| raw_value(name).to_text())
 }
 
-fn patterns(play: &Play) -> Vec<String> {
+/// Returns the patterns of a play's hosts as they are written.
+pub fn patterns(play: &Play) -> Vec<String> {
     match raw_value(&play.hosts) {
         Value::List(items) => items.iter().map(Value::to_text).collect(),
         other => vec![other.to_text()],

@@ -23,6 +23,7 @@ mod output;
 mod plan;
 mod plan_diff;
 mod policy;
+mod preflight;
 mod project;
 mod prompt;
 mod rehearse;
@@ -33,6 +34,7 @@ mod setting_table;
 mod settings;
 mod show;
 mod system;
+mod trust;
 mod vault;
 
 use std::ffi::{OsStr, OsString};
@@ -88,6 +90,9 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
         Command::Rehearse(rehearse) => rehearse::rehearse(rehearse, args.color, config, out),
         Command::Inventory(inventory) => inventory::inventory(inventory, config, out),
         Command::Config(asked) => config_command::config(asked, config, out),
+        Command::Hosts(hosts) => match &hosts.command {
+            args::HostsCommand::Trust(args) => trust::trust(args, config, out),
+        },
         Command::Facts(facts) => facts::facts(facts, config, out),
         Command::Modules(modules) => modules::modules(modules, out),
         Command::Vault(asked) => vault::vault(asked, config, out),

@@ -119,7 +119,7 @@ pub fn variable(what: &str, default: Option<&str>, private: bool, confirm: bool)
 }
 
 /// Asks for a line on the terminal.
-fn line(prompt: &str) -> Result<String, CliError> {
+pub fn line(prompt: &str) -> Result<String, CliError> {
     let failed = |e: io::Error| CliError::cannot(format!("cannot ask for \"{}\": {e}", prompt.trim_end()));
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
     (&terminal).write_all(prompt.as_bytes()).map_err(failed)?;

@@ -129,7 +129,7 @@ async fn window(module: &'static dyn Module, items: &[ItemRun]) -> Vec<Option<Ar
     let execution = first.execution(&items[*index], None);
     let Ok(lease) = execution.lease().await else { return Vec::new() };
     let mut lease = Some(lease);
-    let target = execution.target(&mut lease);
+    let Ok(target) = execution.target(&mut lease).await else { return Vec::new() };
     let candidates = probes(module, items, prepared, &target, &mut covered);
     let looks = look(&mut lease, items, &candidates).await;
     if let Some(candidate) = candidates.get(looks.len()) {

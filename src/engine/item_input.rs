@@ -102,9 +102,13 @@ impl ItemRun {
         if implicit {
             reach.spec.kind = crate::transport::Kind::Local;
         }
-        for secret in [&reach.spec.password, &reach.r#become.as_ref().and_then(|b| b.password.clone())]
-            .into_iter()
-            .flatten()
+        for secret in [
+            &reach.spec.password,
+            &reach.spec.passphrase,
+            &reach.r#become.as_ref().and_then(|b| b.password.clone()),
+        ]
+        .into_iter()
+        .flatten()
         {
             (self.shared.secrets)(secret.expose());
         }

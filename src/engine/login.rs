@@ -80,18 +80,19 @@ impl<'a> LoginReader<'a> {
             connection.or_else(|| self.defaults.connection.clone()).unwrap_or_else(|| "ssh".into());
         let kind = match connection.rsplit('.').next().unwrap_or_default() {
             "local" => Kind::Local,
-            "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ssh-binary" => Kind::Ssh,
+            "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
+            "ssh-binary" => Kind::SshBinary,
             other => {
                 return Err(LoginError::Bad(format!(
-                    "connection \"{other}\" of host {host} is not supported; use \"ssh\" or \"local\""
+                    "connection \"{other}\" of host {host} is not supported; use \"ssh\", \"ssh-binary\" or \"local\""
                 )));
             }
         };
         let mut spec = match kind {
             Kind::Local => ConnectionSpec::local(host),
-            Kind::Ssh => ConnectionSpec::ssh(host),
+            Kind::Ssh | Kind::SshBinary => ConnectionSpec { kind, ..ConnectionSpec::ssh(host) },
         };
-        if kind == Kind::Ssh {
+        if kind != Kind::Local {
             self.read_ssh(&mut spec)?;
         }
         if let Some(shell) = self.var_text(&["ansible_shell_executable"])? {
@@ -157,6 +158,12 @@ impl<'a> LoginReader<'a> {
         // In this order Ansible writes its command line, of which the first value counts.
         spec.arguments_first = arguments(&spec.host, &first)?;
         spec.arguments = arguments(&spec.host, &format!("{common} {extra}"))?;
+        if let Some(keys) = self.var(&["xplay_host_keys"])? {
+            spec.extra_host_keys = match &keys {
+                Value::List(keys) => keys.iter().map(|key| host_key(&key.to_text())).collect(),
+                one => one.to_text().lines().map(host_key).collect(),
+            };
+        }
         if let Some(legacy) = self.var(&["xplay_legacy_ssh"])? {
             spec.legacy = truth(&legacy);
         }
@@ -251,6 +258,14 @@ fn arguments(host: &str, text: &str) -> Result<Arc<Arguments>, LoginError> {
     found.map(Arc::new).map_err(|e| LoginError::Bad(format!("ssh arguments of host {host}: {e}")))
 }
 
+/// Makes a line of known_hosts for any name out of a key, which may have a marker in front.
+fn host_key(key: &str) -> String {
+    match key.trim().split_once(char::is_whitespace) {
+        Some((marker, rest)) if marker.starts_with('@') => format!("{marker} * {}", rest.trim()),
+        _ => format!("* {}", key.trim()),
+    }
+}
+
 fn secret(value: Value) -> Secret {
     match value {
         Value::Secret(s) => s,
@@ -297,6 +312,12 @@ mod tests {
         check("-o 'UserKnownHostsFile=/a b' -J j1", "userknownhostsfile=/a b proxyjump=j1");
         check("-o 'Port", "ssh arguments of host n1: No closing quotation");
         check("-p", "ssh arguments of host n1: -p needs a value");
+    }
+
+    #[test]
+    fn host_keys_of_variables_count_for_any_name() {
+        assert_eq!(host_key(" ssh-ed25519 AAAA\n"), "* ssh-ed25519 AAAA");
+        assert_eq!(host_key("@cert-authority  ssh-rsa AAAA"), "@cert-authority * ssh-rsa AAAA");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The real [`Connector`]: this machine, or SSH.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::local::LocalConnection;
-use super::ssh::{SshConnection, SshContext};
-use super::{BoxFuture, Connection, ConnectionSpec, Connector, Kind, TransportError};
+use super::ssh::{BinaryConnection, SshConnection, SshContext, look_at_keys};
+use super::{BoxFuture, Connection, ConnectionSpec, Connector, Kind, TransportError, UnknownKey};
+use crate::value::Secret;
 
 /// Connects to this machine or by SSH. Every session that comes of it starts with the same prelude.
 pub struct HostConnector {
@@ -65,14 +66,39 @@ impl Connector for HostConnector {
         self.ssh.take_warnings()
     }
 
+    fn lacks_key(&self, spec: &ConnectionSpec) -> bool {
+        spec.kind == Kind::Ssh && self.ssh.lacks_key(spec)
+    }
+
+    fn unknown_key<'a>(
+        &'a self,
+        spec: &'a ConnectionSpec,
+    ) -> BoxFuture<'a, Result<Option<Box<UnknownKey>>, TransportError>> {
+        Box::pin(look_at_keys(&self.ssh, spec))
+    }
+
+    fn locked_keys<'a>(&'a self, spec: &'a ConnectionSpec) -> BoxFuture<'a, Vec<PathBuf>> {
+        Box::pin(self.ssh.locked_keys(spec))
+    }
+
+    fn unlock(&self, key: &Path, passphrase: &Secret) -> bool {
+        self.ssh.unlock(key, passphrase)
+    }
+
     fn connect<'a>(
         &'a self,
         spec: &'a ConnectionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
         Box::pin(async move {
             Ok(match spec.kind {
-                Kind::Local => Box::new(LocalConnection::new(spec, self.prelude.clone(), self.user.clone()))
-                    as Box<dyn Connection>,
+                Kind::Local => {
+                    let (prelude, guard) = (self.prelude.clone(), self.ssh.guard.clone());
+                    Box::new(LocalConnection::new(spec, prelude, self.user.clone(), guard))
+                        as Box<dyn Connection>
+                }
+                Kind::SshBinary => {
+                    Box::new(BinaryConnection::connect(spec, self.prelude.clone(), self.ssh.clone()).await?)
+                }
                 Kind::Ssh => {
                     Box::new(SshConnection::connect(spec, self.prelude.clone(), self.ssh.clone()).await?)
                 }

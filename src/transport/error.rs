@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::BecomeMethod;
+use super::known_hosts::{HostKey, Naming, append};
 
 /// Why a script did not run, or why it is unknown how it ended.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +14,9 @@ pub enum TransportError {
     Unreachable { host: String, reason: String },
     #[error("cannot log in to {host} as {user}: {reason}")]
     Auth { host: String, user: String, reason: String },
-    /// The host's key is not known. `fingerprint` is what it showed.
-    #[error("host key of {host} is not known: {key_type} {fingerprint}")]
-    HostKeyUnknown { host: String, key_type: String, fingerprint: String, help: String },
+    /// No file has a key of the host.
+    #[error(transparent)]
+    HostKeyUnknown(Box<UnknownKey>),
     /// The host's key is another one than known_hosts says.
     #[error(transparent)]
     HostKeyChanged(Box<ChangedKey>),
@@ -43,6 +44,33 @@ pub enum TransportError {
 /// How a reason starts where a program asked for a password that we do not have.
 pub(super) const PASSWORD_NEEDED: &str = "a password is needed, and none was given";
 
+/// A host key that no known_hosts file has.
+#[derive(Debug, thiserror::Error)]
+#[error("host key of {host} is not known: {} {}", key.key_type, key.fingerprint())]
+pub struct UnknownKey {
+    /// The inventory name.
+    pub host: String,
+    /// The name under which the key would be known, and its port.
+    pub name: String,
+    pub port: u16,
+    /// What the host showed.
+    pub key: HostKey,
+    /// The file that takes new keys.
+    pub file: Option<PathBuf>,
+    pub naming: Naming,
+    pub help: String,
+}
+
+impl UnknownKey {
+    /// Writes the key into its file, so that it is known.
+    pub fn record(&self) -> std::io::Result<()> {
+        match &self.file {
+            Some(file) => append(file, &self.name, self.port, &self.key, self.naming),
+            None => Err(std::io::Error::other("no file takes keys of hosts")),
+        }
+    }
+}
+
 /// A host key that differs from the known one.
 #[derive(Debug, thiserror::Error)]
 #[error("host key of {host} has changed: {key_type} {fingerprint}, but {}:{line} has {known}", file.display())]
@@ -67,7 +95,7 @@ impl TransportError {
     /// Returns what the user can do about it.
     pub fn help(&self) -> Option<&str> {
         match self {
-            Self::HostKeyUnknown { help, .. } => Some(help),
+            Self::HostKeyUnknown(unknown) => Some(&unknown.help),
             Self::HostKeyChanged(changed) => Some(&changed.help),
             Self::Become { reason, .. } if reason.starts_with(PASSWORD_NEEDED) => {
                 Some("give it with -K, --become-password-file or ansible_become_password")

@@ -8,7 +8,8 @@ use tokio::io::AsyncWriteExt;
 use super::channel::{Event, Opener, RawChannel};
 use super::drive::{Driven, Why, drive};
 use super::frame::{Frame, Place, random_hex};
-use super::launch::Launch;
+use super::guard::PasswordGuard;
+use super::launch::{Asker, Launch};
 use super::shell::{
     CAPABILITIES, FRAME_FUNCTIONS, known_tools, private_directory, stop_group, take_function,
 };
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub opener: Arc<dyn Opener>,
     /// How long the shell may take to appear, password prompts included.
     pub launch_timeout: Duration,
+    pub guard: Arc<PasswordGuard>,
 }
 
 /// A persistent shell that takes frames.
@@ -101,7 +103,8 @@ impl FramedSession {
         let shared = &self.shared;
         let launch = Launch::new(&shared.host, &shared.shell, self.r#become.as_ref(), &random_hex()?)?;
         let mut chan = shared.opener.open(&launch.command).await?;
-        launch.greet(&shared.host, &mut chan, self.r#become.as_ref(), shared.launch_timeout).await?;
+        let asker = Asker { host: &shared.host, r#become: self.r#become.as_ref(), guard: &shared.guard };
+        launch.greet(&mut chan, &asker, shared.launch_timeout).await?;
         Ok((chan, launch.ready))
     }
 

@@ -7,6 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::channel::{Event, RawChannel};
 use super::error::PASSWORD_NEEDED;
+use super::guard::{Admission, PasswordGuard, Proof};
 use super::shell::{loop_program, quote, quote_for_any_shell};
 use super::{BecomeMethod, BecomeSpec, Stream, TransportError};
 
@@ -19,6 +20,14 @@ pub(super) struct Launch {
     /// The line that the shell prints when it is there; also on its command line.
     pub ready: String,
     prompt: Prompt,
+}
+
+/// Who waits for the shell.
+pub(super) struct Asker<'a> {
+    pub host: &'a str,
+    pub r#become: Option<&'a BecomeSpec>,
+    /// Knows whether the password was refused before.
+    pub guard: &'a PasswordGuard,
 }
 
 /// How a request for a password looks on stderr.
@@ -90,37 +99,40 @@ impl Launch {
     /// there: a password that nobody asked for would be read by the shell as a command.
     pub async fn greet(
         &self,
-        host: &str,
         chan: &mut RawChannel,
-        r#become: Option<&BecomeSpec>,
+        asker: &Asker<'_>,
         limit: Duration,
     ) -> Result<(), TransportError> {
         let mut heard = Heard::default();
-        match tokio::time::timeout(limit, self.talk(chan, r#become, &mut heard)).await {
+        match tokio::time::timeout(limit, self.talk(chan, asker, &mut heard)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => Err(failure(host, r#become, reason)),
+            Ok(Err(reason)) => Err(failure(asker, reason)),
             Err(_) => {
                 let said = heard.last_words();
                 let said = if said.is_empty() { String::new() } else { format!(", it said: {said}") };
                 let reason = format!("no shell after {} s{said}", limit.as_secs_f32());
-                Err(failure(host, r#become, reason))
+                Err(failure(asker, reason))
             }
         }
     }
 
-    async fn talk(
-        &self,
-        chan: &mut RawChannel,
-        r#become: Option<&BecomeSpec>,
-        heard: &mut Heard,
-    ) -> Result<(), String> {
-        let mut answered = false;
+    async fn talk(&self, chan: &mut RawChannel, asker: &Asker<'_>, heard: &mut Heard) -> Result<(), String> {
+        // Until the first host has shown that the password is good, the others wait with theirs.
+        let mut admission: Option<Admission> = None;
+        let refused = |admission: Option<Admission>| {
+            if let Some(admission) = admission {
+                admission.settle(Proof::Refused(asker.host.to_owned()));
+            }
+        };
         loop {
             match chan.events.recv().await {
                 Some(Event::Data(Stream::Stdout, bytes)) => {
                     heard.stdout.extend_from_slice(&bytes);
                     let line = format!("{}\n", self.ready);
                     if find(&heard.stdout, line.as_bytes()).is_some() {
+                        if let Some(admission) = admission {
+                            admission.settle(Proof::Good);
+                        }
                         return Ok(());
                     }
                     trim(&mut heard.stdout);
@@ -132,13 +144,22 @@ impl Launch {
                         continue;
                     };
                     heard.stderr.drain(..end);
-                    let Some(password) = r#become.and_then(|b| b.password.as_ref()) else {
+                    let Some((spec, password)) = asker.r#become.and_then(|b| Some((b, b.password.as_ref()?)))
+                    else {
                         return Err(PASSWORD_NEEDED.into());
                     };
-                    if answered {
+                    if admission.is_some() {
+                        refused(admission);
                         return Err("the password was not accepted".into());
                     }
-                    answered = true;
+                    let who = format!("{} {}", spec.method, spec.user);
+                    let admitted = asker.guard.admit(&who, password).await;
+                    if let Admission::Refused(host) = admitted {
+                        return Err(format!(
+                            "the password was not accepted on {host}, so it is not tried here"
+                        ));
+                    }
+                    admission = Some(admitted);
                     let line = format!("{}\n", password.expose());
                     if chan.stdin.write_all(line.as_bytes()).await.is_err()
                         || chan.stdin.flush().await.is_err()
@@ -146,14 +167,22 @@ impl Launch {
                         return Err("the program ended while it asked for the password".into());
                     }
                 }
-                Some(Event::End(reason)) => return Err(self.ended(r#become, heard, &reason)),
-                None => return Err(self.ended(r#become, heard, "the channel is closed")),
+                Some(Event::End(reason)) => {
+                    refused(admission);
+                    return Err(self.ended(asker.r#become, heard, &reason));
+                }
+                None => return Err(self.ended(asker.r#become, heard, "the channel is closed")),
             }
         }
     }
 
     fn ended(&self, r#become: Option<&BecomeSpec>, heard: &Heard, reason: &str) -> String {
         let said = heard.last_words();
+        if said.contains("must have a tty") {
+            return format!(
+                "it wants a terminal; its configuration needs Defaults !requiretty for this user ({said})"
+            );
+        }
         if let Some(spec) = r#become {
             let words = ["password is required", "Authentication required", "Authorization required"];
             let asks = words.iter().any(|w| said.contains(w));
@@ -204,12 +233,11 @@ impl Prompt {
     }
 }
 
-fn failure(host: &str, r#become: Option<&BecomeSpec>, reason: String) -> TransportError {
-    match r#become {
-        Some(spec) => {
-            TransportError::Become { host: host.into(), user: spec.user.clone(), method: spec.method, reason }
-        }
-        None => TransportError::Unreachable { host: host.into(), reason },
+fn failure(asker: &Asker<'_>, reason: String) -> TransportError {
+    let host = asker.host.to_owned();
+    match asker.r#become {
+        Some(spec) => TransportError::Become { host, user: spec.user.clone(), method: spec.method, reason },
+        None => TransportError::Unreachable { host, reason },
     }
 }
 

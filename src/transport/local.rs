@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use super::channel::{Feed, Opener, RawChannel};
 use super::framed::{FramedSession, Shared};
+use super::guard::PasswordGuard;
 use super::{BecomeSpec, BoxFuture, Connection, ConnectionSpec, Session, Stream, TransportError};
 
 /// How long a shell may take to start where nobody says it.
@@ -24,7 +25,7 @@ pub(super) struct LocalConnection {
 }
 
 impl LocalConnection {
-    pub fn new(spec: &ConnectionSpec, prelude: Arc<str>, user: String) -> Self {
+    pub fn new(spec: &ConnectionSpec, prelude: Arc<str>, user: String, guard: Arc<PasswordGuard>) -> Self {
         let opener = Arc::new(LocalOpener { host: spec.host.clone(), shell: spec.shell.clone() });
         let shared = Shared {
             host: spec.host.clone(),
@@ -32,6 +33,7 @@ impl LocalConnection {
             prelude,
             opener,
             launch_timeout: spec.connect_timeout.unwrap_or(LAUNCH),
+            guard,
         };
         Self { shared, user }
     }
@@ -62,48 +64,52 @@ struct LocalOpener {
 impl Opener for LocalOpener {
     fn open<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<RawChannel, TransportError>> {
         Box::pin(async move {
-            let unreachable =
-                |reason: String| TransportError::Unreachable { host: self.host.clone(), reason };
-            let mut child = Command::new(&self.shell)
-                .arg("-c")
-                .arg(command)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .process_group(0)
-                .spawn()
-                .map_err(|e| unreachable(format!("cannot start {}: {e}", self.shell)))?;
-            let (Some(stdin), Some(stdout), Some(stderr)) =
-                (child.stdin.take(), child.stdout.take(), child.stderr.take())
-            else {
-                return Err(unreachable("the shell has no pipes".into()));
-            };
-            let (chan, feed) = RawChannel::new(Box::new(stdin));
-            let readers = [
-                tokio::spawn(pump(stdout, Stream::Stdout, feed.clone())),
-                tokio::spawn(pump(stderr, Stream::Stderr, feed.clone())),
-            ];
-            tokio::spawn(async move {
-                // Waiting also reaps the child, whether or not anybody listens.
-                let status = child.wait().await;
-                let [mut out, mut err] = readers;
-                let rest = async {
-                    let _ = (&mut out).await;
-                    let _ = (&mut err).await;
-                };
-                if tokio::time::timeout(LAST_OUTPUT, rest).await.is_err() {
-                    out.abort();
-                    err.abort();
-                }
-                feed.end(match status {
-                    Ok(status) => format!("the shell ended ({status})"),
-                    Err(e) => format!("the shell is gone: {e}"),
-                })
-                .await;
-            });
-            Ok(chan)
+            let mut shell = Command::new(&self.shell);
+            shell.arg("-c").arg(command);
+            started(shell, &self.shell, &self.host)
         })
     }
+}
+
+/// Starts a program as a channel to a host.
+pub(super) fn started(mut program: Command, name: &str, host: &str) -> Result<RawChannel, TransportError> {
+    let unreachable = |reason: String| TransportError::Unreachable { host: host.into(), reason };
+    let mut child = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|e| unreachable(format!("cannot start {name}: {e}")))?;
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(unreachable("the shell has no pipes".into()));
+    };
+    let (chan, feed) = RawChannel::new(Box::new(stdin));
+    let readers = [
+        tokio::spawn(pump(stdout, Stream::Stdout, feed.clone())),
+        tokio::spawn(pump(stderr, Stream::Stderr, feed.clone())),
+    ];
+    tokio::spawn(async move {
+        // Waiting also reaps the child, whether or not anybody listens.
+        let status = child.wait().await;
+        let [mut out, mut err] = readers;
+        let rest = async {
+            let _ = (&mut out).await;
+            let _ = (&mut err).await;
+        };
+        if tokio::time::timeout(LAST_OUTPUT, rest).await.is_err() {
+            out.abort();
+            err.abort();
+        }
+        feed.end(match status {
+            Ok(status) => format!("the shell ended ({status})"),
+            Err(e) => format!("the shell is gone: {e}"),
+        })
+        .await;
+    });
+    Ok(chan)
 }
 
 async fn pump(mut pipe: impl AsyncRead + Unpin, stream: Stream, feed: Feed) {

@@ -13,6 +13,7 @@ mod exec;
 pub mod fake;
 mod frame;
 mod framed;
+mod guard;
 mod launch;
 mod local;
 mod read_only;
@@ -22,7 +23,7 @@ mod spec;
 mod ssh;
 
 pub use connector::{HostConnector, Identity};
-pub use error::{ChangedKey, TransportError};
+pub use error::{ChangedKey, TransportError, UnknownKey};
 pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, Intent, NullSink, Output, OutputSink, Stream};
 pub use read_only::ReadOnly;
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};

@@ -1,11 +1,13 @@
 //! Sessions that look and never write: what a plan gets instead of the real ones.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
     BecomeSpec, BoxFuture, Capabilities, Connection, ConnectionSpec, Connector, Exec, Intent, Output,
-    OutputSink, Session, TransportError,
+    OutputSink, Session, TransportError, UnknownKey,
 };
+use crate::value::Secret;
 
 /// Makes connections whose sessions run only scripts that say that they look ([`Intent::Look`]), take no content and do
 /// not outlive the connection. Anything else is refused before it is sent.
@@ -29,6 +31,25 @@ impl Connector for ReadOnly {
 
     fn take_warnings(&self) -> Vec<String> {
         self.0.take_warnings()
+    }
+
+    fn lacks_key(&self, spec: &ConnectionSpec) -> bool {
+        self.0.lacks_key(spec)
+    }
+
+    fn unknown_key<'a>(
+        &'a self,
+        spec: &'a ConnectionSpec,
+    ) -> BoxFuture<'a, Result<Option<Box<UnknownKey>>, TransportError>> {
+        self.0.unknown_key(spec)
+    }
+
+    fn locked_keys<'a>(&'a self, spec: &'a ConnectionSpec) -> BoxFuture<'a, Vec<PathBuf>> {
+        self.0.locked_keys(spec)
+    }
+
+    fn unlock(&self, key: &Path, passphrase: &Secret) -> bool {
+        self.0.unlock(key, passphrase)
     }
 }
 

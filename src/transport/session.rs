@@ -1,9 +1,11 @@
 //! The three traits that the layers above talk to, and what a session knows about its target.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
-use super::{BecomeSpec, ConnectionSpec, Exec, NullSink, Output, OutputSink, TransportError};
+use super::{BecomeSpec, ConnectionSpec, Exec, NullSink, Output, OutputSink, TransportError, UnknownKey};
+use crate::value::Secret;
 
 /// A boxed future, as trait objects need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,6 +60,29 @@ pub trait Connector: Send + Sync {
     /// Returns what connecting found worth telling, each text once.
     fn take_warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Tells, without connecting, whether the host would be refused because nobody knows its key. Reads files.
+    fn lacks_key(&self, _spec: &ConnectionSpec) -> bool {
+        false
+    }
+
+    /// Connects far enough to see the host's key; nothing if it is known.
+    fn unknown_key<'a>(
+        &'a self,
+        _spec: &'a ConnectionSpec,
+    ) -> BoxFuture<'a, Result<Option<Box<UnknownKey>>, TransportError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Returns the private keys for a host that need a passphrase which nobody gave yet.
+    fn locked_keys<'a>(&'a self, _spec: &'a ConnectionSpec) -> BoxFuture<'a, Vec<PathBuf>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    /// Takes the passphrase of a private key; false if it does not open it.
+    fn unlock(&self, _key: &Path, _passphrase: &Secret) -> bool {
+        false
     }
 }
 

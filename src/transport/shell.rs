@@ -49,7 +49,10 @@ pub(super) fn loop_program(ready: &str) -> String {
 ///
 /// A shell that cannot tell how much of an upload was consumed must end, or the rest would be run as commands:
 /// `_xp_i` keeps the reader alive until all was taken (`_xp_d`) and ends the loop unless the taking succeeded.
-pub(super) const FRAME_FUNCTIONS: &str = r#"_xp_n=$(printf '\nx'); _xp_n=${_xp_n%x}; _xp_rc=0
+///
+/// The first line helps accounts whose shell starts without a usable PATH.
+pub(super) const FRAME_FUNCTIONS: &str = r#"command -v cat >/dev/null 2>&1 || { PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin; export PATH; }
+_xp_n=$(printf '\nx'); _xp_n=${_xp_n%x}; _xp_rc=0
 _xp_l() { _xp_s=; _xp_c=$1; while [ "$_xp_c" -gt 0 ]; do IFS= read -r _xp_r || exit 125; _xp_s=$_xp_s$_xp_r$_xp_n; _xp_c=$((_xp_c-1)); done; }
 _xp_b() { _xp_s=$(_xp_t "$1" && printf x) || exit 126; _xp_s=${_xp_s%x}; }
 _xp_p() { eval "$_xp_s"; _xp_rc=$?; }
@@ -199,6 +202,6 @@ mod tests {
             assert_eq!(quote_for_any_shell(odd), None);
         }
         assert!(quote_for_any_shell(&loop_program("xplay-ready-00")).is_some());
-        assert!(FRAME_FUNCTIONS.lines().count() == 8, "each line is evaluated alone");
+        assert!(FRAME_FUNCTIONS.lines().count() == 9, "each line is evaluated alone");
     }
 }

@@ -13,6 +13,8 @@ pub enum Kind {
     /// A shell on this machine.
     Local,
     Ssh,
+    /// SSH by the system's own client.
+    SshBinary,
 }
 
 /// What to do with a host key that no known_hosts file has.
@@ -41,6 +43,8 @@ pub struct ConnectionSpec {
     pub password: Option<Secret>,
     /// Private key files, tried before the agent's and those of ssh_config.
     pub keys: Vec<PathBuf>,
+    /// Opens these keys.
+    pub passphrase: Option<Secret>,
     /// Files in the format of `known_hosts`; the first one takes accepted keys.
     pub known_hosts: Vec<PathBuf>,
     /// Lines in the format of `known_hosts` that count like a file, for example a rehearsal's own keys.
@@ -69,6 +73,7 @@ impl ConnectionSpec {
             user: None,
             password: None,
             keys: Vec::new(),
+            passphrase: None,
             known_hosts: Vec::new(),
             extra_host_keys: Vec::new(),
             host_key_policy: None,

@@ -206,7 +206,7 @@ fn exit_codes_are_those_of_ansible_playbook() {
 fn a_question_without_an_answer_ends_the_run() {
     let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - debug: {msg: x}\n";
     let project = Project::new(&[("site.yml", play)]);
-    let ran = project.run(&["run", "site.yml", "--step", "--no-report", "-i", "localhost,"]);
+    let ran = project.run(&["run", "site.yml", "--step", "--no-report", "-i", "localhost,", "-c", "local"]);
     insta::assert_snapshot!(ran.all(), @r#"
 
     PLAY [localhost] ***************************************************************

@@ -27,6 +27,8 @@ mod service_node;
 mod software;
 mod ssh_config;
 mod ssh_connect;
+mod ssh_environments;
+mod ssh_hostile;
 mod support;
 mod sync_install;
 mod transcripts;

@@ -271,3 +271,124 @@ async fn keys_are_known_by_their_alias_and_written_as_a_hash() {
     let found = Command::new("ssh-keygen").args(["-F", "group-key", "-f", &text(&known)]).output().unwrap();
     assert!(found.status.success(), "OpenSSH finds it");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_with_a_passphrase_are_opened_once() {
+    let test = "keys_with_a_passphrase_are_opened_once";
+    let Some(server) = Sshd::start(test) else { return };
+    let key = server.path("user_key");
+    keygen(&["-p", "-P", "", "-N", "secret", "-f", &text(&key)]);
+    let connector = server.connector("");
+    let spec = server.spec();
+    let refused = failure(&connector, &spec).await;
+    assert!(refused.contains("is encrypted (give its passphrase"), "{refused}");
+    assert_eq!(connector.locked_keys(&spec).await.as_slice(), std::slice::from_ref(&key));
+    let secret = xplay::value::Secret::new;
+    assert!(!connector.unlock(&key, &secret("wrong")));
+    assert!(connector.unlock(&key, &secret("secret")));
+    assert!(connector.locked_keys(&spec).await.is_empty());
+    connector.connect(&spec).await.unwrap().close().await;
+    // The inventory may have it, too.
+    let spec = ConnectionSpec { passphrase: Some(secret("secret")), ..spec };
+    server.connector("").connect(&spec).await.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_logins_succeeds() {
+    let test = "a_storm_of_logins_succeeds";
+    // The last MaxStartups of a file does not count, the first does.
+    let mut config = "MaxStartups 3:30:5\nListenAddress 0.0.0.0\n".to_owned();
+    let penalties = "PerSourcePenalties yes\n";
+    match Sshd::knows(penalties) {
+        Some(true) => config += penalties,
+        Some(false) => println!("{test}: this sshd has no PerSourcePenalties"),
+        None => return skip(test, "there is no sshd"),
+    }
+    let Some(server) = Sshd::start_with(test, &config) else { return };
+    let known = server.path("storm_hosts");
+    fs::write(&known, format!("[127.*]:{} {}\n", server.port, server.host_key())).unwrap();
+    let connector = std::sync::Arc::new(server.connector(""));
+    // As many hosts as a run is busy with at once.
+    let forks = std::sync::Arc::new(tokio::sync::Semaphore::new(50));
+    let hosts: Vec<_> = (1..=200)
+        .map(|n| {
+            let spec = ConnectionSpec {
+                address: format!("127.0.1.{n}"),
+                host: format!("n{n}"),
+                known_hosts: vec![known.clone()],
+                connect_timeout: Some(Duration::from_secs(30)),
+                ..server.spec()
+            };
+            let (connector, forks) = (connector.clone(), forks.clone());
+            tokio::spawn(async move {
+                let _busy = forks.acquire().await.map_err(|e| e.to_string())?;
+                let connection = connector.connect(&spec).await.map_err(|e| e.to_string())?;
+                connection.close().await;
+                Ok::<_, String>(())
+            })
+        })
+        .collect();
+    for host in hosts {
+        host.await.unwrap().unwrap();
+    }
+}
+
+/// Lists the hosts of an inventory that nobody knows yet, records them, and runs.
+#[test]
+fn unknown_hosts_are_shown_once_and_recorded() {
+    let test = "unknown_hosts_are_shown_once_and_recorded";
+    let (Some(one), Some(two)) = (Sshd::start(test), Sshd::start(test)) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    fs::create_dir(dir.join(".ssh")).unwrap();
+    let known = dir.join(".ssh/known_hosts");
+    let lines = [one.config("gate"), two.config("sn1"), " ProxyJump gate\n".into()].concat();
+    let lines: Vec<&str> = lines.lines().filter(|l| !l.contains("UserKnownHostsFile")).collect();
+    fs::write(dir.join(".ssh/config"), lines.join("\n")).unwrap();
+    fs::write(dir.join("hosts"), "[all]\nmn[1:2] ansible_host=gate\nsn1\n").unwrap();
+    fs::write(dir.join("site.yml"), "- hosts: all\n  gather_facts: false\n  tasks: [command: id]\n").unwrap();
+    let run = |args: &[&str]| {
+        let mut xplay = Command::new(env!("CARGO_BIN_EXE_xplay"));
+        xplay.args(args).args(["-i", "hosts"]).current_dir(dir).stdin(Stdio::null());
+        xplay.env_clear().env("HOME", dir).env("XPLAY_NO_REPORT", "1");
+        xplay.env("PATH", std::env::var_os("PATH").unwrap());
+        let output = xplay.output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), said(&output.stdout), said(&output.stderr))
+    };
+    let print = |server: &Sshd| {
+        let output = Command::new("ssh-keygen").arg("-lf").arg(server.path("host_key.pub")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().split(' ').nth(1).unwrap().to_owned()
+    };
+    let (code, _, stderr) = run(&["run", "site.yml"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert_eq!(
+        stderr.lines().next(),
+        Some(
+            "[WARNING]: no key is known for mn[1-2],sn1; unknown hosts are refused: \"xplay hosts trust\" shows and \
+             records keys"
+        )
+    );
+    let shown = format!("mn[1-2]: ssh-ed25519 {} -> {}\n", print(&one), known.display());
+    let (code, stdout, stderr) = run(&["hosts", "trust", "mn*"]);
+    assert_eq!((code, &*stdout), (1, &*shown), "{stderr}");
+    assert!(stderr.contains("nothing was recorded") && !known.exists(), "{stderr}");
+
+    // The host behind the gate is seen when the gate is known.
+    let (code, stdout, stderr) = run(&["hosts", "trust", "--yes"]);
+    let first = format!("gate,mn[1-2]: ssh-ed25519 {} -> {}\n", print(&one), known.display());
+    let second = format!("sn1 (127.0.0.1): ssh-ed25519 {} -> {}\n", print(&two), known.display());
+    assert_eq!((code, stdout), (0, first + &second), "{stderr}");
+    assert_eq!(stderr, "2 recorded, 3 known, 0 not seen\n");
+    assert_eq!(fs::read_to_string(&known).unwrap().lines().count(), 2);
+    let (code, stdout, stderr) = run(&["run", "site.yml"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(!stderr.contains("WARNING"), "{stderr}");
+
+    // A changed key is refused with both fingerprints.
+    let text = fs::read_to_string(&known).unwrap().replace(&one.host_key(), &two.host_key());
+    fs::write(&known, text).unwrap();
+    let (code, stdout, stderr) = run(&["hosts", "trust", "mn1", "--yes"]);
+    assert_eq!((code, &*stdout), (4, ""), "{stderr}");
+    assert!(stderr.contains(&print(&one)) && stderr.contains(&print(&two)), "{stderr}");
+}

@@ -18,7 +18,7 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::{self, Project};
 use super::settings::{RunSettings, Sources, state_dir};
-use super::{apply, listing, lookup, policy, run, show};
+use super::{apply, listing, lookup, policy, preflight, run, show};
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
 use crate::plan::{Builder, Created, PlanFile, Seal, Verdict};
@@ -119,6 +119,7 @@ impl Making<'_> {
         let planner = Planner::new(Builder::new(seal));
         let options = RunOptions { planning: true, check: true, diff: true, ..self.options };
         let conduct = Conduct::free(Arc::new(ReadOnly::new(connector)));
+        preflight::prepare(&project, &options, &conduct.connector, self.out).await?;
         let ending =
             drive::with_reporters(project, options, conduct, vec![Box::new(planner.clone())], self.out).await;
         match ending {

@@ -17,6 +17,7 @@ use super::host_key::ClientHandler;
 use super::keys::{KeyContent, certificates, read_public};
 use super::target::Target;
 use crate::transport::TransportError;
+use crate::transport::guard::{Admission, Proof};
 use crate::value::Secret;
 
 /// How often a server may ask on, as for a second factor, before we give up.
@@ -31,6 +32,7 @@ pub(super) async fn authenticate(
     let mut attempt = Attempt {
         handle,
         context,
+        host: &target.host,
         needs: &target.resolved,
         sha1: sha1_signatures(target),
         rsa_hash: None,
@@ -50,6 +52,7 @@ pub(super) async fn authenticate(
 struct Attempt<'a> {
     handle: &'a mut Handle<ClientHandler>,
     context: &'a SshContext,
+    host: &'a str,
     needs: &'a Resolved,
     /// Whether RSA keys may sign with SHA-1.
     sha1: bool,
@@ -62,13 +65,21 @@ struct Attempt<'a> {
 }
 
 /// An agent and the keys that it has.
-struct Agent {
+pub(super) struct Agent {
     client: AgentClient<UnixStream>,
     identities: Vec<AgentIdentity>,
 }
 
 impl Agent {
-    fn has(&self, key: &PublicKey) -> bool {
+    pub async fn connect(socket: &Path) -> Result<Self, String> {
+        let client = AgentClient::connect_uds(socket).await;
+        let mut client = client.map_err(|e| format!("the agent does not answer: {e}"))?;
+        let identities = client.request_identities().await;
+        let identities = identities.map_err(|e| format!("the agent shows no keys: {e}"))?;
+        Ok(Self { client, identities })
+    }
+
+    pub fn holds(&self, key: &PublicKey) -> bool {
         self.identities.iter().any(|identity| match identity {
             AgentIdentity::PublicKey { key: own, .. } => own.key_data() == key.key_data(),
             AgentIdentity::Certificate { .. } => false,
@@ -91,21 +102,43 @@ impl Attempt<'_> {
         if methods.public_key && self.takes(MethodKind::PublicKey) && Box::pin(self.keys()).await {
             return true;
         }
-        let Some(password) = password else { return false };
-        if methods.password && self.takes(MethodKind::Password) {
-            let answer = self.handle.authenticate_password(self.needs.user.clone(), password.expose()).await;
-            if self.settle("the password", answer) {
-                return true;
-            }
+        match password {
+            Some(password) => Box::pin(self.with_password(password)).await,
+            None => false,
         }
-        methods.keyboard
-            && self.takes(MethodKind::KeyboardInteractive)
-            && self.questions(password.expose()).await
+    }
+
+    /// Tries the password, unless another host has refused it before.
+    async fn with_password(&mut self, password: &Secret) -> bool {
+        let methods = &self.needs.methods;
+        let plain = methods.password && self.takes(MethodKind::Password);
+        let keyboard = methods.keyboard && self.takes(MethodKind::KeyboardInteractive);
+        if !plain && !keyboard {
+            return false;
+        }
+        let who = format!("ssh {}", self.needs.user);
+        let admission = match self.context.guard.admit(&who, password).await {
+            Admission::Refused(host) => {
+                self.log.push(format!("the password was not accepted on {host}, so it is not tried here"));
+                return false;
+            }
+            admission => admission,
+        };
+        let mut accepted = false;
+        if plain {
+            let answer = self.handle.authenticate_password(self.needs.user.clone(), password.expose()).await;
+            accepted = self.settle("the password", answer);
+        }
+        if !accepted && methods.keyboard && self.takes(MethodKind::KeyboardInteractive) {
+            accepted = self.questions(password.expose()).await;
+        }
+        admission.settle(if accepted { Proof::Good } else { Proof::Refused(self.host.to_owned()) });
+        accepted
     }
 
     async fn keys(&mut self) -> bool {
         let mut agent = match &self.needs.agent {
-            Some(socket) => self.agent(socket).await,
+            Some(socket) => Agent::connect(socket).await.map_err(|reason| self.log.push(reason)).ok(),
             None => None,
         };
         let needs = self.needs;
@@ -149,7 +182,7 @@ impl Attempt<'_> {
         if public.as_ref().is_some_and(again) {
             return false;
         }
-        let by_agent = public.as_ref().filter(|p| agent.as_ref().is_some_and(|a| a.has(p)));
+        let by_agent = public.as_ref().filter(|p| agent.as_ref().is_some_and(|a| a.holds(p)));
         if let (Some(public), Some(agent)) = (by_agent, agent.as_mut()) {
             offered.push(public.clone());
             let hash = self.hash_for(public).await;
@@ -219,23 +252,6 @@ impl Attempt<'_> {
         let constraints: Vec<_> = constraints.into_iter().chain(lifetime).collect();
         // The login is done; an agent that takes no keys only costs the next passphrase.
         let _ = agent.client.add_identity(key, &constraints).await;
-    }
-
-    async fn agent(&mut self, socket: &Path) -> Option<Agent> {
-        let mut client = match AgentClient::connect_uds(socket).await {
-            Ok(client) => client,
-            Err(e) => {
-                self.log.push(format!("the agent does not answer: {e}"));
-                return None;
-            }
-        };
-        match client.request_identities().await {
-            Ok(identities) => Some(Agent { client, identities }),
-            Err(e) => {
-                self.log.push(format!("the agent shows no keys: {e}"));
-                None
-            }
-        }
     }
 
     /// Offers the agent's keys that nobody named.

@@ -9,7 +9,7 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use super::Link;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::login::Live;
+use super::login::{Live, log_in};
 use crate::transport::channel::{Feed, Opener, RawChannel};
 use crate::transport::{BoxFuture, Stream, TransportError};
 
@@ -23,13 +23,20 @@ impl Opener for Link {
                 |reason: String| TransportError::Unreachable { host: self.spec.host.clone(), reason };
             let mut live = self.live().await?;
             let mut opened = start(&live, command).await;
-            if opened.is_err() && live.ended().await {
+            if matches!(opened, Err(Closed::Broken(_))) && live.ended().await {
                 // Only trying shows that a connection was lost a moment ago; nothing was started by it.
                 live = self.live().await?;
                 opened = start(&live, command).await;
             }
-            let (permit, channel) =
-                opened.map_err(|reason| unreachable(format!("cannot open a channel: {reason}")))?;
+            if matches!(opened, Err(Closed::Refused)) {
+                // The server gives one connection only so many channels (MaxSessions); another one has more.
+                live = Box::pin(log_in(&self.context, &self.spec)).await?;
+                opened = start(&live, command).await;
+            }
+            let (permit, channel) = opened.map_err(|closed| match closed {
+                Closed::Refused => unreachable("the server opens no channel".into()),
+                Closed::Broken(reason) => unreachable(format!("cannot open a channel: {reason}")),
+            })?;
             let (read, write) = channel.split();
             let (chan, feed) = RawChannel::new(Box::new(write.make_writer()));
             tokio::spawn(async move {
@@ -41,20 +48,32 @@ impl Opener for Link {
     }
 }
 
-async fn start(live: &Live, command: &str) -> Result<(OwnedSemaphorePermit, Channel<Msg>), String> {
+/// Why a channel did not open.
+enum Closed {
+    /// The server does not want one more.
+    Refused,
+    Broken(String),
+}
+
+async fn start(live: &Live, command: &str) -> Result<(OwnedSemaphorePermit, Channel<Msg>), Closed> {
     let opening = async {
-        // sshd's MaxSessions refuses the eleventh channel; we stay below.
-        let permit = live.channels.clone().acquire_owned().await.map_err(|e| e.to_string())?;
-        let channel = live.handle.channel_open_session().await.map_err(|e| e.to_string())?;
+        let broken = |e: russh::Error| Closed::Broken(e.to_string());
+        // sshd's MaxSessions refuses the eleventh channel by default; we stay below.
+        let permit = live.channels.clone().acquire_owned().await;
+        let permit = permit.map_err(|e| Closed::Broken(e.to_string()))?;
+        let channel = live.handle.channel_open_session().await.map_err(|e| match e {
+            russh::Error::ChannelOpenFailure(_) => Closed::Refused,
+            other => broken(other),
+        })?;
         if live.forwards_agent {
-            channel.agent_forward(false).await.map_err(|e| e.to_string())?;
+            channel.agent_forward(false).await.map_err(broken)?;
         }
-        channel.exec(true, command).await.map_err(|e| e.to_string())?;
+        channel.exec(true, command).await.map_err(broken)?;
         Ok((permit, channel))
     };
     match tokio::time::timeout(OPENING, opening).await {
         Ok(opened) => opened,
-        Err(_) => Err(format!("no answer within {} s", OPENING.as_secs())),
+        Err(_) => Err(Closed::Broken(format!("no answer within {} s", OPENING.as_secs()))),
     }
 }
 

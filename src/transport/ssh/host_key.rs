@@ -8,9 +8,9 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{HostKey, KnownHosts, Naming, Verdict, append, lookup_name, matches};
+use super::known_hosts::{HostKey, KnownHosts, Naming, Verdict, lookup_name, matches};
 use super::target::Target;
-use crate::transport::{ChangedKey, HostKeyPolicy, TransportError};
+use crate::transport::{ChangedKey, HostKeyPolicy, TransportError, UnknownKey};
 
 /// What decides about one server's key.
 pub(super) struct KeyCheck {
@@ -28,13 +28,13 @@ pub(super) struct KeyCheck {
 }
 
 impl KeyCheck {
-    pub fn new(target: &Target, known: KnownHosts) -> Self {
+    pub fn new(target: &Target, known: KnownHosts, policy: HostKeyPolicy) -> Self {
         let (address, port) = target.key_name();
         Self {
             host: target.host.clone(),
             address: address.to_owned(),
             port,
-            policy: target.resolved.policy,
+            policy,
             known,
             file: target.new_keys.clone(),
             hashed: target.resolved.hash_known_hosts,
@@ -71,41 +71,45 @@ impl KeyCheck {
                 file: place.file,
                 line: place.line,
             }))),
-            Verdict::Unknown if self.policy == HostKeyPolicy::AcceptNew => {
-                let Some(file) = &self.file else { return Ok(()) };
-                append(file, &self.address, self.port, key, self.naming())
-                    .map_err(TransportError::local(format!("add the key of {name} to {}", file.display())))
-            }
             Verdict::Unknown => {
-                let others = self.known.key_types(&self.address, self.port);
-                let others = if others.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (known for this host: {})", others.join(", "))
-                };
-                let skipped: Vec<String> = self
-                    .known
-                    .malformed()
-                    .take(3)
-                    .map(|p| format!("{}:{}", p.file.display(), p.line))
-                    .collect();
-                let skipped = if skipped.is_empty() {
-                    String::new()
-                } else {
-                    format!("; lines that make no sense were skipped: {}", skipped.join(", "))
-                };
-                let file =
-                    self.file.as_ref().map_or_else(|| "known_hosts".into(), |f| f.display().to_string());
-                Err(TransportError::HostKeyUnknown {
-                    host,
-                    key_type,
-                    fingerprint,
-                    help: format!(
-                        "compare the fingerprint on the host's console, then add its key to {file}, or accept \
-                         new keys with --ssh-extra-args=\"-o StrictHostKeyChecking=accept-new\"{others}{skipped}"
-                    ),
-                })
+                let unknown = self.unknown(key);
+                if self.policy != HostKeyPolicy::AcceptNew {
+                    return Err(TransportError::HostKeyUnknown(Box::new(unknown)));
+                }
+                let Some(file) = &unknown.file else { return Ok(()) };
+                let what = format!("add the key of {name} to {}", file.display());
+                unknown.record().map_err(TransportError::local(what))
             }
+        }
+    }
+
+    fn unknown(&self, key: &HostKey) -> UnknownKey {
+        let others = self.known.key_types(&self.address, self.port);
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" (known for this host: {})", others.join(", "))
+        };
+        let skipped = self.known.malformed().take(3).map(|p| format!("{}:{}", p.file.display(), p.line));
+        let skipped: Vec<String> = skipped.collect();
+        let skipped = if skipped.is_empty() {
+            String::new()
+        } else {
+            format!("; lines that make no sense were skipped: {}", skipped.join(", "))
+        };
+        let file = self.file.as_ref().map_or_else(|| "known_hosts".into(), |f| f.display().to_string());
+        UnknownKey {
+            host: self.host.clone(),
+            name: self.address.clone(),
+            port: self.port,
+            key: key.clone(),
+            file: self.file.clone(),
+            naming: self.naming(),
+            help: format!(
+                "\"xplay hosts trust {}\" shows the key and adds it to {file}; or accept new keys with \
+                 --ssh-extra-args=\"-o StrictHostKeyChecking=accept-new\"{others}{skipped}",
+                self.host
+            ),
         }
     }
 

@@ -1,6 +1,7 @@
 //! known_hosts as OpenSSH reads it: plain, hashed, wildcard and negated names, ports, `@cert-authority` and
 //! `@revoked`, several files. Pure: text and keys in, a verdict out.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,6 +67,10 @@ pub struct KnownHosts {
 #[derive(Debug, Default)]
 pub struct KnownFile {
     entries: Vec<Entry>,
+    /// Entries by each of their names, as far as these are no patterns.
+    plain: HashMap<String, Vec<usize>>,
+    /// Entries with patterns or hashes, which must be tried one by one.
+    others: Vec<usize>,
     /// Lines that made no sense; they are skipped.
     pub malformed: Vec<Place>,
 }
@@ -101,11 +106,34 @@ impl KnownFile {
             }
             let place = Place { file: file.to_path_buf(), line: index + 1 };
             match parse_line(line) {
-                Some((marker, names, key)) => known.entries.push(Entry { marker, names, key, place }),
+                Some((marker, names, key)) => known.add(Entry { marker, names, key, place }),
                 None => known.malformed.push(place),
             }
         }
         known
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let index = self.entries.len();
+        match &entry.names {
+            Names::Patterns(names) if names.iter().all(|n| !n.contains(['*', '?', '!'])) => {
+                for name in names {
+                    self.plain.entry(name.clone()).or_default().push(index);
+                }
+            }
+            _ => self.others.push(index),
+        }
+        self.entries.push(entry);
+    }
+
+    /// Returns the entries about a name, in order.
+    fn about(&self, name: &str) -> Vec<&Entry> {
+        let others = self.others.iter().filter(|i| self.entries[**i].names.match_name(name));
+        let mut found: Vec<usize> =
+            self.plain.get(name).into_iter().flatten().chain(others).copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|i| &self.entries[i]).collect()
     }
 }
 
@@ -163,10 +191,7 @@ impl KnownHosts {
     }
 
     fn about<'a, 'b: 'a>(&'b self, name: &'a str, marker: Marker) -> impl Iterator<Item = &'b Entry> + 'a {
-        self.files
-            .iter()
-            .flat_map(|f| &f.entries)
-            .filter(move |e| e.marker == marker && e.names.match_name(name))
+        self.files.iter().flat_map(move |f| f.about(name)).filter(move |e| e.marker == marker)
     }
 }
 

@@ -1,7 +1,7 @@
 //! From an address to an authenticated connection: jumps, algorithms, retries, limits.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use russh::Preferred;
 use russh::client::{Config, Handle};
@@ -16,7 +16,7 @@ use super::config::{Family, ForwardAgent, Proxy};
 use super::host_key::{ClientHandler, HandlerError, KeyCheck, describe};
 use super::proxy::{self, LastWords};
 use super::target::Target;
-use crate::transport::{ConnectionSpec, TransportError};
+use crate::transport::{ConnectionSpec, HostKeyPolicy, TransportError, UnknownKey};
 
 /// Channels of one connection; sshd allows ten by default.
 const CHANNELS: usize = 8;
@@ -27,8 +27,12 @@ pub(super) const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long commands in ssh_config may take.
 const EVALUATION: Duration = Duration::from_secs(10);
 
-/// Refused connects that may be tried again, with the longest pause before each try.
-const PAUSES: [u64; 6] = [100, 200, 400, 800, 1600, 3200];
+/// How long a host that drops connections is asked again: it is there, and has too much to do.
+const STORM: Duration = Duration::from_secs(45);
+
+/// The longest pauses before the first and the later tries, in milliseconds.
+const FIRST_PAUSE: u64 = 100;
+const LAST_PAUSE: u64 = 3200;
 
 /// An authenticated connection.
 pub(super) struct Live {
@@ -131,17 +135,15 @@ async fn one_login(
     through: Option<Arc<Live>>,
 ) -> Result<Live, TransportError> {
     let gate = context.gate(&target.resolved.address, target.resolved.port);
-    let mut pauses = PAUSES.iter();
+    let mut patience = Patience::new();
     loop {
         let permit = gate.acquire().await;
-        let (dropped, error) = match Box::pin(attempt(context, target, through.clone())).await {
-            Ok(login) => return Ok(login),
-            Err(Attempt::Dropped(error)) => (true, error),
-            Err(Attempt::Failed(error)) => (false, error),
-        };
+        let tried = Box::pin(attempt(context, target, through.clone())).await;
         drop(permit);
-        let Some(&longest) = pauses.next().filter(|_| dropped) else { return Err(error) };
-        tokio::time::sleep(jitter(longest)).await;
+        match tried {
+            Ok(live) => return Ok(live),
+            Err(failed) => patience.after(failed).await?,
+        }
     }
 }
 
@@ -151,7 +153,18 @@ enum Attempt {
     Failed(TransportError),
 }
 
-async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live>>) -> Result<Live, Attempt> {
+/// A connection whose host has shown a good key.
+struct Greeted {
+    handle: Handle<ClientHandler>,
+    ended: Arc<Mutex<Option<String>>>,
+}
+
+async fn greet(
+    context: &SshContext,
+    target: &Target,
+    through: Option<&Live>,
+    policy: HostKeyPolicy,
+) -> Result<Greeted, Attempt> {
     let needs = &target.resolved;
     let unreachable = |reason: String| TransportError::Unreachable { host: target.host.clone(), reason };
     let known = context.known_hosts(target).map_err(Attempt::Failed)?;
@@ -159,7 +172,7 @@ async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live
     let config = Arc::new(config(target, preferred));
     let ended = Arc::new(Mutex::new(None));
     let handler = ClientHandler {
-        check: KeyCheck::new(target, known),
+        check: KeyCheck::new(target, known, policy),
         ended: ended.clone(),
         agent: match &needs.forward_agent {
             ForwardAgent::Yes(socket) => Some(socket.clone()),
@@ -168,13 +181,13 @@ async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live
     };
     let said = Mutex::new(LastWords::default());
     let connecting = async {
-        let stream = dial(context, target, through.as_deref(), &said).await.map_err(HandlerError::Ssh)?;
+        let stream = dial(context, target, through, &said).await.map_err(HandlerError::Ssh)?;
         russh::client::connect_stream(config, stream, handler).await
     };
     let limit = needs.connect_timeout;
-    let mut handle = match tokio::time::timeout(limit, connecting).await {
-        Ok(Ok(handle)) => handle,
-        Ok(Err(HandlerError::Refused(error))) => return Err(Attempt::Failed(*error)),
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(Ok(handle)) => Ok(Greeted { handle, ended }),
+        Ok(Err(HandlerError::Refused(error))) => Err(Attempt::Failed(*error)),
         Ok(Err(error)) => {
             let dropped = was_dropped(&error);
             let mut reason = describe(&error);
@@ -191,13 +204,18 @@ async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live
                 reason = format!("{reason}; ProxyCommand says: {words}");
             }
             let error = unreachable(reason);
-            return Err(if dropped { Attempt::Dropped(error) } else { Attempt::Failed(error) });
+            Err(if dropped { Attempt::Dropped(error) } else { Attempt::Failed(error) })
         }
         Err(_) => {
             let reason = format!("{}no answer within {} s", place(target), limit.as_secs_f32());
-            return Err(Attempt::Failed(unreachable(reason)));
+            Err(Attempt::Failed(unreachable(reason)))
         }
-    };
+    }
+}
+
+async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live>>) -> Result<Live, Attempt> {
+    let needs = &target.resolved;
+    let Greeted { mut handle, ended } = greet(context, target, through.as_deref(), needs.policy).await?;
     match tokio::time::timeout(LOGIN_LIMIT, authenticate(&mut handle, context, target)).await {
         Ok(Ok(())) => Ok(Live {
             handle,
@@ -210,8 +228,74 @@ async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live
         Ok(Err(error)) => Err(Attempt::Failed(error)),
         Err(_) => {
             let reason = format!("no answer to our login within {} s", LOGIN_LIMIT.as_secs());
-            Err(Attempt::Failed(unreachable(reason)))
+            Err(Attempt::Failed(TransportError::Unreachable { host: target.host.clone(), reason }))
         }
+    }
+}
+
+/// Looks at the keys of the hosts on the way, and of the host itself unless one of them is unknown; nothing if all
+/// are known. We log in to known hosts on the way only.
+pub(in crate::transport) async fn look_at_keys(
+    context: &Arc<SshContext>,
+    spec: &ConnectionSpec,
+) -> Result<Option<Box<UnknownKey>>, TransportError> {
+    let route = route(context, spec).await?;
+    let (mut through, mut way) = (None::<Arc<Live>>, String::new());
+    for (index, hop) in route.iter().enumerate() {
+        let gate = context.gate(&hop.resolved.address, hop.resolved.port);
+        let mut patience = Patience::new();
+        let greeted = loop {
+            let permit = gate.acquire().await;
+            let tried = Box::pin(greet(context, hop, through.as_deref(), HostKeyPolicy::Strict)).await;
+            drop(permit);
+            match tried {
+                Ok(greeted) => break Ok(greeted),
+                Err(Attempt::Failed(error)) => break Err(error),
+                Err(dropped) => patience.after(dropped).await?,
+            }
+        };
+        match greeted {
+            Ok(greeted) => {
+                // The host is known; whether it hears that we go makes no difference.
+                let _ = greeted.handle.disconnect(russh::Disconnect::ByApplication, "done", "en").await;
+            }
+            Err(TransportError::HostKeyUnknown(unknown)) => return Ok(Some(unknown)),
+            Err(error) => return Err(error),
+        }
+        if index + 1 < route.len() {
+            let r = &hop.resolved;
+            way = format!("{way} {}@{}:{}", r.user, r.address, r.port);
+            through = Some(jump(context, hop, &way, through).await?);
+        }
+    }
+    Ok(None)
+}
+
+/// How a host that drops connections, because it has too many, is asked again.
+struct Patience {
+    until: Instant,
+    /// The longest pause before the next try, in milliseconds.
+    pause: u64,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { until: Instant::now() + STORM, pause: FIRST_PAUSE }
+    }
+
+    /// Waits before the next try; gives the error back where there is none.
+    async fn after(&mut self, failed: Attempt) -> Result<(), TransportError> {
+        let error = match failed {
+            Attempt::Dropped(error) => error,
+            Attempt::Failed(error) => return Err(error),
+        };
+        let pause = jitter(self.pause);
+        if Instant::now() + pause > self.until {
+            return Err(error);
+        }
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 }
 

@@ -47,6 +47,11 @@ impl<T> Cache<T> {
         files.insert(path.to_path_buf(), (stamp, content.clone()));
         Ok(Some(content))
     }
+
+    /// Forgets a file, so that it is read again.
+    pub fn forget(&self, path: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
 }
 
 /// What this machine's user brings along.

@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod auth;
+mod binary;
 mod channel;
 pub mod config;
 mod host_key;
@@ -19,14 +20,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
+use self::auth::Agent;
+pub(in crate::transport) use self::binary::BinaryConnection;
 use self::keys::KeyContent;
 use self::known_hosts::{KnownFile, KnownHosts};
+pub(in crate::transport) use self::login::look_at_keys;
 use self::login::{Live, log_in};
 use self::machine::{Cache, Machine};
 use self::target::Target;
 use super::connector::Identity;
 use super::framed::{FramedSession, Shared};
-use super::{BecomeSpec, BoxFuture, Connection, ConnectionSpec, Session, TransportError};
+use super::guard::PasswordGuard;
+use super::{BecomeSpec, BoxFuture, Connection, ConnectionSpec, HostKeyPolicy, Session, TransportError};
 use crate::value::Secret;
 
 /// Logins in progress for one address; sshd drops more than ten at random by default.
@@ -43,6 +48,7 @@ pub(super) struct SshContext {
     /// Connections to hosts on the way, shared by all hosts behind them.
     jumps: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Weak<Live>>>>>,
     warnings: Mutex<Warnings>,
+    pub guard: Arc<PasswordGuard>,
 }
 
 /// What is worth telling once.
@@ -63,6 +69,7 @@ impl SshContext {
             passphrases: Mutex::default(),
             jumps: Mutex::default(),
             warnings: Mutex::default(),
+            guard: Arc::default(),
         }
     }
 
@@ -79,6 +86,56 @@ impl SshContext {
         let passphrase = passphrases.get(path).cloned();
         drop(passphrases);
         self.keys.read(path, |_| Ok(()), |text| KeyContent::parse(text, passphrase.as_ref()))
+    }
+
+    fn has_passphrase(&self, path: &Path) -> bool {
+        self.passphrases.lock().unwrap_or_else(PoisonError::into_inner).contains_key(path)
+    }
+
+    /// Takes the passphrase of a private key; false if it does not open it.
+    pub fn unlock(&self, path: &Path, passphrase: &Secret) -> bool {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let opened = matches!(KeyContent::parse(&text, Some(passphrase)), KeyContent::Ready(_));
+        if opened {
+            let mut passphrases = self.passphrases.lock().unwrap_or_else(PoisonError::into_inner);
+            passphrases.insert(path.to_path_buf(), passphrase.clone());
+            drop(passphrases);
+            self.keys.forget(path);
+        }
+        opened
+    }
+
+    /// Returns the keys of a host that need a passphrase, as far as the agent does not have them. Default keys count
+    /// only where there is nothing else to try.
+    pub async fn locked_keys(&self, spec: &ConnectionSpec) -> Vec<PathBuf> {
+        let mut locked = Vec::new();
+        for hop in self.route(spec).unwrap_or_default() {
+            let agent = match &hop.resolved.agent {
+                Some(socket) => Agent::connect(socket).await.ok(),
+                None => None,
+            };
+            for file in &hop.resolved.keys {
+                let Ok(Some(content)) = self.key(&file.path) else { continue };
+                let public = content.public(&file.path);
+                let held = agent.as_ref().is_some_and(|a| public.is_some_and(|p| a.holds(&p)));
+                let wanted = file.named || (agent.is_none() && hop.password.is_none());
+                if matches!(*content, KeyContent::Locked(_)) && wanted && !held {
+                    locked.push(file.path.clone());
+                }
+            }
+        }
+        locked
+    }
+
+    /// Tells whether a host on the way, or the host itself, would be refused because its key is unknown.
+    pub fn lacks_key(&self, spec: &ConnectionSpec) -> bool {
+        self.route(spec).unwrap_or_default().iter().any(|hop| {
+            let Ok(known) = self.known_hosts(hop) else { return false };
+            let (name, port) = hop.key_name();
+            hop.resolved.policy == HostKeyPolicy::Strict
+                && known.key_types(name, port).is_empty()
+                && !known.has_authority(name, port)
+        })
     }
 
     fn warn(&self, texts: impl IntoIterator<Item = String>) {
@@ -167,6 +224,7 @@ impl Connection for SshConnection {
                 shell: spec.shell.clone(),
                 prelude: self.prelude.clone(),
                 opener: self.link.clone(),
+                guard: self.link.context.guard.clone(),
                 launch_timeout: spec.connect_timeout.unwrap_or_default().max(login::LOGIN_LIMIT),
             };
             let other = r#become.filter(|b| b.user != self.user).cloned();

@@ -99,6 +99,12 @@ impl SshContext {
         };
         let settings = evaluate(&query)?;
         let resolved = resolve(&settings, &query)?;
+        if let Some(passphrase) = &spec.passphrase {
+            for key in spec.keys.iter().filter(|key| !self.has_passphrase(key)) {
+                // A key that it does not open is named when it is used.
+                self.unlock(key, passphrase);
+            }
+        }
         self.warn(settings.warnings.iter().cloned());
         self.warn([&spec.arguments_first.warnings[..], &spec.arguments.warnings[..]].concat());
         let new_keys = match settings.get("userknownhostsfile") {

@@ -43,8 +43,9 @@ impl Sshd {
         let _ = std::fs::create_dir_all("/run/sshd");
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = if config.contains("ListenAddress") { "" } else { "ListenAddress 127.0.0.1\n" };
         let text = format!(
-            "{config}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\n\
+            "{config}\nPort {port}\n{listen}HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\n\
              UsePAM no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n",
             path("host_key"),
             path("authorized_keys"),
@@ -65,6 +66,21 @@ impl Sshd {
         // Somebody else may have taken the port that was free a moment ago.
         assert!(log.contains("Address already in use"), "sshd does not start: {log}");
         Self::start_with(test, config)
+    }
+
+    /// Tells whether the server has a setting; nothing if there is no server.
+    pub fn knows(setting: &str) -> Option<bool> {
+        let sshd = find_program("sshd")?;
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f", &file("key")])
+            .status()
+            .unwrap();
+        std::fs::write(file("config"), format!("{setting}\nHostKey {}\n", file("key"))).unwrap();
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let output = Command::new(sshd).args(["-t", "-f", &file("config")]).output().unwrap();
+        Some(output.status.success())
     }
 
     fn answers(&mut self) -> bool {

@@ -18,6 +18,9 @@ use super::line::{self, Line};
 /// How deep files may include one another.
 const DEPTH: usize = 16;
 
+/// How many files one host's settings may come from; files that include themselves twice would never end.
+const FILES: usize = 2000;
+
 /// What this machine knows.
 pub trait World {
     /// Returns a file's lines; nothing if there is none.
@@ -122,8 +125,13 @@ impl Settings {
 
 /// Works out the settings of a host. A mistake in a file is an error, as it is for OpenSSH.
 pub fn evaluate(query: &Query<'_>) -> Result<Settings, String> {
-    let mut run =
-        Run { query, settings: Settings::default(), host: query.name.to_owned(), wants_final: false };
+    let mut run = Run {
+        query,
+        settings: Settings::default(),
+        host: query.name.to_owned(),
+        wants_final: false,
+        read: 0,
+    };
     let own =
         Place { name: "command line", number: None, user: true, last_pass: false, never: false, depth: 0 };
     for option in query.options {
@@ -170,6 +178,8 @@ pub(super) struct Run<'a> {
     /// What `Host` lines are compared with.
     pub host: String,
     pub wants_final: bool,
+    /// Files that were read so far.
+    read: usize,
 }
 
 impl Run<'_> {
@@ -203,9 +213,10 @@ impl Run<'_> {
         place: Place<'_>,
         mut active: bool,
     ) -> Result<bool, String> {
-        if place.depth > DEPTH {
+        self.read += 1;
+        if place.depth > DEPTH || self.read > FILES {
             return Err(format!(
-                "ssh configuration files include one another too deeply at {}",
+                "ssh configuration files include one another too often at {}",
                 path.display()
             ));
         }

@@ -198,7 +198,7 @@ fn files_include_others() {
     let circle = settings(&Fake::new(&[(OWN, "Include config")]), "x", "").unwrap_err();
     assert_eq!(
         circle,
-        "/home/ann/.ssh/config:1: ssh configuration files include one another too deeply at /home/ann/.ssh/config"
+        "/home/ann/.ssh/config:1: ssh configuration files include one another too often at /home/ann/.ssh/config"
     );
 }
 
