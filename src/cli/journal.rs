@@ -111,6 +111,27 @@ pub fn begin(
     if let Some(resume) = &config.env.resume {
         return go_on(asked, project, config, &runs, resume, masking, out).map(Some);
     }
+    match anew(asked, config, &runs, masking, out) {
+        Ok(journal) => {
+            journal.note(&Record::Inputs { files: inputs(asked, project, config, out)? });
+            Ok(Some(Writing { journal: Arc::new(journal), prompted: None }))
+        }
+        // A home that cannot be written to is no reason to leave hosts alone.
+        Err(error @ (CliError::File { .. } | CliError::Cannot { .. })) => {
+            out.warning(&format!("this run cannot be resumed: {}", super::chain(&error)));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn anew(
+    asked: &Asked<'_>,
+    config: &Config,
+    runs: &Runs,
+    masking: journal::Masking,
+    out: &Output,
+) -> Result<Journal, CliError> {
     let now = Timestamp::now();
     let salt = salt()?;
     let by_vault = asked.vault.passwords().next().is_some();
@@ -129,18 +150,8 @@ pub fn begin(
         salt: salt.clone(),
     };
     let sealing = Sealing::new(&plan::key(asked.vault, config)?, &salt)?;
-    let begun = runs.create(&head.id).and_then(|file| Journal::begin(file, head, sealing, masking));
-    let journal = match begun {
-        Ok(journal) => journal,
-        // A home that cannot be written to is no reason to leave hosts alone.
-        Err(error @ JournalError::File { .. }) => {
-            out.warning(&format!("this run cannot be resumed: {}", super::chain(&error)));
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    journal.note(&Record::Inputs { files: inputs(asked, project, config, out)? });
-    Ok(Some(Writing { journal: Arc::new(journal), prompted: None }))
+    let file = runs.create(&head.id)?;
+    Ok(Journal::begin(file, head, sealing, masking)?)
 }
 
 fn go_on(
