@@ -6,6 +6,7 @@
 
 mod actions;
 mod ask;
+mod budget;
 mod dispatch;
 mod event;
 mod execute;

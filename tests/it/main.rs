@@ -9,6 +9,7 @@ mod builder;
 mod cli;
 mod emulator;
 mod errors;
+mod hostile;
 mod layers;
 mod modules;
 mod other_playbooks;
