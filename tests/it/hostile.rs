@@ -200,7 +200,7 @@ fn what_hosts_say_is_data() {
     - shell: cat >{{ work }}/stdin-{{ item }}
       args: {stdin: "{{ facts[item] }}", stdin_add_newline: false}
       loop: "{{ range(COUNT) | list }}"
-    - find: {paths: "{{ work }}/names"}
+    - find: {paths: "{{ work }}/names", hidden: true}
       register: found
     - stat: {path: "{{ item.path }}"}
       loop: "{{ found.files }}"
