@@ -45,6 +45,7 @@ pub fn adhoc(
         options: &settings.options,
         lasting_inventory: true,
         plan: None,
+        alone: false,
     };
     let journal = journal::begin(&asked, &project, config, out)?;
     drive::run_alone(project, settings.options, journal, &settings.output, out)
@@ -65,6 +66,7 @@ fn as_run(args: &AdhocArgs) -> RunArgs {
         list: ListArgs::default(),
         forks: args.forks.clone(),
         force_handlers: false,
+        concurrent: true,
         flush_cache: false,
         module_path: args.module_path.clone(),
     }

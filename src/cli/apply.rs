@@ -175,6 +175,7 @@ impl Applying<'_> {
             options: &options,
             lasting_inventory: false,
             plan: Some(self.path),
+            alone: true,
         };
         let journal = journal::begin(&asked, &project, self.config, self.out)?;
         let conduct = Conduct { connector, guide: Some(Arc::new(guide)), journal };

@@ -101,6 +101,9 @@ pub struct RunArgs {
     /// Run notified handlers even on hosts where a task failed.
     #[arg(long, help_heading = "Tasks")]
     pub force_handlers: bool,
+    /// Run although another run of this project and inventory is going on.
+    #[arg(long, help_heading = "Mode")]
+    pub concurrent: bool,
     /// Forget facts that earlier runs kept.
     #[arg(long, help_heading = "Mode")]
     pub flush_cache: bool,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Env, Resume};
 use super::exit::CliError;
+use super::hold::{Hold, Holder};
 use super::output::Output;
 use super::plan::{self, bundle, invocation};
 use super::project::Project;
@@ -37,6 +38,8 @@ pub struct Asked<'a> {
     pub lasting_inventory: bool,
     /// The plan that is applied; its project cannot change.
     pub plan: Option<&'a Path>,
+    /// No other run of the same project and inventory may go on.
+    pub alone: bool,
 }
 
 /// A journal that is written.
@@ -44,6 +47,8 @@ pub struct Writing {
     pub journal: Arc<Journal>,
     /// Answers that were given when the run began.
     pub prompted: Option<VarMap>,
+    /// Keeps others away.
+    _hold: Option<Hold>,
 }
 
 /// A command line and the settings around it.
@@ -111,6 +116,28 @@ pub fn begin(
     if let Some(resume) = &config.env.resume {
         return go_on(asked, project, config, &runs, resume, masking, out).map(Some);
     }
+    match anew(asked, config, &runs, masking, out) {
+        Ok(journal) => {
+            let hold = hold(asked, config, journal.id())?;
+            journal.note(&Record::Inputs { files: inputs(asked, project, config, out)? });
+            Ok(Some(Writing { journal: Arc::new(journal), prompted: None, _hold: hold }))
+        }
+        // A home that cannot be written to is no reason to leave hosts alone.
+        Err(error @ (CliError::File { .. } | CliError::Cannot { .. })) => {
+            out.warning(&format!("this run cannot be resumed: {}", super::chain(&error)));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn anew(
+    asked: &Asked<'_>,
+    config: &Config,
+    runs: &Runs,
+    masking: journal::Masking,
+    out: &Output,
+) -> Result<Journal, CliError> {
     let now = Timestamp::now();
     let salt = salt()?;
     let by_vault = asked.vault.passwords().next().is_some();
@@ -119,8 +146,8 @@ pub fn begin(
         id: journal::new_id(now),
         started: now,
         version: env!("CARGO_PKG_VERSION").into(),
-        user: config.env.get("USER").or_else(|| config.env.get("LOGNAME")).unwrap_or_default(),
-        controller: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        user: user(config),
+        controller: controller(),
         pid: std::process::id(),
         title: out.secrets.mask(&asked.title).into_owned(),
         cwd: config.env.cwd.display().to_string(),
@@ -129,18 +156,40 @@ pub fn begin(
         salt: salt.clone(),
     };
     let sealing = Sealing::new(&plan::key(asked.vault, config)?, &salt)?;
-    let begun = runs.create(&head.id).and_then(|file| Journal::begin(file, head, sealing, masking));
-    let journal = match begun {
-        Ok(journal) => journal,
-        // A home that cannot be written to is no reason to leave hosts alone.
-        Err(error @ JournalError::File { .. }) => {
-            out.warning(&format!("this run cannot be resumed: {}", super::chain(&error)));
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
+    let file = runs.create(&head.id)?;
+    Ok(Journal::begin(file, head, sealing, masking)?)
+}
+
+/// Keeps other runs of the same project and inventory away.
+fn hold(asked: &Asked<'_>, config: &Config, run: &str) -> Result<Option<Hold>, CliError> {
+    let (true, Some(dir)) = (asked.alone, state_dir(config)) else { return Ok(None) };
+    let cwd = &config.env.cwd;
+    let places = bundle::Roots::of(asked.playbooks, asked.sources, cwd).places();
+    let inventory = asked.sources.inventory.iter().map(|source| match source.contains(',') {
+        true => source.clone(),
+        false => cwd.join(source).display().to_string(),
+    });
+    let identity = match asked.plan {
+        Some(plan) => cwd.join(plan).display().to_string(),
+        None => format!("{places:?} {:?}", inventory.collect::<Vec<_>>()),
     };
-    journal.note(&Record::Inputs { files: inputs(asked, project, config, out)? });
-    Ok(Some(Writing { journal: Arc::new(journal), prompted: None }))
+    let holder = Holder {
+        run: run.into(),
+        title: asked.title.clone(),
+        user: user(config),
+        controller: controller(),
+        pid: std::process::id(),
+        since: Timestamp::now(),
+    };
+    Hold::take(&dir.join("locks"), &identity, &holder).map(Some)
+}
+
+fn user(config: &Config) -> String {
+    config.env.get("USER").or_else(|| config.env.get("LOGNAME")).unwrap_or_else(|| "somebody".into())
+}
+
+fn controller() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn go_on(
@@ -177,11 +226,12 @@ fn go_on(
         Some(sealed) => Some(answers_of(&sealing.open(&sealed)?)?),
         None => None,
     };
+    let hold = hold(asked, config, &resume.id)?;
     let journal = Journal::resume(file, sealing, masking, &resume.decisions, Timestamp::now())?;
     if before.is_none() {
         journal.note(&Record::Inputs { files: now });
     }
-    Ok(Writing { journal: Arc::new(journal), prompted })
+    Ok(Writing { journal: Arc::new(journal), prompted, _hold: hold })
 }
 
 impl Writing {

@@ -14,6 +14,7 @@ mod drive;
 mod exit;
 mod facts;
 mod gaps;
+mod hold;
 mod inventory;
 mod journal;
 mod listing;

@@ -104,6 +104,7 @@ impl Job<'_> {
             options: &self.options,
             lasting_inventory: false,
             plan: None,
+            alone: false,
         };
         // Without its disks nothing of a rehearsal could go on.
         let journal = match self.args.keep {

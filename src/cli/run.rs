@@ -50,6 +50,8 @@ pub fn run(
         options: &settings.options,
         lasting_inventory: true,
         plan: None,
+        // Scripts around ansible-playbook start several of them.
+        alone: !args.concurrent && out.voice == Voice::Own,
     };
     let journal = journal::begin(&asked, &project, config, out)?;
     let ending = drive::run_alone(project, settings.options, journal, &settings.output, out);

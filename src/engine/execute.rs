@@ -291,7 +291,7 @@ impl Execution<'_> {
             let name = format!("{}-{index}", self.job);
             match (run.long || self.background, once) {
                 (true, _) => sent.jobs.push(name),
-                (false, true) => sent.marks.push(name),
+                (false, true) => sent.marks.push(self.mark(&name)),
                 (false, false) => {}
             }
         }
@@ -299,6 +299,12 @@ impl Execution<'_> {
         let left = Left { marks: sent.marks.clone(), jobs: sent.jobs.clone() };
         self.shared.leave_all(&step.name(), self.reach, &left);
         Ok(Some(sent))
+    }
+
+    /// The name of a command's mark: the folder of marks says already which run it is.
+    fn mark(&self, name: &str) -> String {
+        let own = name.strip_prefix(&*self.shared.run_id).map_or(name, |rest| rest.trim_start_matches('-'));
+        own.to_string()
     }
 
     async fn apply(
@@ -385,10 +391,11 @@ impl Execution<'_> {
             }
             return Ok(output);
         }
-        if !sent.is_some_and(|sent| sent.marks.contains(&name)) {
+        let mark = self.mark(&name);
+        if !sent.is_some_and(|sent| sent.marks.contains(&mark)) {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let once = Once::new(&self.shared.run_id, &name)?;
+        let once = Once::new(&self.shared.run_id, &mark)?;
         let script = exec.script.clone();
         let first = match self.step.as_ref().is_some_and(Stepped::began_before) {
             true => Sending::Again,

@@ -7,6 +7,7 @@
 mod actions;
 mod ahead;
 mod ask;
+mod budget;
 mod dispatch;
 mod event;
 mod execute;

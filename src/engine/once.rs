@@ -13,8 +13,8 @@ use crate::transport::{DurableId, Exec, NullSink, Output, durable};
 
 /// What a script ends with that found a mark without an outcome.
 const UNKNOWN_RC: i32 = 213;
-/// Marks that one command removes.
-const AT_ONCE: usize = 50;
+/// Marks that are removed together.
+const AT_ONCE: usize = 25;
 
 /// Whether a command may have been sent before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Once {
             format!("xp_once_forget {} {}\n", self.run, old.join(" "))
         };
         format!(
-            "xp_once {} {} {} {again}\n{forget}if [ -z \"$xp_once\" ]; then\n{script}\nexit\nfi\n(\n{script}\n) >\"$xp_once.o\" 2>\"$xp_once.e\"\nxp_once_end $?\n",
+            "xp_once {} {} {} {again}\n{forget}(\n[ -z \"$xp_once\" ] || exec >\"$xp_once.o\" 2>\"$xp_once.e\"\n{script}\n)\nxp_once_end $?\n",
             q(&self.run),
             q(&self.name),
             self.token
@@ -124,8 +124,10 @@ impl Shared {
     pub fn old_marks(&self, reach: &Reach) -> Vec<String> {
         let mut old = lock(&self.old_marks);
         let Some((_, names)) = old.get_mut(&place(reach)) else { return Vec::new() };
-        let left = names.len().saturating_sub(AT_ONCE);
-        names.split_off(left)
+        if names.len() < AT_ONCE {
+            return Vec::new();
+        }
+        names.split_off(names.len() - AT_ONCE)
     }
 
     /// A job whose directory cannot be removed now stays: its name is not used again.
@@ -149,6 +151,7 @@ impl Shared {
             let script: String = names
                 .chunks(AT_ONCE)
                 .map(|names| format!("xp_once_forget {run} {}\n", names.join(" ")))
+                .chain([format!("xp_once_leave {run}\n")])
                 .collect();
             let Ok(mut lease) = self.pool.session(&reach.spec, reach.r#become.as_ref()).await else {
                 continue;

@@ -493,6 +493,9 @@ impl<'a> PlayRun<'a> {
         {
             self.stop = Some(Stop::Budget);
         }
+        if self.stop.is_none() {
+            self.check_own_budget(&scope);
+        }
     }
 
     /// The scope of things that belong to the play itself.

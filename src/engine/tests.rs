@@ -624,3 +624,27 @@ async fn modules_that_send_files_do_not_run_in_the_background() {
         "This action (script) does not support async."
     );
 }
+
+/// The second batch is not begun when the first one lost more hosts than the budget allows.
+#[tokio::test]
+async fn a_budget_counts_unreachable_hosts() {
+    let book = |vars: &str| {
+        format!(
+            "- hosts: all\n  gather_facts: false\n  serial: 2\n  vars: {{{vars}}}\n  tasks:\n    - ping:\n"
+        )
+    };
+    for (vars, expect) in [
+        ("a: 1", vec!["n1", "n2", "n3", "n4"]),
+        ("xplay_budget: 0", vec!["n1", "n2"]),
+        ("xplay_budget: 1", vec!["n1", "n2", "n3", "n4"]),
+        ("xplay_budget: '20%'", vec!["n1", "n2"]),
+        ("xplay_budget: 0, xplay_failure_domains: ['n3:n4']", vec!["n1", "n2", "n3", "n4"]),
+        ("xplay_budget: 0, xplay_failure_domains: ['n1:n4', 'n2']", vec!["n1", "n2"]),
+    ] {
+        let fake = this_machine().without("n1");
+        let done = play(&book(vars), "n1,n2,n3,n4", &fake).await.unwrap();
+        let mut hosts: Vec<String> = done.results.iter().map(|r| r.host.to_string()).collect();
+        hosts.sort();
+        assert_eq!(hosts, expect, "{vars}");
+    }
+}

@@ -10,6 +10,7 @@ mod cli;
 mod costs;
 mod emulator;
 mod errors;
+mod hostile;
 mod layers;
 mod modules;
 mod other_playbooks;

@@ -1,13 +1,14 @@
 //! Records in a file: one line each, behind a checksum that also covers the line before.
 //!
 //! A line is written by one call. What was written is made safe on the disk by a thread of its own, one `fdatasync` for
-//! all that waits. A last line that was cut off is dropped; damage before it is an error.
+//! all that waits; what nobody waits for follows within moments. A last line that was cut off is dropped; damage before it is an error.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -16,6 +17,8 @@ use super::record::{FORMAT, Record};
 use super::store::RunFile;
 use crate::engine::shared::lock;
 
+/// How long a record may wait for others before it is made safe.
+const SOON: Duration = Duration::from_millis(50);
 /// Hexadecimal digits of a checksum.
 const SUM: usize = 16;
 
@@ -89,7 +92,10 @@ struct Syncing {
 
 #[derive(Default)]
 struct Wanted {
+    /// Somebody waits for this one.
     number: u64,
+    /// Nobody waits for this one, but it must not stay unsafe for long.
+    soon: u64,
     ends: bool,
 }
 
@@ -152,7 +158,8 @@ impl Log {
         inner.written = number;
         drop(inner);
         if is_worth_a_sync(record) {
-            self.want(number);
+            lock(&self.shared.wanted).soon = number;
+            self.shared.wake.notify_one();
         }
         Ok(number)
     }
@@ -209,11 +216,23 @@ fn is_worth_a_sync(record: &Record) -> bool {
 
 fn sync_when_asked(file: &File, shared: &Syncing, tell: &watch::Sender<Result<u64, String>>) {
     let mut done = 0;
+    let mut asked: Option<Instant> = None;
     loop {
         let mut wanted = lock(&shared.wanted);
         while wanted.number <= done && !wanted.ends {
-            wanted = shared.wake.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+            if wanted.soon <= done {
+                wanted = shared.wake.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let since = asked.get_or_insert_with(Instant::now).elapsed();
+            if since >= SOON {
+                wanted.number = wanted.soon;
+                continue;
+            }
+            let waited = shared.wake.wait_timeout(wanted, SOON - since);
+            wanted = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        asked = None;
         let (number, ends) = (wanted.number, wanted.ends);
         drop(wanted);
         if number > done {

@@ -508,6 +508,7 @@ xp_once() {
 	exit "$xp_once_s"
 }
 xp_once_end() {
+	[ -n "$xp_once" ] || exit "$1"
 	echo "$1" >"$xp_once.rc"
 	[ ! -s "$xp_once.o" ] || cat "$xp_once.o"
 	[ ! -s "$xp_once.e" ] || cat "$xp_once.e" >&2
@@ -521,6 +522,9 @@ xp_once_forget() {
 		shift
 	done
 	rm -f -- "$@"
+}
+xp_once_leave() {
+	xp_once_dir "$1"
 	rmdir "$xp_once_d" "$xp_once_base" 2>/dev/null
 	:
 }
