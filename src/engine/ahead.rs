@@ -7,8 +7,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use super::item::{Condition, ItemRun, Prepared};
+use super::item::{Condition, ItemRun};
 use super::pool::Lease;
+use super::prepared::Prepared;
 use super::shared::{Shared, lock};
 use crate::modules::{self, Action, Call, Module, Run, Seen, Target, World, put};
 use crate::playbook::{self, Task};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::actions;
 use super::ahead::Foretold;
 use super::event::{Event, Status, TaskHeader};
-use super::execute::Execution;
 use super::files::TaskFiles;
 use super::jobs;
 use super::journal::StepKey;
-use super::login::{Reach, seconds, truth};
+use super::login::{seconds, truth};
+use super::prepared::Prepared;
 use super::recall::Earlier;
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
@@ -711,57 +711,6 @@ enum Reading {
     LikeAnsible,
 }
 
-/// An execution with all that it needs, before it is known on which shell it runs.
-pub struct Prepared {
-    pub module: &'static dyn modules::Module,
-    pub args: modules::Args,
-    pub reach: Reach,
-    pub delegated: Option<Delegate>,
-    pub files: TaskFiles,
-    pub environment: Vec<(String, String)>,
-    pub check: bool,
-    pub diff: bool,
-    pub timeout: Option<std::time::Duration>,
-    pub job: String,
-    pub attempt: u32,
-}
-
-impl Prepared {
-    pub fn execution<'a>(&'a self, item: &'a ItemRun, foretold: Option<&'a Foretold>) -> Execution<'a> {
-        Execution {
-            shared: &item.shared,
-            module: self.module,
-            args: self.args.clone(),
-            reach: &self.reach,
-            host: item.scope.host().clone(),
-            files: &self.files,
-            environment: self.environment.clone(),
-            check: self.check,
-            diff: self.diff,
-            timeout: self.timeout,
-            job: self.job.clone(),
-            background: item.task.async_.is_some(),
-            unit: item.unit.clone(),
-            step: item.stepped(self.attempt),
-            foretold,
-        }
-    }
-
-    /// Says what a module's own words leave out: the template that was wrong, the time limit.
-    fn explained(&self, trouble: Trouble, name: &str) -> Trouble {
-        match trouble {
-            Trouble::TimedOut(text) => match self.timeout {
-                Some(limit) => out_of_time(name, limit),
-                None => Trouble::msg(text),
-            },
-            Trouble::Failed { failure, explanation: None } => {
-                Trouble::Failed { failure, explanation: self.files.take_mistake() }
-            }
-            other => other,
-        }
-    }
-}
-
 /// A failure that somebody takes back is no error of a plan.
 pub fn forgive(result: &mut TaskResult, how: &str) {
     for unit in &mut result.units {
@@ -770,18 +719,6 @@ pub fn forgive(result: &mut TaskResult, how: &str) {
             unit.reason = Some(format!("fails ({how}): {}", unit.reason.take().unwrap_or_default()));
         }
     }
-}
-
-/// The failure of a task that took longer than its `timeout`.
-fn out_of_time(name: &str, limit: std::time::Duration) -> Trouble {
-    let seconds = limit.as_secs();
-    let short = modules::short_name(name).unwrap_or(name);
-    let period = Map::from_iter([("period", Value::from(seconds))]);
-    Failure::new(format!(
-        "The {short} action failed to execute in the expected time frame ({seconds}) and was terminated"
-    ))
-    .with("timedout", Value::map(period))
-    .into()
 }
 
 /// The task ran, but its own condition about the result could not be told: what came back is kept.

@@ -31,6 +31,7 @@ mod once;
 mod options;
 mod play;
 mod pool;
+mod prepared;
 mod reaches;
 mod recall;
 mod result;

@@ -435,12 +435,9 @@ fn law(shell: &Shell, module: &str, state: &str, wanted: &Wanted) -> Result<bool
     prop_assert_eq!(&preview.effect, &prediction.effect, "preview and run differ");
     prop_assert_eq!(&preview.touches, &prediction.touches, "preview and run differ");
     let before = bench.content();
-    let outcome = match bench.apply(module, &args, prediction.clone()) {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            prop_assert_eq!(bench.content(), before, "a failure left something behind");
-            return Ok(false);
-        }
+    let Ok(outcome) = bench.apply(module, &args, prediction.clone()) else {
+        prop_assert_eq!(bench.content(), before, "a failure left something behind");
+        return Ok(false);
     };
     prop_assert_eq!(outcome.changed, prediction.effect == Effect::Change, "{:?}", prediction.effect);
     prop_assert_eq!(bench.leftovers(), Vec::<String>::new());
