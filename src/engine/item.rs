@@ -15,7 +15,7 @@ use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
 use crate::diag::Diagnostic;
 use crate::modules::diff_value::{self, Shown};
-use crate::modules::{self, Certainty, Failure};
+use crate::modules::{self, Certainty};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Task};
 use crate::template::{Scope, Tree, Truth, Var};
