@@ -11,7 +11,7 @@ use super::config::Config;
 use super::drive::{self, Conduct};
 use super::exit::{CliError, Ending};
 use super::output::Output;
-use super::plan::bundle::Roots;
+use super::plan::bundle::{BESIDE_PLAYBOOKS, Roots};
 use super::plan::{self, invocation};
 use super::project::{self, Project};
 use super::settings::{RunSettings, Sources, state_dir};
@@ -117,7 +117,7 @@ impl Unpacked {
     fn of(file: &PlanFile) -> Result<Self, CliError> {
         let sources = &file.created().sources;
         let places: BTreeMap<String, PathBuf> = sources.iter().map(|(n, p)| (n.clone(), p.into())).collect();
-        let Some(reason) = file.bundle().differs_at(&places) else {
+        let Some(reason) = file.bundle().differs_at(&places, BESIDE_PLAYBOOKS) else {
             return Ok(Unpacked { roots: Roots::at(&places), moved: None, _dir: None });
         };
         let failed = |e: std::io::Error| CliError::cannot(format!("cannot make a private folder: {e}"));

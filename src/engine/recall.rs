@@ -18,6 +18,10 @@ pub struct Earlier {
     pub round: u32,
 }
 
+/// What is longer is kept only of results that variables hold: bytes of a text, members of a list.
+const LONGEST_TEXT: usize = 64 * 1024;
+const LONGEST_LIST: usize = 4096;
+
 /// One attempt of a step, to be written down.
 pub struct Stepped {
     journal: Arc<Journal>,
@@ -56,6 +60,20 @@ impl Stepped {
     pub fn name(&self) -> String {
         name(&self.key)
     }
+}
+
+/// Returns the result without texts and lists that are long; nothing when there are none.
+fn without_long_texts(result: &TaskResult) -> Option<TaskResult> {
+    let long = |value: &Value| {
+        value.as_str().is_some_and(|text| text.len() > LONGEST_TEXT)
+            || value.as_list().is_some_and(|list| list.len() > LONGEST_LIST)
+    };
+    result.result.iter().any(|(_, value)| long(value)).then(|| {
+        let mut short = result.clone();
+        let kept = short.result.iter().filter(|(_, value)| !long(value));
+        short.result = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+        short
+    })
 }
 
 fn name(key: &StepKey) -> String {
@@ -183,7 +201,10 @@ impl ItemRun {
             Status::Unreachable => holds(&self.task.directives.ignore_unreachable),
             Status::Lost => false,
         };
-        journal.verdict(key, &self.header, result, settled);
+        // What no variable holds nobody asks for later.
+        let short =
+            (self.task.register.is_none() && !result.is_failure()).then(|| without_long_texts(result));
+        journal.verdict(key, &self.header, short.flatten().as_ref().unwrap_or(result), settled);
         if let Some(reason) = journal.trouble() {
             let text = format!("the run cannot be resumed from here: {reason}");
             self.shared.emit(Event::Warning(text)).await;

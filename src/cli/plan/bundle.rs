@@ -14,8 +14,8 @@ use crate::plan::Bundle;
 
 /// What the project's own folder is called in a bundle.
 pub const PROJECT: &str = "project";
-/// Folders beside a playbook, and beside an inventory, that are looked into.
-const BESIDE_PLAYBOOKS: &[&str] =
+/// Folders beside a playbook, and beside an inventory, that are looked into: a bundle has all that is in them.
+pub const BESIDE_PLAYBOOKS: &[&str] =
     &["group_vars", "host_vars", "files", "templates", "vars", "tasks", "handlers", "defaults", "meta"];
 const BESIDE_INVENTORIES: &[&str] = &["group_vars", "host_vars"];
 /// More files than this are no project.

@@ -29,6 +29,9 @@ struct Kept {
     delegated: Option<(String, Option<String>)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     effects: Option<KeptEffects>,
+    /// The differences as registered variables show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    diff: Option<Json>,
     millis: u64,
 }
 
@@ -103,6 +106,7 @@ pub fn encode(result: &TaskResult) -> String {
         warnings: result.warnings.clone(),
         delegated: result.delegated.clone(),
         effects: (!nothing).then_some(kept),
+        diff: result.diff_value.as_ref().map(json),
         millis: u64::try_from(result.elapsed.as_millis()).unwrap_or(u64::MAX),
     };
     json!(all).to_string()
@@ -144,6 +148,7 @@ pub fn decode(text: &[u8]) -> Option<TaskResult> {
     found.warnings = kept.warnings;
     found.delegated = kept.delegated;
     found.effects = effects;
+    found.diff_value = kept.diff.as_ref().and_then(value);
     found.elapsed = Duration::from_millis(kept.millis);
     found.replayed = true;
     Some(found)

@@ -121,13 +121,15 @@ impl Module for Boot {
             result.insert("booted", Map::new());
             return Ok(Prediction::same(result));
         }
-        let id = wanted.unwrap_or_else(|| "a build that is not made yet".into());
+        let unmade = "a build that is not made yet";
+        let build = wanted.as_ref().map_or_else(|| unmade.to_string(), |id| format!("build {id}"));
+        let id = wanted.unwrap_or_else(|| unmade.into());
         let diff = common::state_diff(
             "running image of nodes",
             todo.iter().map(|t| {
                 let before =
                     t.runs.as_ref().map_or_else(|| t.state.clone(), |id| format!("{} of {id}", t.state));
-                (t.node.as_str(), before, format!("booted with {image}, build {id}"))
+                (t.node.as_str(), before, format!("booted with {image}, {build}"))
             }),
         );
         let run = change(call, image, &id, &todo)?;

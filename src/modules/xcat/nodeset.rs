@@ -188,7 +188,8 @@ impl Module for Nodeset {
         let diff = common::state_diff(
             "what nodes boot",
             changes.iter().map(|(n, r)| {
-                (n.as_str(), format!("{} ({})", state(n), r.join("; ")), format!("osimage={image}"))
+                let before = format!("{} ({})", state(n), r.join("; "));
+                (n.as_str(), before.trim_start().to_string(), format!("osimage={image}"))
             }),
         );
         Ok(Prediction::change(result, vec![Action::Run(run)]).diff(diff))

@@ -170,13 +170,52 @@ impl Bundle {
         Ok(())
     }
 
-    /// Returns the first difference between the bundle and the files below the roots; nothing when all are the same.
-    pub fn differs_at(&self, places: &BTreeMap<String, PathBuf>) -> Option<String> {
-        self.items.iter().find_map(|(path, item)| {
+    /// Returns the first difference between the bundle and the files below the roots; nothing when all are the same. Of
+    /// folders that are called as in `whole`, and those in them, the bundle has everything: what is new there is a
+    /// difference too.
+    pub fn differs_at(&self, places: &BTreeMap<String, PathBuf>, whole: &[&str]) -> Option<String> {
+        let differs = self.items.iter().find_map(|(path, item)| {
             let (root, rel) = path.split_once('/').unwrap_or((path, ""));
             let same = item.is_at(&places.get(root)?.join(rel)).unwrap_or(false);
             (!same).then(|| format!("{rel} differs"))
-        })
+        });
+        differs.or_else(|| self.added_at(places, whole))
+    }
+
+    fn added_at(&self, places: &BTreeMap<String, PathBuf>, whole: &[&str]) -> Option<String> {
+        let folders: BTreeSet<&Path> =
+            self.items.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
+        let is_whole = |dir: &&Path| {
+            dir.components().any(|part| part.as_os_str().to_str().is_some_and(|name| whole.contains(&name)))
+        };
+        let holds =
+            |path: &Path| folders.contains(path) || path.to_str().is_some_and(|p| self.items.contains_key(p));
+        let added = |path: &Path| {
+            Some(format!("{} was added", path.components().skip(1).collect::<PathBuf>().display()))
+        };
+        let in_roles =
+            |dir: &Path| dir.parent().and_then(Path::file_name).is_some_and(|name| name == "roles");
+        // A folder of variables may be new as a whole, and any of a role.
+        let may_be_new =
+            |dir: &Path, name: &str| in_roles(dir) || ["group_vars", "host_vars"].contains(&name);
+        for folder in folders.iter().filter(|folder| folder.components().next().is_some()) {
+            let mut parts = folder.components();
+            let root = parts.next()?.as_os_str().to_str()?;
+            let Some(place) = places.get(root) else { continue };
+            let here = place.join(parts.as_path());
+            let new = |name: &std::ffi::OsStr| Some(folder.join(name)).filter(|path| !holds(path));
+            let found = if is_whole(folder) {
+                let entries = fs::read_dir(&here).ok()?;
+                entries.filter_map(Result::ok).find_map(|entry| new(&entry.file_name()))
+            } else {
+                let names = whole.iter().filter(|name| may_be_new(folder, name) && here.join(name).exists());
+                names.map(|name| new(name.as_ref())).find_map(|path| path)
+            };
+            if let Some(path) = found {
+                return added(&path);
+            }
+        }
+        None
     }
 
     /// Copies the files that are in the plan by digest only from where the roots lie to where the bundle was unpacked;
@@ -430,6 +469,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_new_in_a_whole_folder_is_a_difference() {
+        let home = tempfile::tempdir().unwrap();
+        let source = home.path();
+        let write = |name: &str| {
+            let path = source.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        };
+        let mut bundle = Bundle::default();
+        for name in ["site.yml", "vars/x", "roles/r/tasks/main.yml"] {
+            write(name);
+            bundle.add_path("project", Path::new(name), &source.join(name)).unwrap();
+        }
+        let places = BTreeMap::from([("project".to_string(), source.to_path_buf())]);
+        let whole = ["vars", "tasks", "files", "group_vars"];
+        for name in ["notes", "files/a", "roles/other/tasks/main.yml"] {
+            write(name);
+        }
+        assert_eq!(bundle.differs_at(&places, &whole), None, "nothing looks into these");
+        for (name, shown) in [
+            ("vars/y", "vars/y was added"),
+            ("group_vars/all.yml", "group_vars was added"),
+            ("roles/r/tasks/more.yml", "roles/r/tasks/more.yml was added"),
+            ("roles/r/files/b", "roles/r/files was added"),
+        ] {
+            write(name);
+            assert_eq!(bundle.differs_at(&places, &whole).as_deref(), Some(shown));
+            fs::remove_file(source.join(name)).unwrap();
+            let _ = fs::remove_dir(source.join(name).parent().unwrap());
+        }
+    }
+
+    #[test]
     fn differences_from_the_project_are_found() {
         let home = tempfile::tempdir().unwrap();
         let source = home.path();
@@ -447,9 +519,9 @@ mod tests {
         assert!(matches!(bundle.get("project/big"), Some(Item::Reference { size: 8_388_609, .. })));
         let places = BTreeMap::from([("project".to_string(), source.to_path_buf())]);
         let check = |change: &dyn Fn(), back: &dyn Fn(), expect: &str| {
-            assert_eq!(bundle.differs_at(&places), None);
+            assert_eq!(bundle.differs_at(&places, &["vars"]), None);
             change();
-            assert_eq!(bundle.differs_at(&places).as_deref(), Some(expect));
+            assert_eq!(bundle.differs_at(&places, &["vars"]).as_deref(), Some(expect));
             back();
         };
         let write = |name: &str, content: &[u8]| fs::write(source.join(name), content).unwrap();

@@ -182,16 +182,13 @@ fn replace() -> BoxedStrategy<Wanted> {
             ("[a#]", "y"),
         ][..],
     );
-    let options = some_of(
-        json!({ "path": "$D/f" }),
-        &[("before", &["^x", "c"]), ("after", &["^a"]), ("backup", YES_NO)],
-    );
+    let options = some_of(json!({ "path": "$D/f" }), &[("before", &["^x"]), ("backup", YES_NO)]);
     (pairs, options)
         .prop_map(|((regexp, with), mut args)| {
             args["regexp"] = json!(regexp);
             args["replace"] = json!(with);
             // A border may be what is replaced, and is not found again then.
-            let settles = args.get("before").is_none() && args.get("after").is_none();
+            let settles = args.get("before").is_none();
             Wanted { args, settles }
         })
         .boxed()
