@@ -110,7 +110,7 @@ impl ItemRun {
     /// Whether no earlier part of the run had to do with the item.
     pub fn is_new(&self) -> bool {
         match (&self.shared.journal, &self.key) {
-            (Some(journal), Some(key)) => matches!(journal.recall(key), Ok(Past::New)),
+            (Some(journal), Some(key)) => !journal.knows(key),
             _ => true,
         }
     }
@@ -202,9 +202,9 @@ impl ItemRun {
             Status::Lost => false,
         };
         // What no variable holds nobody asks for later.
-        let short =
-            (self.task.register.is_none() && !result.is_failure()).then(|| without_long_texts(result));
-        journal.verdict(key, &self.header, short.flatten().as_ref().unwrap_or(result), settled);
+        let unseen = self.task.register.is_none() && !result.is_failure();
+        let short = if unseen { without_long_texts(result) } else { None };
+        journal.verdict(key, &self.header, short.as_ref().unwrap_or(result), settled);
         if let Some(reason) = journal.trouble() {
             let text = format!("the run cannot be resumed from here: {reason}");
             self.shared.emit(Event::Warning(text)).await;

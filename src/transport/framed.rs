@@ -75,6 +75,16 @@ impl FramedSession {
         Ok(session)
     }
 
+    /// Opens a session for a connection whose own user is `own`: becoming that one takes no other shell.
+    pub async fn of_connection(
+        shared: Shared,
+        own: &str,
+        r#become: Option<&BecomeSpec>,
+    ) -> Result<Box<dyn Session>, TransportError> {
+        let other = r#become.filter(|b| b.user != own).cloned();
+        Ok(Box::new(Self::open(shared, other).await?))
+    }
+
     /// Starts a shell and brings it to the point where it takes frames.
     async fn start(&mut self) -> Result<Open, TransportError> {
         let (chan, ready) = self.launch().await?;

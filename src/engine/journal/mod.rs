@@ -197,6 +197,11 @@ impl Journal {
             || lock(&self.past).get(&key).is_some_and(|known| known.verdict.is_some())
     }
 
+    /// Whether an earlier part of the run had to do with a step.
+    pub fn knows(&self, key: &StepKey) -> bool {
+        lock(&self.past).contains_key(key)
+    }
+
     /// Returns what earlier parts of the run know of a step.
     pub fn recall(&self, key: &StepKey) -> Result<Past, JournalError> {
         let past = lock(&self.past);

@@ -85,14 +85,8 @@ pub fn differences(then: &Inputs, now: &Inputs) -> Vec<String> {
     let mut found = Vec::new();
     for ((kind, path), digest) in now {
         let what = format!("{} {path}", word(kind));
-        if kind == "executable" {
-            found.extend(
-                (!then.contains_key(&(kind.clone(), path.clone())))
-                    .then(|| format!("{what} is not executable")),
-            );
-            continue;
-        }
         match then.get(&(kind.clone(), path.clone())) {
+            None if kind == "executable" => found.push(format!("{what} is not executable")),
             None => found.push(format!("{what} is new")),
             Some(old) if old != digest => found.push(match kind.as_str() {
                 "attribute" => format!("{what} changed from {old} to {digest}"),

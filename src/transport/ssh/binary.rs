@@ -77,11 +77,7 @@ impl Connection for BinaryConnection {
         &'a self,
         r#become: Option<&'a BecomeSpec>,
     ) -> BoxFuture<'a, Result<Box<dyn Session>, TransportError>> {
-        Box::pin(async move {
-            let other = r#become.filter(|b| b.user != self.user).cloned();
-            let session = FramedSession::open(self.shared.clone(), other).await?;
-            Ok(Box::new(session) as Box<dyn Session>)
-        })
+        Box::pin(FramedSession::of_connection(self.shared.clone(), &self.user, r#become))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

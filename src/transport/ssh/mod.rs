@@ -227,9 +227,7 @@ impl Connection for SshConnection {
                 guard: self.link.context.guard.clone(),
                 launch_timeout: spec.connect_timeout.unwrap_or_default().max(login::LOGIN_LIMIT),
             };
-            let other = r#become.filter(|b| b.user != self.user).cloned();
-            let session = FramedSession::open(shared, other).await?;
-            Ok(Box::new(session) as Box<dyn Session>)
+            FramedSession::of_connection(shared, &self.user, r#become).await
         })
     }
 
