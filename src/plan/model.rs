@@ -326,13 +326,23 @@ impl Plan {
         counts
     }
 
+    fn units(&self) -> impl Iterator<Item = (&Step, &Unit)> {
+        self.steps.iter().flat_map(|s| s.groups.iter().flat_map(move |g| g.units.iter().map(move |u| (s, u))))
+    }
+
+    /// Whether the mode of a file of the project may become the mode of a file on a host (`mode: preserve`).
+    pub fn keeps_modes(&self) -> bool {
+        self.units().filter_map(|(_, unit)| unit.args.as_ref()).any(|args| {
+            ["mode", "directory_mode"].iter().filter_map(|name| args.get(name)).any(|mode| {
+                // What is not known yet may turn out to be it.
+                mode == "preserve" || mode.is_object()
+            })
+        })
+    }
+
     /// Returns what the plan comes to; the worst finding counts.
     pub fn verdict(&self) -> Verdict {
-        let units = || {
-            self.steps
-                .iter()
-                .flat_map(|s| s.groups.iter().flat_map(move |g| g.units.iter().map(move |u| (s, u))))
-        };
+        let units = || self.units();
         if units().any(|(_, u)| u.state == State::Error) || self.hosts.iter().any(|h| h.reach == Reach::Error)
         {
             return Verdict::Error;

@@ -45,12 +45,27 @@ impl Site {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    /// Gives the project the modes of a checkout under a umask.
+    fn chmod(&self, umask: u32) {
+        let script = format!(
+            "find project -type d -exec chmod {:o} {{}} + ; find project -type f -exec chmod {:o} {{}} + ; \
+             find project -name '*.sh' -exec chmod {:o} {{}} +",
+            0o777 & !umask,
+            0o666 & !umask,
+            0o777 & !umask
+        );
+        assert!(Command::new("sh").args(["-c", &script]).current_dir(self.0.path()).status().unwrap().success());
+    }
+
     fn run(&self, args: &[&str]) -> Ran {
         let base = format!("base={}", self.0.path().display());
         let mut command = Command::new(env!("CARGO_BIN_EXE_xplay"));
         command.args(args);
         if args[0] == "plan" && args.len() > 1 && args[1].ends_with(".yml") {
-            command.args(["-i", "inventory", "-e", &base]);
+            command.args(["-i", "inventory"]);
+            if !args.contains(&"-e") {
+                command.args(["-e", &base]);
+            }
         }
         let output = command
             .current_dir(self.path("project"))
@@ -325,6 +340,39 @@ fn the_same_inputs_give_the_same_plan_anywhere() {
     assert!(!ids[0].is_empty());
     // `-e base=...` is an input; it is the only thing that differs between the two roots.
     assert_eq!((&ids[0], &ids[2]), (&ids[1], &ids[3]));
+}
+
+/// Two machines: a checkout and hosts of its own on each, at other places and with another umask.
+#[test]
+fn two_machines_make_the_same_plan() {
+    let hosts = tempfile::tempdir().unwrap();
+    let machine = |umask: u32, more: &str| {
+        let _ = std::fs::remove_dir_all(hosts.path().join("hosts"));
+        for host in ["a", "b"] {
+            std::fs::create_dir_all(hosts.path().join("hosts").join(host)).unwrap();
+        }
+        let site = Site::new(&format!("{FLOW}{more}"));
+        for (name, text) in [
+            ("project/templates/app.j2", "host {{ inventory_hostname }}\n"),
+            ("project/roles/r/tasks/main.yml", "- copy: {src: f, dest: \"{{ root }}/f\"}\n- script: s.sh\n"),
+            ("project/roles/r/files/f", "f"),
+            ("project/roles/r/files/s.sh", "#!/bin/sh\n"),
+            ("project/host_vars/a", "secret: x\n"),
+        ] {
+            site.write(name, text);
+        }
+        site.chmod(umask);
+        let base = format!("base={}", hosts.path().display());
+        let ran = site.run(&["plan", "site.yml", "-e", &base, "-o", "../p.xplan"]);
+        assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+        site.shown()["id"].as_str().unwrap().to_string()
+    };
+    let role = "\n- hosts: all\n  gather_facts: false\n  roles: [r]\n";
+    assert_eq!(machine(0o022, role), machine(0o077, role));
+    assert_eq!(machine(0o022, role), machine(0o002, role));
+    // Where the mode of a file here becomes the mode of a file there, it counts.
+    let keeps = "\n- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {src: roles/r/files/f, dest: \"{{ root }}/f\", mode: preserve}\n";
+    assert_ne!(machine(0o022, keeps), machine(0o077, keeps));
 }
 
 #[test]

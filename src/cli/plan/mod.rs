@@ -127,9 +127,12 @@ impl Making<'_> {
             Err(CliError::Project) => return Ok(Ending::Code(Verdict::Error.exit_code())),
             Err(other) => return Err(other),
         }
-        let bundle = bundle::collect(&read, self.playbooks, self.sources, &roots, &self.never, self.cwd)?;
+        let mut bundle = bundle::collect(&read, self.playbooks, self.sources, &roots, &self.never, self.cwd)?;
         let builder = planner.take().ok_or_else(|| CliError::Internal("the plan was lost".into()))?;
         let (plan, blobs) = builder.finish(invocation);
+        if !plan.keeps_modes() {
+            bundle.forget_umask();
+        }
         let verdict = plan.verdict();
         let mut created = Created::expiring(begun, &plan, expiry);
         created.sources = roots.places();

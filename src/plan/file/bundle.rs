@@ -96,6 +96,16 @@ impl Bundle {
         self.insert(path, Item::Reference { mode: mode & MODE_BITS, size, sha256: sha256.to_string() })
     }
 
+    /// Keeps of modes only what version control keeps: whether a file can be executed. The umask of a checkout is no part
+    /// of the project.
+    pub fn forget_umask(&mut self) {
+        for item in self.items.values_mut() {
+            let directory = matches!(item, Item::Directory { .. });
+            let (Item::File { mode, .. } | Item::Reference { mode, .. } | Item::Directory { mode }) = item;
+            *mode = tracked(*mode, directory);
+        }
+    }
+
     /// Adds a directory; those of files need not be added.
     pub fn add_directory(&mut self, root: &str, rel: &Path, mode: u32) -> Result<(), PlanFileError> {
         self.insert(joined(root, rel)?, Item::Directory { mode: mode & MODE_BITS })
@@ -240,11 +250,12 @@ impl Bundle {
 }
 
 impl Item {
-    /// Whether a path holds the same, with the same mode.
+    /// Whether a path holds the same, with the same mode as far as the bundle knows it.
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         let meta = fs::metadata(path)?;
         let (Item::File { mode, .. } | Item::Reference { mode, .. } | Item::Directory { mode }) = self;
-        if meta.permissions().mode() & MODE_BITS != *mode {
+        let found = meta.permissions().mode() & MODE_BITS;
+        if ![found, tracked(found, meta.is_dir())].contains(mode) {
             return Ok(false);
         }
         Ok(match self {
@@ -256,6 +267,11 @@ impl Item {
             }
         })
     }
+}
+
+/// What version control keeps of a mode.
+fn tracked(mode: u32, directory: bool) -> u32 {
+    if directory || mode & 0o100 != 0 { 0o755 } else { 0o644 }
 }
 
 /// Copies a file if its size and digest are these.
