@@ -64,7 +64,8 @@ impl Execution<'_> {
             observed.not_known(&"what earlier steps will have made".into());
         }
         let relations = self.module.relations(&call);
-        let open: Vec<Unknown> = relations.reads.iter().filter_map(|thing| world.thing(thing)).collect();
+        let mut open: Vec<Unknown> = relations.reads.iter().filter_map(|thing| world.thing(thing)).collect();
+        open.append(&mut prediction.depends);
         if !open.is_empty() {
             if prediction.effect == Effect::Read {
                 let mut foreseen = not_known(self.module.spec(), open[0].clone());

@@ -97,7 +97,7 @@ pub use foreign::Foreign;
 pub use local::{hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
-pub use world::{Body, Certainty, FileAfter, Known, Relations, Thing, Touch, World};
+pub use world::{Body, Certainty, FileAfter, Known, Relations, Row, Thing, Touch, World};
 
 use std::path::PathBuf;
 
@@ -179,6 +179,8 @@ pub struct Prediction {
     pub touches: Vec<Touch>,
     /// What follows for others, in words: which nodes lose a service, who boots from what is replaced.
     pub consequences: Vec<String>,
+    /// What earlier steps of a plan change first, so that not all of this can come true to the letter.
+    pub depends: Vec<Unknown>,
 }
 
 /// How sure a prediction is.
@@ -310,6 +312,7 @@ impl Prediction {
             warnings: Vec::new(),
             touches: Vec::new(),
             consequences: Vec::new(),
+            depends: Vec::new(),
         }
     }
 

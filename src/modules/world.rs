@@ -6,6 +6,7 @@
 //! that it looked at. What cannot be told is a [`Failure::unknown`](super::Failure), never a guess. Outside of plans the
 //! world is empty and every question is answered with "untouched".
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Failure;
@@ -45,6 +46,11 @@ pub enum Touch {
     },
     /// A named thing of another kind.
     Thing(Thing),
+    /// A row of a table, such as the definition of an osimage; nothing when it is removed.
+    Row {
+        thing: Thing,
+        row: Option<Row>,
+    },
     /// A command that may have changed anything.
     Anything,
 }
@@ -55,6 +61,9 @@ pub struct Thing {
     pub kind: &'static str,
     pub name: String,
 }
+
+/// Attributes by name.
+pub type Row = BTreeMap<String, String>;
 
 /// What a module's call looks at and, if it changes something, what it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -235,9 +244,31 @@ impl World {
         })
     }
 
+    /// Returns a row of a table as it will be.
+    pub fn row(&self, thing: &Thing) -> Known<Option<Row>> {
+        self.named(|touch| match touch {
+            Touch::Row { thing: touched, row } if touched == thing => Some(row.clone()),
+            _ => None,
+        })
+    }
+
+    /// Returns the rows of a kind that will surely be other ones, by name.
+    pub fn rows(&self, kind: &str) -> BTreeMap<String, Option<Row>> {
+        let named = |change: &Change| match &change.touch {
+            Touch::Row { thing, row } if thing.kind == kind && change.certain == Certainty::Certain => {
+                Some((thing.name.clone(), row.clone()))
+            }
+            _ => None,
+        };
+        self.changes.iter().filter_map(named).collect()
+    }
+
     /// Returns why a named thing is not what a probe shows.
     pub fn thing(&self, thing: &Thing) -> Option<Unknown> {
-        let change = self.changes.iter().rev().find(|change| change.touch == Touch::Thing(thing.clone()))?;
+        let change = self.changes.iter().rev().find(|change| match &change.touch {
+            Touch::Thing(touched) | Touch::Row { thing: touched, .. } => touched == thing,
+            _ => false,
+        })?;
         let may = if change.certain == Certainty::Maybe { "may change" } else { "changes" };
         let what = format!("{} {}", thing.kind, thing.name);
         Some(Unknown { cause: format!("\"{}\" {may} the {} first", change.step, what.trim_end()).into() })

@@ -54,7 +54,9 @@ impl Site {
             0o666 & !umask,
             0o777 & !umask
         );
-        assert!(Command::new("sh").args(["-c", &script]).current_dir(self.0.path()).status().unwrap().success());
+        assert!(
+            Command::new("sh").args(["-c", &script]).current_dir(self.0.path()).status().unwrap().success()
+        );
     }
 
     fn run(&self, args: &[&str]) -> Ran {

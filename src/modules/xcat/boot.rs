@@ -47,8 +47,6 @@ static SPEC: ModuleSpec = ModuleSpec {
             .default("0"),
         ArgSpec::new("force", ArgKind::Bool, "Boot nodes that run this build too").default("false"),
         ArgSpec::new("console_dir", ArgKind::Path, "Where consoles are logged").default("/var/log/consoles"),
-        ArgSpec::new("pending", ArgKind::Bool, "For plans: an earlier step will pack the image anew")
-            .default("false"),
     ],
     returns: &[
         ("booted", "nodes that were booted, each with the seconds that it took"),
@@ -97,7 +95,7 @@ impl Module for Boot {
             })?;
         }
         let running = parse::answers(sections.text("running"));
-        let pending = common::predicting(call) && call.args.flag("pending");
+        let packed_first = relations::changed_first(call, relations::ARCHIVE, image).is_some();
         let mut todo: Vec<Todo> = Vec::new();
         let mut left_alone = Vec::new();
         for (node, attrs) in &nodes {
@@ -105,7 +103,7 @@ impl Module for Boot {
                 .get(node)
                 .filter(|a| a.rc == 0)
                 .and_then(|a| parse::image_id(&parse::xcatinfo(a.lines.iter().map(String::as_str))));
-            if runs.is_some() && runs == wanted && !call.args.flag("force") && !pending {
+            if runs.is_some() && runs == wanted && !call.args.flag("force") && !packed_first {
                 left_alone.push(node.clone());
                 continue;
             }

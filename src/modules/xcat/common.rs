@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::parse::{self, Attrs};
+use super::relations;
 use super::sh::{Section, Sections, quote};
-use crate::modules::{Call, Diff, DiffSide, Failure};
+use crate::modules::sh::Stat;
+use crate::modules::{Call, Diff, DiffSide, Failure, FileAfter, Known, Thing, Touch};
 use crate::value::{Map, Value};
 
 /// Where the modules are found besides their short names.
@@ -69,8 +71,13 @@ pub fn is_secret(attribute: &str) -> bool {
     attribute.to_lowercase().contains("passw") || attribute == "bmcpasswd"
 }
 
-/// Returns the definition of an osimage out of a `definition` section; nothing when there is none.
-pub fn definition(sections: &Sections, image: &str) -> Result<Option<Attrs>, Failure> {
+/// Returns the definition of an osimage as earlier steps of a plan leave it, else out of a `definition` section; nothing
+/// when there is none.
+pub fn definition(call: &Call, sections: &Sections, image: &str) -> Result<Option<Attrs>, Failure> {
+    let thing = Thing { kind: relations::OSIMAGE, name: image.to_string() };
+    if let Known::Known(row) = call.world.row(&thing) {
+        return Ok(row);
+    }
     let Some(section) = sections.get("definition") else { return Ok(None) };
     object(section, image, "osimage")
 }
@@ -185,6 +192,26 @@ pub fn nodes(section: &Section) -> Result<BTreeMap<String, Attrs>, Failure> {
     Ok(found)
 }
 
+/// Returns what stands in a text file as earlier steps of a plan leave it; `found` is what the probe shows.
+pub fn text_after(call: &Call, path: &str, found: Option<String>) -> Result<Option<String>, Failure> {
+    match call.foreseen_file(path)? {
+        None => Ok(found),
+        Some(after) => {
+            let content = after.content(path, found.map(String::into_bytes))?;
+            Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        }
+    }
+}
+
+/// Says what a new text leaves at a path.
+pub fn text_touch(path: &str, text: &str, mode: &str) -> Touch {
+    let mode = u32::from_str_radix(mode, 8).unwrap_or(0o644);
+    let root = Some("root".to_string());
+    let stat = Stat { mode, owner: root.clone(), group: root, ..Stat::default() };
+    let after = FileAfter::file(stat, text.as_bytes());
+    Touch::File { path: path.to_string(), after }
+}
+
 /// Whether a call is only to predict, so that what earlier steps will make need not be there.
 pub fn predicting(call: &Call) -> bool {
     call.check
@@ -208,7 +235,7 @@ pub fn rootimgdir(call: &Call, definition: Option<&Attrs>) -> Option<String> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::modules::{Args, LocalFiles, Module, Target};
+    use crate::modules::{Args, Certainty, LocalFiles, Module, Target, World};
     use std::path::{Path, PathBuf};
 
     /// A controller without files.
@@ -240,6 +267,17 @@ pub mod tests {
         check: bool,
         work: impl FnOnce(&Call) -> R,
     ) -> R {
+        with_world(module, json, check, World::none(), work)
+    }
+
+    /// The same for a step of a plan, after steps that leave this world.
+    pub fn with_world<R>(
+        module: &dyn Module,
+        json: serde_json::Value,
+        check: bool,
+        world: &World,
+        work: impl FnOnce(&Call) -> R,
+    ) -> R {
         let target = Target {
             host: "mn1".into(),
             user: "root".into(),
@@ -254,8 +292,15 @@ pub mod tests {
             check,
             diff: true,
             environment: &[],
-            world: crate::modules::World::none(),
+            world,
         })
+    }
+
+    /// Returns the world after a step that surely changes these.
+    pub fn after(touches: Vec<Touch>) -> World {
+        let mut world = World::default();
+        world.add(&"step".into(), touches, Certainty::Certain);
+        world
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::modules::{
     Touch,
 };
 use crate::transport::Output;
-use crate::value::Map;
+use crate::value::{Map, Unknown};
 
 pub struct Genimage;
 
@@ -50,8 +50,6 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("noupdate", ArgKind::Bool, "Do not update packages that are in the tree")
             .default("false"),
         ArgSpec::new("onlyinitrd", ArgKind::Bool, "Make the kernel and initial ramdisks only")
-            .default("false"),
-        ArgSpec::new("pending", ArgKind::Bool, "For plans: an earlier step will change an input")
             .default("false"),
         ArgSpec::new("lock_timeout", ArgKind::Int, "Seconds to wait for another genimage of the same tree")
             .default("3600"),
@@ -105,13 +103,10 @@ impl Module for Genimage {
         if call.args.flag("force") {
             reasons.push("it is forced".into());
         }
-        if common::predicting(call) {
-            let planned = definition.iter().flat_map(|d| planned_inputs(call, d)).collect::<Vec<_>>();
-            if planned.is_empty() && call.args.flag("pending") {
-                reasons.push("an earlier step will change its inputs".into());
-            }
-            reasons.extend(planned);
-        }
+        reasons.extend(relations::changed_first(call, relations::OSIMAGE, name));
+        let depends: Vec<Unknown> =
+            definition.iter().flat_map(|d| inputs::changed_first(call, d, INPUTS)).collect();
+        reasons.extend(depends.iter().map(|unknown| unknown.cause.to_string()));
         let root = common::rootimgdir(call, definition.as_ref());
         let mut result = Map::new();
         result.insert("name", name);
@@ -148,8 +143,10 @@ impl Module for Genimage {
             )],
         );
         let mut prediction = Prediction::change(result, actions).diff(diff);
+        let then = sections.text("stamp");
+        prediction.diff.extend(inputs::list_diffs(then, sections.text("inputs")));
         prediction.touches.extend(root_tree.map(|path| Touch::Tree { path }));
-        Ok(Prediction { warnings, ..prediction })
+        Ok(Prediction { warnings, depends, ..prediction })
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -219,9 +216,18 @@ fn begin(call: &Call, image: &str) -> Result<String, Failure> {
     Ok(body)
 }
 
+/// The attributes that name files and folders which a tree is made from.
+const INPUTS: &[(&str, &str)] = &[
+    ("list", "pkglist"),
+    ("list", "otherpkglist"),
+    ("postinstall script", "postinstall"),
+    ("packages in", "otherpkgdir"),
+    ("distribution in", "pkgdir"),
+];
+
 fn definition(call: &Call, sections: &Sections, name: &str) -> Result<Option<Attrs>, Failure> {
     let given = common::attrs_arg(call, "definition")?;
-    if given.is_empty() { common::definition(sections, name) } else { Ok(Some(given)) }
+    if given.is_empty() { common::definition(call, sections, name) } else { Ok(Some(given)) }
 }
 
 fn check_definition(name: &str, definition: &Attrs) -> Result<(), Failure> {
@@ -262,27 +268,6 @@ fn input_reasons(call: &Call, sections: &Sections) -> Result<Vec<String>, Failur
         None => Vec::new(),
         Some(stamp) => inputs::differences(&inputs::parse(&stamp.out), &now),
     })
-}
-
-/// Says which inputs earlier steps of the plan change.
-fn planned_inputs(call: &Call, definition: &Attrs) -> Vec<String> {
-    let of = |(what, key): (&str, &str)| -> Vec<String> {
-        let paths = definition.get(key).map(String::as_str).unwrap_or_default();
-        let paths = paths.split(',').filter(|path| path.starts_with('/'));
-        paths
-            .filter_map(|path| Some(format!("the {what} {path}: {}", call.world.tree(path)?.cause)))
-            .collect()
-    };
-    [
-        ("list", "pkglist"),
-        ("list", "otherpkglist"),
-        ("postinstall script", "postinstall"),
-        ("packages in", "otherpkgdir"),
-        ("distribution in", "pkgdir"),
-    ]
-    .into_iter()
-    .flat_map(of)
-    .collect()
 }
 
 fn missing_tree(sections: &Sections) -> Vec<String> {

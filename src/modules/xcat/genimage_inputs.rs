@@ -3,11 +3,18 @@
 
 use std::collections::BTreeMap;
 
-/// Functions that print inputs, one per line: `KIND DIGEST PATH`, or `attribute - NAME=VALUE`. They read the definition
-/// from `xc_def`.
+use super::common;
+use super::parse::Attrs;
+use crate::modules::{Call, Diff};
+use crate::value::Unknown;
+
+/// Functions that print inputs, one per line: `KIND DIGEST PATH`, or `attribute - NAME=VALUE`. Lists are short and are
+/// remembered as they are too: `#text PATH`, then each line after `#|`. They read the definition from `xc_def`.
 pub const FUNCTIONS: &str = r#"x_kind=list
 x_file() {
-  if [ -f "$1" ]; then printf '%s %s %s\n' "$x_kind" "$(xc_sum "$1")" "$1"
+  if [ -f "$1" ]; then
+    printf '%s %s %s\n' "$x_kind" "$(xc_sum "$1")" "$1"
+    case $x_kind in *list) printf '#text %s\n' "$1"; sed 's/^/#|/' "$1"; echo ;; esac
   else printf '%s missing %s\n' "$x_kind" "$1"; fi
 }
 x_list() { xc_includes x_file "$1"; }
@@ -61,6 +68,22 @@ x_packimage_inputs() {
 }
 "#;
 
+/// Says which files and folders that a definition names are changed by earlier steps of a plan; `attributes` are words
+/// for a reader, and names.
+pub fn changed_first(call: &Call, definition: &Attrs, attributes: &[(&str, &str)]) -> Vec<Unknown> {
+    let of = |(what, key): &(&str, &str)| -> Vec<Unknown> {
+        let paths = definition.get(*key).map(String::as_str).unwrap_or_default();
+        paths.split(',').filter_map(|path| path_changed_first(call, what, path)).collect()
+    };
+    attributes.iter().flat_map(of).collect()
+}
+
+/// The same for one path; `what` it is in words.
+pub fn path_changed_first(call: &Call, what: &str, path: &str) -> Option<Unknown> {
+    let unknown = call.world.tree(path).filter(|_| path.starts_with('/'))?;
+    Some(Unknown { cause: format!("the {what} {path}: {}", unknown.cause).into() })
+}
+
 /// Inputs by kind and path (or attribute).
 pub type Inputs = BTreeMap<(String, String), String>;
 
@@ -100,6 +123,33 @@ pub fn differences(then: &Inputs, now: &Inputs) -> Vec<String> {
             "executable" => format!("{} {path} is executable now", word(kind)),
             _ => format!("{} {path} is gone", word(kind)),
         });
+    }
+    found
+}
+
+/// Returns how lists differ from what they were the last time, where that is remembered.
+pub fn list_diffs(then: &str, now: &str) -> Vec<Diff> {
+    let (then, now) = (texts(then), texts(now));
+    let changed = now.iter().filter_map(|(path, text)| Some((path, then.get(path)?, text)));
+    changed
+        .filter(|(_, before, after)| before != after)
+        .map(|(path, before, after)| common::text_diff(path, Some(before), after))
+        .collect()
+}
+
+/// Reads the texts of lists, by path.
+fn texts(text: &str) -> BTreeMap<&str, String> {
+    let mut found: BTreeMap<&str, String> = BTreeMap::new();
+    let mut path = None;
+    for line in text.lines() {
+        if let Some(of) = line.strip_prefix("#text ") {
+            path = Some(of);
+            found.insert(of, String::new());
+        } else if let (Some(line), Some(path)) = (line.strip_prefix("#|"), path) {
+            let text = found.entry(path).or_default();
+            text.push_str(line);
+            text.push('\n');
+        }
     }
     found
 }
@@ -149,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn shows_how_a_list_changed() {
+        let then = "list a1 /a\n#text /a\n#|bash\n#|# c\n\nlist b1 /b\n#text /b\n#|vim\n\nlist x /old\n";
+        let now = "list a2 /a\n#text /a\n#|bash\n#|strace\n\nlist b1 /b\n#text /b\n#|vim\n\nlist y /old\n#text /old\n#|x\n";
+        let diffs = list_diffs(then, now);
+        assert_eq!(diffs, [common::text_diff("/a", Some("bash\n# c\n"), "bash\nstrace\n")]);
+        assert_eq!(differences(&parse(then), &parse(now)), ["the list /a changed", "the list /old changed"]);
+    }
+
+    #[test]
     fn collects_every_input() {
         let dir = tempfile::tempdir().expect("a folder");
         let base = dir.path().to_string_lossy().into_owned();
@@ -178,8 +237,17 @@ mod tests {
             let out = run_with(sh, &script(&body), &[]);
             assert_eq!(String::from_utf8_lossy(&out.stderr), "");
             let text = String::from_utf8_lossy(&out.stdout).replace(&base, "");
+            assert_eq!(
+                texts(&text).get("/a.pkglist").map(String::as_str),
+                Some("bash\n#INCLUDE:b.pkglist#\n")
+            );
+            assert_eq!(
+                texts(&text).keys().copied().collect::<Vec<_>>(),
+                ["/a.pkglist", "/b.pkglist", "/s.synclist", "/x.exlist"]
+            );
             let short: Vec<String> = text
                 .lines()
+                .filter(|l| !l.is_empty() && !l.starts_with('#'))
                 .map(|l| match l.splitn(3, ' ').collect::<Vec<_>>().as_slice() {
                     [kind, digest, rest] if *digest != "missing" => format!("{kind} {rest}"),
                     _ => l.to_string(),

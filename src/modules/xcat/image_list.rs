@@ -5,7 +5,7 @@ use super::common::{self, NAMESPACES};
 use super::list_file::{self, Edit, Files, Kind};
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
 };
 use crate::transport::{Content, Output};
 use crate::value::Map;
@@ -57,7 +57,10 @@ impl Module for ImageList {
         let path = path(call)?;
         let kind = kind(call);
         let sections = Sections::of_probe(seen)?;
-        let files = files(&sections);
+        let mut files = files(&sections);
+        if let Some(text) = common::text_after(call, path, files.remove(path))? {
+            files.insert(path.to_string(), text);
+        }
         let current = files.get(path).map(String::as_str);
         let mut result = Map::new();
         result.insert("path", path);
@@ -100,7 +103,7 @@ impl Module for ImageList {
         }
         let mode = call.args.str("mode").unwrap_or("0644");
         let prediction = Prediction::change(result, vec![Action::Run(write_file(path, &wanted, mode)?)])
-            .touch(Touch::Tree { path: path.to_string() })
+            .touch(common::text_touch(path, &wanted, mode))
             .diff(common::text_diff(path, current, &wanted));
         Ok(Prediction { warnings, ..prediction })
     }

@@ -26,8 +26,6 @@ static SPEC: ModuleSpec = ModuleSpec {
             .required()
             .aliases(&["name"]),
         ArgSpec::new("enabled", ArgKind::Bool, "Whether they shall start at boot").default("false"),
-        ArgSpec::new("pending", ArgKind::Bool, "For plans: an earlier step will make the tree anew")
-            .default("false"),
     ],
     rules: &[Rule::OneOf(&["image", "rootimgdir"])],
     returns: &[("services", "each service with its state: enabled, disabled, masked or absent")],
@@ -132,8 +130,9 @@ impl Module for ImageService {
         result.insert("services", services_value(&states));
         let enabled = call.args.flag("enabled");
         if differing.is_empty() {
-            if common::predicting(call) && call.args.flag("pending") {
-                result.insert("reasons", vec!["an earlier step will make the tree anew"]);
+            let image = call.args.str("image").unwrap_or_default();
+            if let Some(cause) = relations::changed_first(call, relations::TREE, image) {
+                result.insert("reasons", vec![cause]);
                 return Ok(Prediction::unknown(result, Vec::new()));
             }
             return Ok(Prediction::same(result));

@@ -37,12 +37,6 @@ static SPEC: ModuleSpec = ModuleSpec {
             ArgKind::Path,
             "For plans: the archive that an earlier step will have packed",
         ),
-        ArgSpec::new(
-            "pending",
-            ArgKind::Bool,
-            "For plans: an earlier step will make the kernel and the initial ramdisk anew",
-        )
-        .default("false"),
         ArgSpec::new("timeout", ArgKind::Int, "Seconds that it may take").default("1800"),
     ],
     returns: &[
@@ -128,7 +122,7 @@ impl Module for Nodeset {
         let sections = Sections::of_probe(seen)?;
         let section = sections.get("nodes").ok_or_else(|| Failure::new("lsdef printed nothing"))?;
         let nodes = common::nodes(section)?;
-        let definition = common::definition(&sections, image)?;
+        let definition = common::definition(call, &sections, image)?;
         let expected = expected(call, image, definition.as_ref(), &sections)?;
         let mut changes: Vec<(String, Vec<String>)> = Vec::new();
         for (node, attrs) in &nodes {
@@ -145,8 +139,10 @@ impl Module for Nodeset {
             if call.args.flag("force") {
                 reasons.push("it is forced".into());
             }
-            if common::predicting(call) && call.args.flag("pending") && !call.args.flag("noupdateinitrd") {
-                reasons.push("an earlier step will make the initial ramdisk anew".into());
+            if let Some(cause) = relations::changed_first(call, relations::TREE, image)
+                && !call.args.flag("noupdateinitrd")
+            {
+                reasons.push(cause);
             }
             if !reasons.is_empty() {
                 changes.push((node.clone(), reasons));
@@ -409,10 +405,10 @@ fn boot_files<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::common::tests::with_call;
+    use super::super::common::tests::{after, with_call, with_world};
     use super::super::sh::tests::printed;
     use super::*;
-    use crate::modules::Effect;
+    use crate::modules::{Effect, Thing, Touch};
     use serde_json::json;
 
     const IMAGE: &str = "myservice:\n    objtype=osimage\n    addkcmdline=console=ttyS0 R::quiet\n    osarch=x86_64\n    provmethod=netboot\n    rootimgdir=/install/netboot/my\n";
@@ -512,12 +508,13 @@ mod tests {
             "{'sn1': '/t/sn1 loads /install/netboot/my/rootimg.cpio.gz'}"
         );
         assert_eq!(reasons(packed, false), "{}", "a run looks at what is there");
-        let made = json!({ "pending": true });
+        let tree = Thing { kind: relations::TREE, name: "myservice".into() };
+        let world = after(vec![Touch::Thing(tree)]);
+        let made = with_world(&Nodeset, args(), true, &world, |call| Nodeset.plan(call, &seen));
         assert_eq!(
-            reasons(made.clone(), true),
-            "{'sn1': 'an earlier step will make the initial ramdisk anew'}"
+            made.expect("planned").result.get("changed_nodes").map(|v| v.to_text()),
+            Some("{'sn1': '\"step\" changes the tree of myservice first'}".into())
         );
-        assert_eq!(reasons(made, false), "{}");
     }
 
     #[test]

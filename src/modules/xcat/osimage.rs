@@ -11,6 +11,7 @@ use super::relations;
 use super::sh::{Sections, quote, script};
 use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
+    Thing, Touch,
 };
 use crate::transport::{Content, Output};
 use crate::value::Map;
@@ -65,7 +66,7 @@ impl Module for Osimage {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let name = name(call)?;
         let sections = Sections::of_probe(seen)?;
-        let images = images(&sections)?;
+        let images = images(call, &sections)?;
         let current = images.get(name);
         if call.args.str("state") == Some("absent") {
             return Ok(absent(name, current));
@@ -111,7 +112,15 @@ impl Module for Osimage {
             _ => mkdef(name, &wanted, current.is_some()),
         };
         let diff = common::attrs_diff(&format!("osimage {name}"), &before, &wanted);
-        let prediction = Prediction::change(result, vec![Action::Run(run)]).diff(diff);
+        let cloned = templates.is_empty() || result.contains("template");
+        let made_first = relations::changed_first(call, relations::OSIMAGE, name).is_some();
+        let left = if current.is_some() || cloned && !made_first {
+            row(name, Some(wanted))
+        } else {
+            // What a template that is not there yet will hold is not known.
+            Touch::Thing(thing(name))
+        };
+        let prediction = Prediction::change(result, vec![Action::Run(run)]).touch(left).diff(diff);
         Ok(Prediction { warnings, ..prediction })
     }
 
@@ -125,7 +134,7 @@ impl Module for Osimage {
         if command.rc != 0 {
             return Err(common::command_failed(&format!("cannot change the osimage {name}"), command));
         }
-        let now = common::definition(&sections, name)?;
+        let now = common::definition(call, &sections, name)?;
         let mut outcome = prediction.into_outcome();
         if call.args.str("state") == Some("absent") {
             return match now {
@@ -177,13 +186,28 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn images(sections: &Sections) -> Result<BTreeMap<String, Attrs>, Failure> {
+fn images(call: &Call, sections: &Sections) -> Result<BTreeMap<String, Attrs>, Failure> {
     let section = sections.get("osimages").ok_or_else(|| Failure::new("lsdef printed nothing"))?;
-    let images = parse::objects(&section.out);
+    let mut images = parse::objects(&section.out);
     if section.rc != 0 && images.is_empty() && !section.out.contains("Could not find any object") {
         return Err(common::command_failed("cannot read the osimages", section));
     }
+    for (name, row) in call.world.rows(relations::OSIMAGE) {
+        match row {
+            Some(row) => images.insert(name, row),
+            None => images.remove(&name),
+        };
+    }
     Ok(images)
+}
+
+/// What a change leaves of the osimage, for later steps of a plan.
+fn row(name: &str, row: Option<Attrs>) -> Touch {
+    Touch::Row { thing: thing(name), row }
+}
+
+fn thing(name: &str) -> Thing {
+    Thing { kind: relations::OSIMAGE, name: name.to_string() }
 }
 
 fn comparable(attrs: &Attrs) -> Attrs {
@@ -285,16 +309,13 @@ fn absent(name: &str, current: Option<&Attrs>) -> Prediction {
     result.insert("name", name);
     let Some(current) = current else { return Prediction::same(result) };
     let body = format!("xc_run command xcat rmdef -t osimage -o {}\n{}", quote(name), read_back(name));
-    Prediction::change(result, vec![Action::run(script(&body))]).diff(common::attrs_diff(
-        &format!("osimage {name}"),
-        &comparable(current),
-        &Attrs::new(),
-    ))
+    let diff = common::attrs_diff(&format!("osimage {name}"), &comparable(current), &Attrs::new());
+    Prediction::change(result, vec![Action::run(script(&body))]).touch(row(name, None)).diff(diff)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::common::tests::with_call;
+    use super::super::common::tests::{after, with_call, with_world};
     use super::super::sh::tests::printed;
     use super::*;
     use crate::modules::Effect;
@@ -350,6 +371,30 @@ mod tests {
             failure.msg,
             "none of the osimages to clone exists: rhels9.4-x86_64-netboot-service, rhels9.4-x86_64-netboot-compute"
         );
+    }
+
+    #[test]
+    fn a_later_step_sees_the_row_of_an_earlier_one() {
+        let first = plan(clone(), COMPUTE, true).expect("planned");
+        let world = after(first.touches);
+        let seen = printed(&[("osimages", COMPUTE, 0, "")]);
+        let next = |attributes: serde_json::Value| {
+            let args = json!({ "name": "mine", "attributes": attributes });
+            with_world(&Osimage, args, true, &world, |call| Osimage.plan(call, &seen)).expect("planned")
+        };
+        assert_eq!(next(json!({ "profile": "service" })).effect, Effect::Same);
+        let more = next(json!({ "exlist": "/custom/x" }));
+        assert_eq!(more.result.get("reasons").map(|r| r.to_text()).as_deref(), Some("['exlist differs']"));
+        // What a template holds that is not there yet is not made up.
+        let unknown =
+            plan(clone(), "Could not find any object definitions to display.\n", true).expect("planned");
+        assert_eq!(unknown.touches, [Touch::Thing(thing("mine"))]);
+        let world = after(unknown.touches);
+        let args = json!({ "name": "mine", "attributes": { "exlist": "/x" } });
+        let none = printed(&[("osimages", "Could not find any object definitions to display.\n", 0, "")]);
+        let next =
+            with_world(&Osimage, args, true, &world, |call| Osimage.plan(call, &none)).expect("planned");
+        assert_eq!(next.touches, [Touch::Thing(thing("mine"))]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
-use crate::value::Map;
+use crate::value::{Map, Unknown};
 
 pub struct Packimage;
 
@@ -40,8 +40,6 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("minimum_size", ArgKind::Int, "Bytes that the archive must have at least")
             .default("1000000"),
         ArgSpec::new("installdir", ArgKind::Path, "xCAT's install directory").default("/install"),
-        ArgSpec::new("pending", ArgKind::Bool, "For plans: an earlier step will change the tree or a list")
-            .default("false"),
         ArgSpec::new("timeout", ArgKind::Int, "Seconds that it may take").default("7200"),
     ],
     returns: &[
@@ -54,6 +52,9 @@ static SPEC: ModuleSpec = ModuleSpec {
     ],
     ..ModuleSpec::BASE
 };
+
+/// The attributes that name what is packed besides the tree.
+const INPUTS: &[(&str, &str)] = &[("exclusion list", "exlist"), ("synclist", "synclists")];
 
 impl Module for Packimage {
     fn spec(&self) -> &'static ModuleSpec {
@@ -88,7 +89,7 @@ impl Module for Packimage {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let name = name(call)?;
         let sections = Sections::of_probe(seen)?;
-        let definition = common::definition(&sections, name)?;
+        let definition = common::definition(call, &sections, name)?;
         let mut result = Map::new();
         let root = common::rootimgdir(call, definition.as_ref());
         result.insert("name", name);
@@ -111,9 +112,15 @@ impl Module for Packimage {
         if call.args.flag("force") {
             reasons.push("it is forced".into());
         }
-        if common::predicting(call) && call.args.flag("pending") {
-            reasons.push("an earlier step will change what goes into it".into());
+        for kind in [relations::TREE, relations::SERVICES] {
+            reasons.extend(relations::changed_first(call, kind, name));
         }
+        let mut depends: Vec<Unknown> =
+            definition.iter().flat_map(|d| inputs::changed_first(call, d, INPUTS)).collect();
+        // What is put into the tree by hand, such as lines of its /etc/exports.
+        let tree = root.as_ref().filter(|r| !r.is_empty()).map(|root| format!("{root}/rootimg"));
+        depends.extend(tree.and_then(|tree| inputs::path_changed_first(call, "tree", &tree)));
+        reasons.extend(depends.iter().map(|unknown| unknown.cause.to_string()));
         if reasons.is_empty() {
             insert_build(&mut result, &sections, root.as_deref().unwrap_or_default());
             return Ok(Prediction::same(result));
@@ -144,6 +151,7 @@ impl Module for Packimage {
         );
         let verify = Action::run(verify_script(call, sections.text("info"))?);
         let mut prediction = Prediction::change(result, vec![Action::Run(run), verify]).diff(diff);
+        prediction.diff.extend(inputs::list_diffs(sections.text("stamp"), sections.text("inputs")));
         if !sections.line("archive").is_empty() && !nodes.is_empty() {
             let root = root.unwrap_or_default();
             prediction.consequences.push(format!(
@@ -152,7 +160,7 @@ impl Module for Packimage {
                 common::listed(&nodes)
             ));
         }
-        Ok(Prediction { warnings, ..prediction })
+        Ok(Prediction { warnings, depends, ..prediction })
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

@@ -5,7 +5,7 @@ use super::common::{self, NAMESPACES};
 use super::image_list;
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -55,7 +55,10 @@ impl Module for Postinstall {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let path = path(call)?;
         let sections = Sections::of_probe(seen)?;
-        let files = image_list::files(&sections);
+        let mut files = image_list::files(&sections);
+        if let Some(text) = common::text_after(call, path, files.remove(path))? {
+            files.insert(path.to_string(), text);
+        }
         let current = files.get(path).map(String::as_str);
         let mut result = Map::new();
         result.insert("path", path);
@@ -79,8 +82,8 @@ impl Module for Postinstall {
             return Ok(Prediction::same(result));
         }
         let run = image_list::write_file(path, &wanted, "0755")?;
-        let mut prediction =
-            Prediction::change(result, vec![Action::Run(run)]).touch(Touch::Tree { path: path.to_string() });
+        let mut prediction = Prediction::change(result, vec![Action::Run(run)])
+            .touch(common::text_touch(path, &wanted, "0755"));
         if current != Some(wanted.as_str()) {
             prediction = prediction.diff(common::text_diff(path, current, &wanted));
         } else {

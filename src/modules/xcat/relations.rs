@@ -4,6 +4,19 @@
 
 use crate::modules::{Call, Relations, Thing};
 
+/// The kinds of things that modules ask for by themselves.
+pub const OSIMAGE: &str = "osimage";
+pub const TREE: &str = "tree of";
+pub const SERVICES: &str = "services of";
+pub const ARCHIVE: &str = "archive of";
+pub const RUNNING: &str = "running system of";
+
+/// Returns why a thing is not what is seen now: an earlier step of the plan changes it.
+pub fn changed_first(call: &Call, kind: &'static str, name: &str) -> Option<String> {
+    let thing = Thing { kind, name: name.to_string() };
+    call.world.thing(&thing).map(|unknown| unknown.cause.to_string())
+}
+
 /// Returns the things of one call of an xCAT module. Node ranges are compared as they are written.
 pub fn of(module: &str, call: &Call) -> Relations {
     let arg = |name: &str| match call.args.str(name) {
@@ -11,36 +24,29 @@ pub fn of(module: &str, call: &Call) -> Relations {
         None => call.args.texts(name).join(","),
     };
     let one = |kind: &'static str, name: String| Thing { kind, name };
-    let osimage = |arg_name: &str| one("osimage", arg(arg_name));
+    let osimage = |arg_name: &str| one(OSIMAGE, arg(arg_name));
     let nodes = |kind: &'static str| one(kind, arg("nodes"));
     let any = String::new;
     let (reads, writes) = match module {
         "xcat_copycds" => (vec![], vec![one("distribution", any())]),
-        "xcat_osimage" => {
-            let templates = call.args.texts("template").into_iter().map(|t| one("osimage", t));
-            let start = [one("distribution", any()), osimage("name")];
-            (start.into_iter().chain(templates).collect(), vec![osimage("name")])
-        }
-        "xcat_genimage" => (vec![osimage("name")], vec![one("image", arg("name"))]),
-        "xcat_image_service" => (vec![one("image", arg("image"))], vec![one("image", arg("image"))]),
-        "xcat_packimage" => {
-            (vec![osimage("name"), one("image", arg("name"))], vec![one("archive", arg("name"))])
-        }
+        // What it leaves of an osimage is known: its prediction holds the row.
+        "xcat_osimage" => (vec![one("distribution", any())], vec![]),
+        "xcat_genimage" => (vec![osimage("name")], vec![one(TREE, arg("name"))]),
+        "xcat_image_service" => (vec![one(TREE, arg("image"))], vec![one(SERVICES, arg("image"))]),
+        "xcat_packimage" => (
+            vec![osimage("name"), one(TREE, arg("name")), one(SERVICES, arg("name"))],
+            vec![one(ARCHIVE, arg("name"))],
+        ),
         "xcat_nodeset" => (
-            vec![osimage("image"), one("archive", arg("image")), nodes("nodes")],
+            vec![osimage("image"), one(TREE, arg("image")), one(ARCHIVE, arg("image")), nodes("nodes")],
             vec![nodes("boot files of")],
         ),
-        "xcat_boot" => (
-            vec![one("archive", arg("image")), nodes("boot files of"), nodes("nodes")],
-            vec![nodes("running system of")],
-        ),
+        "xcat_boot" => {
+            (vec![one(ARCHIVE, arg("image")), nodes("boot files of"), nodes("nodes")], vec![nodes(RUNNING)])
+        }
         "xcat_node" => (vec![nodes("nodes")], vec![nodes("nodes")]),
-        "xcat_sync_install" | "xcat_updatenode" => {
-            (vec![nodes("running system of")], vec![nodes("files on")])
-        }
-        "xcat_verify" => {
-            (vec![one("archive", arg("image")), nodes("running system of"), nodes("files on")], vec![])
-        }
+        "xcat_sync_install" | "xcat_updatenode" => (vec![nodes(RUNNING)], vec![nodes("files on")]),
+        "xcat_verify" => (vec![one(ARCHIVE, arg("image")), nodes(RUNNING), nodes("files on")], vec![]),
         _ => (vec![], vec![]),
     };
     Relations { reads, writes }

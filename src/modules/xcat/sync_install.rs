@@ -35,8 +35,6 @@ static SPEC: ModuleSpec = ModuleSpec {
             "Compare the content of files over 1 MiB too; false takes equal names and sizes for equal files",
         )
         .default("true"),
-        ArgSpec::new("pending", ArgKind::Bool, "For plans: an earlier step will boot the nodes")
-            .default("false"),
         ArgSpec::new("timeout", ArgKind::Int, "Seconds that it may take").default("7200"),
     ],
     returns: &[
@@ -78,8 +76,8 @@ impl Module for SyncInstall {
             })?;
         }
         let mut result = state.result();
-        let pending = common::predicting(call) && call.args.flag("pending");
-        let boots = |node: &str| pending && state.copies(node);
+        let booted_first = relations::changed_first(call, relations::RUNNING, &wanted.range).is_some();
+        let boots = |node: &str| booted_first && state.copies(node);
         let differing: Vec<String> = nodes.iter().filter(|n| boots(n) || state.differs(n)).cloned().collect();
         let mut todo = differing;
         todo.extend(silent.into_iter().cloned());

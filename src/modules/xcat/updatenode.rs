@@ -106,7 +106,7 @@ impl Module for Updatenode {
         }
         let nodes: Vec<String> = members.lines().map(|l| l.trim().to_string()).collect();
         let mut result = Map::new();
-        if common::definition(&sections, image)?.is_none() {
+        if common::definition(call, &sections, image)?.is_none() {
             common::unless_predicting(call, || Failure::new(format!("the osimage {image} does not exist")))?;
             result.insert("files", crate::value::Value::unknown("the osimage does not exist yet"));
             return Ok(Prediction::unknown(result, Vec::new()));
