@@ -569,8 +569,8 @@ fn the_service_node_job() {
     plan(2, &["-e", "{\"xcat_packages\": [\"strace\", \"lsof\"]}"]);
     let shown =
         Command::new(env!("CARGO_BIN_EXE_xplay")).args(["show", file, "--format", "json"]).output().unwrap();
-    let plan: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    let acting: Vec<String> = states(&plan)
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let acting: Vec<String> = states(&shown)
         .into_iter()
         .filter(|s| s.ends_with("change") || s.ends_with("change?") || s.ends_with("maybe"))
         .collect();
@@ -589,4 +589,19 @@ fn the_service_node_job() {
             "xcat_verify : Every check holds: mn1 maybe",
         ]
     );
+
+    // A line that somebody wrote into the list is shown as the reason.
+    let lists = cluster.keep().join("hosts/mn1/root/install/custom/netboot/rhels9.4-x86_64-service-site");
+    let list = std::fs::read_to_string(lists.join("service.pkglist")).unwrap();
+    std::fs::write(lists.join("service.pkglist"), format!("{list}tcpdump\n")).unwrap();
+    plan(2, &[]);
+    let shown = Command::new(env!("CARGO_BIN_EXE_xplay")).args(["show", file]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for line in [
+        "        ~ state: the list /install/custom/netboot/rhels9.4-x86_64-service-site/service.pkglist changed -> made from the inputs of now in /install/netboot/rhels9.4/x86_64/rhels9.4-x86_64-service-site",
+        "        +tcpdump",
+        "  mn1: while sn1 boots, cn1 cannot use its services",
+    ] {
+        assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
+    }
 }

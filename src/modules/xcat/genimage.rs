@@ -103,10 +103,12 @@ impl Module for Genimage {
         if call.args.flag("force") {
             reasons.push("it is forced".into());
         }
-        reasons.extend(relations::changed_first(call, relations::OSIMAGE, name));
         let depends: Vec<Unknown> =
             definition.iter().flat_map(|d| inputs::changed_first(call, d, INPUTS)).collect();
-        reasons.extend(depends.iter().map(|unknown| unknown.cause.to_string()));
+        if reasons.is_empty() {
+            reasons.extend(relations::changed_first(call, relations::OSIMAGE, name));
+            reasons.extend(depends.iter().map(|unknown| unknown.cause.to_string()));
+        }
         let root = common::rootimgdir(call, definition.as_ref());
         let mut result = Map::new();
         result.insert("name", name);

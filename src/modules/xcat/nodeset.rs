@@ -139,10 +139,9 @@ impl Module for Nodeset {
             if call.args.flag("force") {
                 reasons.push("it is forced".into());
             }
-            if let Some(cause) = relations::changed_first(call, relations::TREE, image)
-                && !call.args.flag("noupdateinitrd")
-            {
-                reasons.push(cause);
+            let made_first = relations::changed_first(call, relations::TREE, image).is_some();
+            if made_first && reasons.is_empty() && !call.args.flag("noupdateinitrd") {
+                reasons.push("an earlier step makes the initial ramdisk anew".into());
             }
             if !reasons.is_empty() {
                 changes.push((node.clone(), reasons));
@@ -513,7 +512,7 @@ mod tests {
         let made = with_world(&Nodeset, args(), true, &world, |call| Nodeset.plan(call, &seen));
         assert_eq!(
             made.expect("planned").result.get("changed_nodes").map(|v| v.to_text()),
-            Some("{'sn1': '\"step\" changes the tree of myservice first'}".into())
+            Some("{'sn1': 'an earlier step makes the initial ramdisk anew'}".into())
         );
     }
 

@@ -112,15 +112,17 @@ impl Module for Packimage {
         if call.args.flag("force") {
             reasons.push("it is forced".into());
         }
-        for kind in [relations::TREE, relations::SERVICES] {
-            reasons.extend(relations::changed_first(call, kind, name));
-        }
         let mut depends: Vec<Unknown> =
             definition.iter().flat_map(|d| inputs::changed_first(call, d, INPUTS)).collect();
         // What is put into the tree by hand, such as lines of its /etc/exports.
         let tree = root.as_ref().filter(|r| !r.is_empty()).map(|root| format!("{root}/rootimg"));
         depends.extend(tree.and_then(|tree| inputs::path_changed_first(call, "tree", &tree)));
-        reasons.extend(depends.iter().map(|unknown| unknown.cause.to_string()));
+        let made_first = [relations::TREE, relations::SERVICES]
+            .iter()
+            .any(|kind| relations::changed_first(call, kind, name).is_some());
+        if reasons.is_empty() && (made_first || !depends.is_empty()) {
+            reasons.push("an earlier step changes what goes into it".into());
+        }
         if reasons.is_empty() {
             insert_build(&mut result, &sections, root.as_deref().unwrap_or_default());
             return Ok(Prediction::same(result));

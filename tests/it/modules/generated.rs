@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -19,7 +18,7 @@ use super::harness::{Bench, Shell, shells};
 
 /// A module's arguments, and whether doing it twice is doing it once.
 #[derive(Clone, Debug)]
-struct Wanted {
+pub struct Wanted {
     args: Value,
     settles: bool,
 }
@@ -64,7 +63,7 @@ fn text() -> BoxedStrategy<String> {
 }
 
 /// Some of the given arguments, beside those that are always there.
-fn some_of(
+pub fn some_of(
     always: Value,
     choices: &'static [(&'static str, &'static [&'static str])],
 ) -> BoxedStrategy<Value> {
@@ -373,12 +372,28 @@ fn cases() -> u32 {
 }
 
 fn laws(module: &str, wanted: impl Fn() -> BoxedStrategy<Wanted>) {
+    // Its tar cannot compare, so that every run unpacks again; its tools for accounts cannot change any.
+    let beyond_busybox = ["unarchive", "user", "group"].contains(&module);
+    hold(
+        module,
+        |shell| {
+            let refused = beyond_busybox && shell.name == "busybox";
+            bench_of(shell, module).filter(|bench| !refused && possible(bench, module))
+        },
+        || states(module),
+        wanted,
+    );
+}
+
+/// Checks the laws on every shell for which there is a bench.
+pub fn hold(
+    module: &str,
+    bench: impl for<'s> Fn(&'s Shell) -> Option<Bench<'s>>,
+    states: impl Fn() -> BoxedStrategy<String>,
+    wanted: impl Fn() -> BoxedStrategy<Wanted>,
+) {
     for shell in shells() {
-        if shell.name == "busybox" && ["unarchive", "user", "group"].contains(&module) {
-            // Its tar cannot compare, so that every run unpacks again; its tools for accounts cannot change any.
-            continue;
-        }
-        if !bench_of(&shell, module).is_some_and(|bench| possible(&bench, module)) {
+        if bench(&shell).is_none() {
             println!("skipped: {module} by {}", shell.name);
             continue;
         }
@@ -387,8 +402,9 @@ fn laws(module: &str, wanted: impl Fn() -> BoxedStrategy<Wanted>) {
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let mut runner = TestRunner::new_with_rng(config, rng);
         let changes = Cell::new(0);
-        let outcome = runner.run(&(states(module), wanted()), |(state, wanted)| {
-            changes.set(changes.get() + u32::from(law(&shell, module, &state, &wanted)?));
+        let outcome = runner.run(&(states(), wanted()), |(state, wanted)| {
+            let Some(bench) = bench(&shell) else { return Ok(()) };
+            changes.set(changes.get() + u32::from(law(&bench, module, &state, &wanted)?));
             Ok(())
         });
         if let Err(error) = outcome {
@@ -399,7 +415,7 @@ fn laws(module: &str, wanted: impl Fn() -> BoxedStrategy<Wanted>) {
 }
 
 /// Accounts are made in copies of the system's folders.
-fn bench_of<'a>(shell: &'a Shell, module: &str) -> Option<Bench<'a>> {
+fn bench_of<'s>(shell: &'s Shell, module: &str) -> Option<Bench<'s>> {
     if ["user", "group"].contains(&module) { Bench::rooted(shell) } else { Some(Bench::new(shell)) }
 }
 
@@ -413,8 +429,7 @@ fn possible(bench: &Bench, module: &str) -> bool {
 }
 
 /// Checks one state with one call; tells whether something was changed.
-fn law(shell: &Shell, module: &str, state: &str, wanted: &Wanted) -> Result<bool, TestCaseError> {
-    let Some(bench) = bench_of(shell, module) else { return Ok(false) };
+fn law(bench: &Bench, module: &str, state: &str, wanted: &Wanted) -> Result<bool, TestCaseError> {
     bench.sh(state);
     let args = wanted.args.to_string();
     let before = bench.digest();
@@ -438,7 +453,7 @@ fn law(shell: &Shell, module: &str, state: &str, wanted: &Wanted) -> Result<bool
     };
     prop_assert_eq!(outcome.changed, prediction.effect == Effect::Change, "{:?}", prediction.effect);
     prop_assert_eq!(bench.leftovers(), Vec::<String>::new());
-    came_true(&prediction)?;
+    came_true(bench, &prediction)?;
     if wanted.settles {
         let again = bench.plan(module, &args, false);
         let again = again.map_err(|f| TestCaseError::fail(format!("a second time: {}", f.msg)))?;
@@ -448,11 +463,11 @@ fn law(shell: &Shell, module: &str, state: &str, wanted: &Wanted) -> Result<bool
 }
 
 /// Compares what a prediction said of files with the files.
-fn came_true(prediction: &Prediction) -> Result<(), TestCaseError> {
+fn came_true(bench: &Bench, prediction: &Prediction) -> Result<(), TestCaseError> {
     for touch in &prediction.touches {
         let Touch::File { path, after } = touch else { continue };
-        let path = Path::new(path);
-        let found = fs::symlink_metadata(path);
+        let path = bench.place(path);
+        let found = fs::symlink_metadata(&path);
         match after {
             FileAfter::Absent => prop_assert!(found.is_err(), "{} is still there", path.display()),
             FileAfter::Dir(stat) => {
@@ -462,16 +477,16 @@ fn came_true(prediction: &Prediction) -> Result<(), TestCaseError> {
             }
             FileAfter::Link(_) => prop_assert!(found.unwrap().is_symlink(), "{}", path.display()),
             FileAfter::File { stat, body } => {
-                let found = fs::metadata(path).unwrap();
+                let found = fs::metadata(&path).unwrap();
                 prop_assert_eq!(found.permissions().mode() & 0o7777, stat.mode, "{}", path.display());
                 if let Body::Bytes(bytes) = body {
-                    prop_assert_eq!(fs::read(path).unwrap(), bytes.to_vec(), "{}", path.display());
+                    prop_assert_eq!(fs::read(&path).unwrap(), bytes.to_vec(), "{}", path.display());
                 }
             }
         }
     }
     for diff in &prediction.diff {
-        if let (DiffSide::Text(text), Ok(found)) = (&diff.after, fs::read(&diff.after_header)) {
+        if let (DiffSide::Text(text), Ok(found)) = (&diff.after, fs::read(bench.place(&diff.after_header))) {
             prop_assert_eq!(&String::from_utf8_lossy(&found), text, "{}", diff.after_header);
         }
     }
@@ -480,6 +495,9 @@ fn came_true(prediction: &Prediction) -> Result<(), TestCaseError> {
 
 macro_rules! laws_of {
     ($($module:ident),* $(,)?) => {
+        /// Modules whose laws are checked here.
+        pub const MODULES: &[&str] = &[$(stringify!($module)),*];
+
         mod laws_of {
             $(#[test] fn $module() { super::laws(stringify!($module), super::$module); })*
         }

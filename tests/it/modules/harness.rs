@@ -81,12 +81,14 @@ pub struct Bench<'a> {
     target: Target,
     /// Folders of this machine that are replaced by copies while scripts run.
     private: &'static [&'static str],
+    /// Programs that are found before those of the shell.
+    programs: Option<PathBuf>,
     /// More variables that scripts see; `$D` is the folder.
     pub environment: Vec<(&'static str, &'static str)>,
 }
 
 /// What of /etc the tools that manage accounts and services need.
-const ETC: &str = "passwd group shadow gshadow subuid subgid login.defs nsswitch.conf skel pam.d security default \
+const ETC: &str = "passwd group shadow gshadow subuid subgid login.defs nsswitch.conf skel pam.d security default debconf.conf \
                    ld.so.cache alternatives hostname hosts localtime timezone locale.gen fstab";
 
 impl<'a> Bench<'a> {
@@ -108,8 +110,14 @@ impl<'a> Bench<'a> {
         let mut builder = tar::Builder::new(packed);
         builder.append_dir_all("tree", files.join("tree")).unwrap();
         builder.into_inner().unwrap().finish().unwrap();
-        let mut bench =
-            Bench { shell, root, target: Target::default(), private: &[], environment: Vec::new() };
+        let mut bench = Bench {
+            shell,
+            root,
+            target: Target::default(),
+            private: &[],
+            programs: None,
+            environment: Vec::new(),
+        };
         let uid: u32 = bench.out("id -u").trim().parse().unwrap();
         let user = bench.out("id -un").trim().to_string();
         bench.target = Target { host: "here".into(), user, uid, home: bench.dir(), ..Target::default() };
@@ -124,7 +132,7 @@ impl<'a> Bench<'a> {
             println!("skipped: replacing /etc for a test needs root and mount namespaces");
             return None;
         }
-        bench.private = &["/etc", "/home", "/var/spool", "/var/lib"];
+        bench.private = &["/etc", "/home", "/var/spool", "/var/lib", "/var/cache", "/sys/fs"];
         for dir in bench.private {
             fs::create_dir_all(bench.path_of(dir)).unwrap();
         }
@@ -141,9 +149,31 @@ impl<'a> Bench<'a> {
         Some(bench)
     }
 
+    /// A bench with own folders of the system, and doubles of these tools; see `doubles.sh`.
+    pub fn doubled(shell: &'a Shell, tools: &[&str]) -> Option<Self> {
+        let mut bench = Bench::rooted(shell)?;
+        let programs = bench.root.path().join("programs");
+        fs::create_dir_all(&programs).unwrap();
+        let double = programs.join("double");
+        fs::write(&double, include_str!("doubles.sh")).unwrap();
+        fs::set_permissions(&double, fs::Permissions::from_mode(0o755)).unwrap();
+        for tool in tools {
+            std::os::unix::fs::symlink("double", programs.join(tool)).unwrap();
+        }
+        bench.programs = Some(programs);
+        bench.environment.push(("DOUBLES", "$D"));
+        Some(bench)
+    }
+
     /// Returns where the copy of a folder is.
     fn path_of(&self, dir: &str) -> PathBuf {
         self.root.path().join("root").join(dir.trim_start_matches('/'))
+    }
+
+    /// Returns where what scripts see at a path is seen from here.
+    pub fn place(&self, path: &str) -> PathBuf {
+        let replaced = self.private.iter().any(|dir| Path::new(path).starts_with(dir));
+        if replaced { self.path_of(path) } else { PathBuf::from(path) }
     }
 
     /// Returns the command that starts a program, in its own namespace where folders are replaced.
@@ -179,7 +209,7 @@ impl<'a> Bench<'a> {
             .arg(script)
             .current_dir(self.dir())
             .env_clear()
-            .env("PATH", &self.shell.path)
+            .env("PATH", self.path())
             .env("HOME", self.dir())
             .env("TMPDIR", self.root.path().join("tmp"))
             .env("LANG", "C.UTF-8")
@@ -198,6 +228,13 @@ impl<'a> Bench<'a> {
             stdout: done.stdout,
             stderr: done.stderr,
             ..Output::default()
+        }
+    }
+
+    fn path(&self) -> String {
+        match &self.programs {
+            Some(programs) => format!("{}:{}", programs.display(), self.shell.path),
+            None => self.shell.path.clone(),
         }
     }
 

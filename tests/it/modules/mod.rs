@@ -3,8 +3,10 @@
 //! The laws: a preview writes nothing; what was predicted is what comes out; after a change there is nothing to do.
 
 mod apt;
+mod covered;
 mod dnf;
 mod generated;
+mod generated_system;
 mod git;
 mod harness;
 mod net;
