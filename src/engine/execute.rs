@@ -395,7 +395,7 @@ impl Execution<'_> {
         if !sent.is_some_and(|sent| sent.marks.contains(&mark)) {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let once = Once::new(&self.shared.run_id, &mark)?;
+        let once = Once::new(&self.shared.run_id, &mark);
         let script = exec.script.clone();
         let first = match self.step.as_ref().is_some_and(Stepped::began_before) {
             true => Sending::Again,

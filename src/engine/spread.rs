@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::event::{Event, Status, TaskHeader};
+use super::item::ItemRun;
 use super::play::{Host, Place, PlayRun};
 use super::result::{TaskResult, Trouble};
 use super::worker::{Job, host_result};
@@ -42,12 +43,18 @@ impl PlayRun<'_> {
             return results;
         }
         let permits = Arc::new(Semaphore::new(at_once));
+        let together =
+            throttle.is_none() && hosts.first().is_some_and(|h| self.goes_with_others(task, header, h));
         let mut workers = JoinSet::new();
         for host in hosts {
             let job = self.job(task, header, host, place);
             let (permits, host) = (permits.clone(), host.clone());
+            let together = together && self.goes_with_others(task, header, &host);
             workers.spawn(async move {
-                let _permit = permits.acquire_owned().await;
+                let _permit = match together {
+                    true => None,
+                    false => Some(permits.acquire_owned().await),
+                };
                 (host, job.run().await)
             });
         }
@@ -66,6 +73,14 @@ impl PlayRun<'_> {
             }
         }
         results
+    }
+
+    /// Whether the host is reached by a tool that sends the same to many at once: how many it reaches at a time is its own
+    /// business, and a limit of ours would only make it send more often.
+    fn goes_with_others(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host) -> bool {
+        let scope = self.scope(task, host);
+        let item = ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
+        item.reach().is_ok_and(|(reach, _)| reach.spec.kind.is_fan_out())
     }
 
     /// Waits for the next worker. When what runs is to be ended, workers get some time to do so themselves.

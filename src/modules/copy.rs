@@ -131,7 +131,7 @@ impl Source {
             let bytes = call.local.read(&path).map_err(Failure::new)?;
             Incoming::of_bytes(bytes, base, Some(stat.mode))
         } else {
-            let digests = Digests::of_file(&path).map_err(Failure::new)?;
+            let digests = Digests::of_file(&path, call.local.digests_wanted()).map_err(Failure::new)?;
             let content = Content::File { path: path.clone(), size: digests.size };
             Incoming { content, digests, base, mode: Some(stat.mode), src: None }
         };
@@ -392,7 +392,9 @@ impl Destination {
         if old.is_none() {
             group_of_new(&mut result, &attrs);
         }
-        result.insert("md5sum", digests.md5.as_str());
+        if !digests.md5.is_empty() {
+            result.insert("md5sum", digests.md5.as_str());
+        }
         if args.has("content") {
             // As there the name of a temporary file on the target, with the ending of the file that it becomes.
             let name = self.shown.rsplit('/').next().unwrap_or_default();
