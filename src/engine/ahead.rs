@@ -16,8 +16,8 @@ use crate::playbook::{self, Task};
 use crate::transport::{Content, Exec, Output, TransportError};
 use crate::value::Value;
 
-/// So many items are looked at together at first; twice as many after each window that went through to its end.
-const FIRST: usize = 8;
+/// So many items are looked at together at first; four times as many after each window that went through to its end.
+const FIRST: usize = 16;
 const MOST: usize = 256;
 /// After windows that ended early looking ahead is mostly in vain: more and more items run by themselves before the next.
 const LONGEST_REST: usize = 32;
@@ -102,7 +102,7 @@ impl Ahead {
         let wanted = items.len();
         self.known = window(self.module, &items).await.into();
         if self.known.len() == wanted {
-            self.size = (self.size * 2).min(MOST);
+            self.size = (self.size * 4).min(MOST);
             self.next_rest = 1;
         } else {
             self.size = FIRST;

@@ -52,7 +52,7 @@ const COPY: &str = "copy: {content: 'text {{ item }}', dest: 'DIR/f{{ item }}', 
 #[tokio::test]
 async fn files_of_a_loop_are_looked_at_and_written_together() {
     let looped = Looped::new(COPY, "\"{{ range(24) | list }}\"");
-    // Windows of 8 and 16 items: one look and one script that writes for each.
+    // Windows of 16 and 8 items: one look and one script that writes for each.
     assert_eq!(looped.run().await, ("c".repeat(24), 4));
     assert_eq!(std::fs::read_to_string(looped.path().join("f23")).unwrap(), "text 23");
     assert_eq!(std::fs::read_dir(looped.path()).unwrap().count(), 24);

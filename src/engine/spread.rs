@@ -1,5 +1,6 @@
 //! One task on many hosts at once: workers are started, and each result is told as it comes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,13 +65,13 @@ impl PlayRun<'_> {
             results.push((host, result));
         }
         // A worker that panicked or was ended brought nothing back: its host's outcome is not known.
-        for host in hosts {
-            if !results.iter().any(|(h, _)| h == host) {
-                let mut result =
-                    TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
-                self.report(task, header, host, &mut result, place).await;
-                results.push((host.clone(), result));
-            }
+        let known: HashSet<&Host> = results.iter().map(|(host, _)| host).collect();
+        let silent: Vec<&Host> = hosts.iter().filter(|host| !known.contains(host)).collect();
+        for host in silent {
+            let mut result =
+                TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
+            self.report(task, header, host, &mut result, place).await;
+            results.push((host.clone(), result));
         }
         results
     }
