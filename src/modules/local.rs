@@ -35,8 +35,8 @@ impl Digests {
         }
     }
 
-    /// Returns the digests of a file, worked out once for all hosts while the file stays as it is. Of a big file that
-    /// nobody asks for the md5 of it is left empty: it takes longer than the two others together.
+    /// Returns the digests of a file, worked out once for all hosts while the file stays as it is. Of a big file those that
+    /// nobody asks for are left empty: they take several times as long as the one that is compared.
     pub fn of_file(path: &Path, wanted: Wanted) -> Result<Self, String> {
         static KNOWN: Mutex<BTreeMap<PathBuf, (Stamp, Digests)>> = Mutex::new(BTreeMap::new());
         let stamp = Stamp::of(path)?;
@@ -44,33 +44,23 @@ impl Digests {
         let before = known().get(path).filter(|(at, _)| *at == stamp).map(|(_, digests)| digests.clone());
         let mut digests = match before {
             Some(digests) => digests,
-            None => Self::without_md5(path)?,
+            None => Self::compared(path)?,
         };
         if digests.md5.is_empty() && (wanted == Wanted::All || digests.size < BIG) {
-            let mut md5 = Md5::new();
-            read(path, &mut |bytes| md5.update(bytes))?;
-            digests.md5 = hex(&md5.finalize());
+            (digests.sha1, digests.md5) = shown(path)?;
         }
         known().insert(path.to_path_buf(), (stamp, digests.clone()));
         Ok(digests)
     }
 
-    /// Reads the file twice at the same time.
-    fn without_md5(path: &Path) -> Result<Self, String> {
+    /// Works out what targets are compared by.
+    fn compared(path: &Path) -> Result<Self, String> {
         let (mut sha256, mut size) = (Sha256::new(), 0);
-        let sha1 = std::thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                let mut sha1 = Sha1::new();
-                read(path, &mut |bytes| sha1.update(bytes)).map(|()| hex(&sha1.finalize()))
-            });
-            let own = read(path, &mut |bytes| {
-                size += bytes.len() as u64;
-                sha256.update(bytes);
-            });
-            let sha1 = other.join().unwrap_or_else(|_| Err(format!("cannot read {}", path.display())));
-            own.and(sha1)
+        read(path, &mut |bytes| {
+            size += bytes.len() as u64;
+            sha256.update(bytes);
         })?;
-        Ok(Digests { size, sha256: hex(&sha256.finalize()), sha1, md5: String::new() })
+        Ok(Digests { size, sha256: hex(&sha256.finalize()), ..Digests::default() })
     }
 
     /// Reads to the end.
@@ -106,6 +96,20 @@ pub enum Wanted {
 
 /// From this size on a digest more takes its time.
 const BIG: u64 = 8 << 20;
+
+/// Works out the digests that results carry, each by a thread of its own.
+fn shown(path: &Path) -> Result<(String, String), String> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut sha1 = Sha1::new();
+            read(path, &mut |bytes| sha1.update(bytes)).map(|()| hex(&sha1.finalize()))
+        });
+        let mut md5 = Md5::new();
+        let own = read(path, &mut |bytes| md5.update(bytes)).map(|()| hex(&md5.finalize()));
+        let sha1 = other.join().unwrap_or_else(|_| Err(format!("cannot read {}", path.display())));
+        Ok((sha1?, own?))
+    })
+}
 
 fn read(path: &Path, update: &mut dyn FnMut(&[u8])) -> Result<(), String> {
     let mut reader = open(path)?;
@@ -255,14 +259,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_md5_of_a_big_file_is_worked_out_when_it_is_asked_for() {
+    fn what_nobody_compares_of_a_big_file_is_worked_out_when_it_is_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("big");
         let check = |size: usize, wanted: Wanted, md5: &str| {
             fs::write(&file, vec![0; size]).unwrap();
             let digests = Digests::of_file(&file, wanted).unwrap();
             assert_eq!((digests.size, &*digests.md5), (size as u64, md5), "{size} {wanted:?}");
-            assert_eq!((digests.sha1.len(), digests.sha256.len()), (40, 64));
+            assert_eq!((digests.sha1.is_empty(), digests.sha256.len()), (md5.is_empty(), 64));
         };
         let big = 8 << 20;
         check(big, Wanted::Compared, "");
