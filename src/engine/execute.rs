@@ -121,7 +121,10 @@ impl Execution<'_> {
         }
         Ok(match self.module.probe(call)? {
             None => Seen::default(),
-            Some(script) => Seen::from(self.read(lease, script).await?),
+            Some(script) => match self.glanced(&script) {
+                Some(output) => Seen::from(output),
+                None => Seen::from(self.read(lease, script).await?),
+            },
         })
     }
 
@@ -264,7 +267,7 @@ impl Execution<'_> {
         }
     }
 
-    fn with_environment(&self, script: &str) -> String {
+    pub(super) fn with_environment(&self, script: &str) -> String {
         let mut text = String::new();
         for (name, value) in &self.environment {
             text.push_str("export ");

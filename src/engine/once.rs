@@ -171,7 +171,7 @@ impl Shared {
 }
 
 /// Where marks are: on a host, in the home of a user.
-fn place(reach: &Reach) -> String {
+pub(super) fn place(reach: &Reach) -> String {
     let spec = &reach.spec;
     let who = reach.r#become.as_ref().map(|b| format!("{}:{}", b.method, b.user)).unwrap_or_default();
     format!("{} {} {who}", spec.host, spec.user.as_deref().unwrap_or_default())

@@ -94,6 +94,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         answers: request.answers,
         run_id: request.journal.as_ref().map_or_else(run_id, |journal| format!("run-{}", journal.id())),
         worlds: Mutex::default(),
+        glances: Mutex::default(),
         guide: request.guide,
         journal: request.journal,
         halt: request.halt,

@@ -117,7 +117,11 @@ impl PlayRun<'_> {
     }
 
     fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host, place: Place) -> Job {
+        let tasks = std::mem::take(&mut self.forward.tasks);
+        let upcoming = tasks.iter().map(|task| (task.clone(), self.scope(task, host))).collect();
+        self.forward.tasks = tasks;
         Job {
+            upcoming,
             shared: self.shared.clone(),
             task: task.clone(),
             header: header.clone(),
