@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import time
 
 from . import places, tools
@@ -13,10 +12,19 @@ RESULTS = places.CACHE / "results"
 COLUMNS = ("xplay", "floor", "ansible", "mitogen", "pyinfra", "clush")
 
 
-def store(workload, samples):
+def store(workload, samples, binary):
+    """Keeps what was measured; the commit is the measured binary's, whatever the sources are by now."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    record = {"commit": commit(), "day": time.strftime("%Y-%m-%d"), "samples": samples}
+    load = [round(load, 1) for load in os.getloadavg()]
+    record = {"commit": tools.commit_of(binary) or "unknown", "sha256": tools.digest(binary), "load": load,
+              "day": time.strftime("%Y-%m-%d"), "samples": samples}
     (RESULTS / f"{workload.name}.json").write_text(json.dumps(record))
+
+
+def is_measured(workload, binary):
+    """Tells whether there are samples of this very binary."""
+    path = RESULTS / f"{workload.name}.json"
+    return path.exists() and json.loads(path.read_text()).get("sha256") == tools.digest(binary)
 
 
 def write(workloads, binary):
@@ -39,10 +47,12 @@ def write(workloads, binary):
     costs = places.BENCH / "costs.md"
     if costs.exists():
         out += ["", costs.read_text().rstrip()]
-    out += ["", "## Raw numbers", "", "Wall seconds of each run, largest memory of one process of xplay in MiB, and the commit.", ""]
+    out += ["", "## Raw numbers", "", "Wall seconds of each run, largest memory of one process of xplay in MiB, the commit of the",
+            "measured binary, and the machine's load.", ""]
     for w in shown:
         record = known[w.name]
-        out += [f"### {w.name}", "", f"{w.about}; {record['day']}, commit {record['commit']}.", ""]
+        load = f", load of the last 1, 5 and 15 minutes {record['load']}" if "load" in record else ""
+        out += [f"### {w.name}", "", f"{w.about}; {record['day']}, binary of commit {record['commit']}{load}.", ""]
         for phase, samples in record["samples"].items():
             for tool, runs in samples.items():
                 walls = " ".join(f"{s['wall']:.3f}" for s in runs)
@@ -102,9 +112,3 @@ def machine():
     cpu = cpu or platform.machine()
     return (f"Machine: {os.cpu_count()} cores ({cpu}, {platform.machine()}), {memory} GiB, {platform.system()} "
             f"{platform.release().split('-')[0]}; servers and tools share it.")
-
-
-def commit():
-    out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=places.REPOSITORY, capture_output=True, text=True,
-                         check=False)
-    return out.stdout.strip()

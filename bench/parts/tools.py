@@ -1,6 +1,7 @@
 """xplay and its peers: how they are installed, and the command line that each runs a workload with."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -17,9 +18,53 @@ VENV = places.CACHE / "venv"
 
 def build():
     """Builds the release binary and returns its path."""
+    commit = head()
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=places.REPOSITORY, check=True)
+    binary = built()
+    # Sources that changed while it was built belong to no commit.
+    stamp = {"commit": commit if commit == head() else f"{commit}-dirty", "sha256": digest(binary)}
+    stamp_of(binary).write_text(json.dumps(stamp))
+    return binary
+
+
+def built():
+    """Returns where the release binary is, or would be."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or places.REPOSITORY / "target")
     return target / "release" / "xplay"
+
+
+def head():
+    """Returns the commit of the sources here; it ends in `-dirty` when they are not as committed."""
+    out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=places.REPOSITORY, capture_output=True, text=True,
+                         check=False)
+    return out.stdout.strip()
+
+
+def stamp_of(binary):
+    return pathlib.Path(f"{binary}.built-of.json")
+
+
+def digest(binary):
+    return hashlib.sha256(pathlib.Path(binary).read_bytes()).hexdigest()
+
+
+def commit_of(binary):
+    """Returns the commit that a binary was built of by `build`; None for any other binary."""
+    try:
+        stamp = json.loads(stamp_of(binary).read_text())
+    except (OSError, ValueError):
+        return None
+    return stamp["commit"] if stamp["sha256"] == digest(binary) else None
+
+
+def is_stale(binary):
+    """Tells whether the sources are others than those that the binary was built of, or nobody knows of which."""
+    commit = commit_of(binary)
+    if not commit or commit.endswith("-dirty"):
+        return True
+    same = subprocess.run(["git", "diff", "--quiet", commit, "--", "src", "Cargo.toml", "Cargo.lock"],
+                          cwd=places.REPOSITORY, check=False, stderr=subprocess.DEVNULL)
+    return same.returncode != 0
 
 
 def build_embedded():

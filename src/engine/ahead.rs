@@ -16,8 +16,8 @@ use crate::playbook::{self, Task};
 use crate::transport::{Content, Exec, Output, TransportError};
 use crate::value::Value;
 
-/// So many items are looked at together at first; twice as many after each window that went through to its end.
-const FIRST: usize = 8;
+/// So many items are looked at together at first; four times as many after each window that went through to its end.
+const FIRST: usize = 16;
 const MOST: usize = 256;
 /// After windows that ended early looking ahead is mostly in vain: more and more items run by themselves before the next.
 const LONGEST_REST: usize = 32;
@@ -102,7 +102,7 @@ impl Ahead {
         let wanted = items.len();
         self.known = window(self.module, &items).await.into();
         if self.known.len() == wanted {
-            self.size = (self.size * 2).min(MOST);
+            self.size = (self.size * 4).min(MOST);
             self.next_rest = 1;
         } else {
             self.size = FIRST;
@@ -114,10 +114,10 @@ impl Ahead {
 }
 
 /// An item of a window on its way.
-struct Candidate {
-    index: usize,
-    prepared: Prepared,
-    script: String,
+pub(super) struct Candidate {
+    pub index: usize,
+    pub prepared: Prepared,
+    pub script: String,
     /// The file that the probe asks about, where its name needs no quotes.
     watches: Option<String>,
 }
@@ -125,13 +125,13 @@ struct Candidate {
 /// Looks at items in order up to the first one that has to run by itself. The answer has an entry for each item before
 /// that one; nothing stands for those whose conditions do not hold.
 async fn window(module: &'static dyn Module, items: &[ItemRun]) -> Vec<Option<Arc<Foretold>>> {
-    let (prepared, mut covered) = prepare(module, items);
+    let (prepared, mut covered) = prepare(items);
     let Some((index, first)) = prepared.first().filter(|_| prepared.len() > 1) else { return Vec::new() };
     let execution = first.execution(&items[*index], None);
     let Ok(lease) = execution.lease().await else { return Vec::new() };
     let mut lease = Some(lease);
     let Ok(target) = execution.target(&mut lease).await else { return Vec::new() };
-    let candidates = probes(module, items, prepared, &target, &mut covered);
+    let candidates = probes(items, prepared, &target, &mut covered);
     let looks = look(&mut lease, items, &candidates).await;
     if let Some(candidate) = candidates.get(looks.len()) {
         covered = candidate.index;
@@ -177,13 +177,13 @@ async fn window(module: &'static dyn Module, items: &[ItemRun]) -> Vec<Option<Ar
 }
 
 /// Gets items ready up to the first one that cannot be; also says how many were looked at.
-fn prepare(module: &'static dyn Module, items: &[ItemRun]) -> (Vec<(usize, Prepared)>, usize) {
+fn prepare(items: &[ItemRun]) -> (Vec<(usize, Prepared)>, usize) {
     let mut prepared: Vec<(usize, Prepared)> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let ready = match item.conditions() {
             _ if !item.is_new() => None,
             Ok(Condition::Fails(_)) => continue,
-            Ok(Condition::Holds) => ready(module, item),
+            Ok(Condition::Holds) => arranged(item).filter(|prepared| !prepared.check),
             Ok(Condition::Unknown(..)) | Err(_) => None,
         };
         match ready.filter(|one| prepared.first().is_none_or(|(_, first)| first.reach.is_same(&one.reach))) {
@@ -195,43 +195,60 @@ fn prepare(module: &'static dyn Module, items: &[ItemRun]) -> (Vec<(usize, Prepa
 }
 
 /// Returns an item that is ready to run; nothing where it only says so in its turn what is wrong.
-fn ready(module: &'static dyn Module, item: &ItemRun) -> Option<Prepared> {
+pub(super) fn arranged(item: &ItemRun) -> Option<Prepared> {
     let playbook::Action::Module { name, args, free_form, template_args, .. } = &item.task.action else {
         return None;
     };
+    let module = modules::find(name)?;
     let given = item.given(name, args, free_form.as_ref(), template_args.as_ref()).ok()?;
     let args = module.spec().check(&given).ok().filter(|args| args.find_unknown().is_none())?;
-    item.prepare(module, args, 0).ok().filter(|prepared| !prepared.check)
+    item.prepare(module, args, 0).ok()
 }
 
 /// Makes the probes, up to the first item that has none of its own.
 fn probes(
-    module: &'static dyn Module,
     items: &[ItemRun],
     prepared: Vec<(usize, Prepared)>,
     target: &Target,
     covered: &mut usize,
 ) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
     let mut scripts = HashSet::new();
     for (index, prepared) in prepared {
-        let execution = prepared.execution(&items[index], None);
-        let call = execution.call(target, World::none());
-        let script = module.probe(&call).ok().flatten().filter(|script| scripts.insert(script.clone()));
-        let watches = module.watches(&call).filter(|path| path.starts_with('/') && path.chars().all(plain));
-        drop(call);
-        let Some(script) = script else {
+        let made = candidate(&items[index], index, prepared, target);
+        let Some(made) = made.filter(|made| scripts.insert(made.script.clone())) else {
             *covered = index;
             break;
         };
-        candidates.push(Candidate { index, prepared, script, watches });
+        candidates.push(made);
     }
     candidates
 }
 
+/// Makes the probe of an item; nothing where it has none.
+pub(super) fn candidate(
+    item: &ItemRun,
+    index: usize,
+    prepared: Prepared,
+    target: &Target,
+) -> Option<Candidate> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
+    let (script, watches) = {
+        let execution = prepared.execution(item, None);
+        let call = execution.call(target, World::none());
+        let watches = prepared.module.watches(&call);
+        (prepared.module.probe(&call).ok().flatten()?, watches)
+    };
+    let watches = watches.filter(|path| path.starts_with('/') && path.chars().all(plain));
+    Some(Candidate { index, prepared, script, watches })
+}
+
 /// Runs the probes in one go. Ends at the first that did not come back: its item asks again.
-async fn look(lease: &mut Option<Lease>, items: &[ItemRun], candidates: &[Candidate]) -> Vec<Output> {
+pub(super) async fn look(
+    lease: &mut Option<Lease>,
+    items: &[ItemRun],
+    candidates: &[Candidate],
+) -> Vec<Output> {
     let Some(live) = lease else { return Vec::new() };
     let paths: Vec<&String> = candidates.iter().filter_map(|candidate| candidate.watches.as_ref()).collect();
     let mut all = Vec::with_capacity(candidates.len() + 1);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Status;
-use super::tests::{Done, play, this_machine};
+use super::tests::{Done, play, play_with, this_machine};
+use super::{RunOptions, Status};
 use crate::transport::fake::FakeHosts;
 use crate::value::Value;
 
@@ -52,7 +52,7 @@ const COPY: &str = "copy: {content: 'text {{ item }}', dest: 'DIR/f{{ item }}', 
 #[tokio::test]
 async fn files_of_a_loop_are_looked_at_and_written_together() {
     let looped = Looped::new(COPY, "\"{{ range(24) | list }}\"");
-    // Windows of 8 and 16 items: one look and one script that writes for each.
+    // Windows of 16 and 8 items: one look and one script that writes for each.
     assert_eq!(looped.run().await, ("c".repeat(24), 4));
     assert_eq!(std::fs::read_to_string(looped.path().join("f23")).unwrap(), "text 23");
     assert_eq!(std::fs::read_dir(looped.path()).unwrap().count(), 24);
@@ -113,6 +113,33 @@ async fn a_tree_is_sent_as_one_stream() {
     assert_eq!(run().await, (Status::Changed, 3));
     assert_eq!(std::fs::read_to_string(to.join("d3/f39")).unwrap(), "file 39\n");
     assert_eq!(run().await, (Status::Ok, 1));
+}
+
+/// A plan asks for all of them after the first; what a task changes in its prediction is no other question.
+#[tokio::test]
+async fn a_plan_looks_at_the_tasks_of_a_host_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let task = |n: usize, more: &str| {
+        format!("    - copy: {{content: text, dest: {}/f{n}, mode: '0600'}}\n{more}", dir.path().display())
+    };
+    let planned = async |tasks: &str| {
+        let fake = this_machine();
+        let options = RunOptions { planning: true, check: true, diff: true, ..RunOptions::default() };
+        let book = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+        let done = play_with(&book, "n1,n2,", &fake, options).await.unwrap();
+        let changed = done.results.iter().map(|r| r.status == Status::Changed).collect::<Vec<_>>();
+        (changed, fake.round_trips())
+    };
+    let many: String = (0..10).map(|n| task(n, "")).collect();
+    assert_eq!(planned(&many).await, (vec![true; 20], 4));
+    play(&format!("- hosts: all\n  gather_facts: false\n  tasks:\n{many}"), "n1,", &this_machine())
+        .await
+        .unwrap();
+    assert_eq!(planned(&many).await, (vec![false; 20], 4));
+    // A result that is registered may be what the next task asks about.
+    let registered =
+        [task(0, ""), task(1, ""), task(2, "      register: r\n"), task(3, ""), task(4, "")].concat();
+    assert_eq!(planned(&registered).await, (vec![false; 10], 6));
 }
 
 /// What goes over the wire for a task. A larger number needs a reason.

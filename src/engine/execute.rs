@@ -121,7 +121,10 @@ impl Execution<'_> {
         }
         Ok(match self.module.probe(call)? {
             None => Seen::default(),
-            Some(script) => Seen::from(self.read(lease, script).await?),
+            Some(script) => match self.glanced(&script) {
+                Some(output) => Seen::from(output),
+                None => Seen::from(self.read(lease, script).await?),
+            },
         })
     }
 
@@ -264,7 +267,7 @@ impl Execution<'_> {
         }
     }
 
-    fn with_environment(&self, script: &str) -> String {
+    pub(super) fn with_environment(&self, script: &str) -> String {
         let mut text = String::new();
         for (name, value) in &self.environment {
             text.push_str("export ");
@@ -395,7 +398,7 @@ impl Execution<'_> {
         if !sent.is_some_and(|sent| sent.marks.contains(&mark)) {
             return Ok(self.attempt(lease, exec).await?);
         }
-        let once = Once::new(&self.shared.run_id, &mark)?;
+        let once = Once::new(&self.shared.run_id, &mark);
         let script = exec.script.clone();
         let first = match self.step.as_ref().is_some_and(Stepped::began_before) {
             true => Sending::Again,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::shared::lock;
 use crate::diag::Diagnostic;
-use crate::modules::LocalFiles;
+use crate::modules::{LocalFiles, Wanted};
 use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions};
 use crate::value::{Unknown, Value};
 
@@ -22,6 +22,7 @@ pub struct TaskFiles {
     rendered: Mutex<Vec<(PathBuf, String)>>,
     /// What a plan says that templates give.
     recorded: BTreeMap<PathBuf, String>,
+    digests_wanted: Wanted,
 }
 
 impl TaskFiles {
@@ -33,12 +34,18 @@ impl TaskFiles {
             unknown: Mutex::default(),
             rendered: Mutex::default(),
             recorded: BTreeMap::new(),
+            digests_wanted: Wanted::All,
         }
     }
 
     /// Takes the texts of templates from a plan instead of rendering them.
     pub fn recorded(self, recorded: BTreeMap<PathBuf, String>) -> Self {
         TaskFiles { recorded, ..self }
+    }
+
+    /// Says which digests of big files anybody can see.
+    pub fn wanting(self, digests_wanted: Wanted) -> Self {
+        TaskFiles { digests_wanted, ..self }
     }
 
     /// Returns where a template was wrong, when that is why the module failed.
@@ -104,6 +111,10 @@ impl LocalFiles for TaskFiles {
                 Err(message)
             }
         }
+    }
+
+    fn digests_wanted(&self) -> Wanted {
+        self.digests_wanted
     }
 
     fn base_dir(&self) -> PathBuf {

@@ -8,14 +8,14 @@ use super::event::{Event, Status, TaskHeader};
 use super::files::TaskFiles;
 use super::jobs;
 use super::journal::StepKey;
-use super::login::{seconds, truth};
+use super::login::{Reach, seconds, truth};
 use super::prepared::Prepared;
 use super::recall::Earlier;
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
 use crate::diag::Diagnostic;
 use crate::modules::diff_value::{self, Shown};
-use crate::modules::{self, Certainty};
+use crate::modules::{self, Certainty, Wanted};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Task};
 use crate::template::{Scope, Tree, Truth, Var};
@@ -563,8 +563,11 @@ impl ItemRun {
         attempt: u32,
     ) -> Result<Prepared, Trouble> {
         let (reach, delegated) = self.reach()?;
+        let job = self.job_name(attempt, &reach, delegated.is_some());
         let files =
             TaskFiles::new(self.shared.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
+        let is_seen = self.task.register.is_some() || self.shared.options.verbosity > 0;
+        let files = files.wanting(if is_seen { Wanted::All } else { Wanted::Compared });
         Ok(Prepared {
             module,
             args,
@@ -576,7 +579,7 @@ impl ItemRun {
             // A plan's expectations are about differences, shown or not.
             diff: self.diff()? || self.unit.is_some(),
             timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
-            job: self.job_name(attempt),
+            job,
             attempt,
         })
     }
@@ -665,11 +668,16 @@ impl ItemRun {
     }
 
     /// A name for the step on a target that does not change when it is asked for again in the same run.
-    fn job_name(&self, attempt: u32) -> String {
+    ///
+    /// Where one script goes to many nodes, and no two hosts can be the same node, it has no host in it.
+    fn job_name(&self, attempt: u32, reach: &Reach, delegated: bool) -> String {
         use sha2::Digest;
         let mut hash = sha2::Sha256::new();
         hash.update(self.task.id.to_string());
-        hash.update(self.scope.host().as_bytes());
+        let spec = &reach.spec;
+        if delegated || !spec.kind.is_fan_out() || spec.address != spec.host {
+            hash.update(self.scope.host().as_bytes());
+        }
         if let Some(key) = &self.key {
             hash.update(format!("{} {:?}", key.turn, key.item));
             let round = self.earlier.as_ref().map_or(0, |earlier| earlier.round);

@@ -9,7 +9,7 @@ use crate::modules::words;
 use crate::playbook::Directives;
 use crate::template::{RenderError, Scope, Templar, Tree, Var};
 use crate::transport::ssh_config::Arguments;
-use crate::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
+use crate::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, Kind};
 use crate::value::{Secret, Value};
 use crate::vars::TaskScope;
 
@@ -47,6 +47,7 @@ impl From<RenderError> for LoginError {
 pub struct LoginReader<'a> {
     templar: &'a Templar,
     scope: Arc<dyn Scope>,
+    host: TaskScope,
     /// Keywords are rendered in the task's own scope.
     task_scope: Arc<dyn Scope>,
     directives: &'a Directives,
@@ -64,6 +65,7 @@ impl<'a> LoginReader<'a> {
         LoginReader {
             templar,
             scope: host.without_facts().boxed(),
+            host: host.without_facts(),
             task_scope: task.without_facts().boxed(),
             directives,
             defaults,
@@ -82,23 +84,57 @@ impl<'a> LoginReader<'a> {
             "local" => Kind::Local,
             "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
             "ssh-binary" => Kind::SshBinary,
+            "clush" => Kind::Clush,
+            "xdsh" => Kind::Xdsh,
             other => {
                 return Err(LoginError::Bad(format!(
-                    "connection \"{other}\" of host {host} is not supported; use \"ssh\", \"ssh-binary\" or \"local\""
+                    "connection \"{other}\" of host {host} is not supported; use \"ssh\", \"ssh-binary\", \"local\", \
+                     \"clush\" or \"xdsh\""
                 )));
             }
         };
         let mut spec = match kind {
             Kind::Local => ConnectionSpec::local(host),
-            Kind::Ssh | Kind::SshBinary => ConnectionSpec { kind, ..ConnectionSpec::ssh(host) },
+            _ => ConnectionSpec { kind, ..ConnectionSpec::ssh(host) },
         };
         if kind != Kind::Local {
             self.read_ssh(&mut spec)?;
+        }
+        if kind.is_fan_out() {
+            // `ansible_host` is an address for this machine, not a name for the tool.
+            spec.address = self.var_text(&["xplay_node"])?.unwrap_or_else(|| host.to_owned());
+            spec.fan_out = Some(Arc::new(self.read_fan_out(host, &connection)?));
         }
         if let Some(shell) = self.var_text(&["ansible_shell_executable"])? {
             spec.shell = shell;
         }
         Ok(Reach { r#become: self.read_become(host)?, spec })
+    }
+
+    /// Reads where a fan-out tool is called (`xplay_via`, this machine if nobody says it) and with what
+    /// (`xplay_via_args`).
+    fn read_fan_out(&self, host: &str, connection: &str) -> Result<FanOut, LoginError> {
+        let args = match self.var(&["xplay_via_args"])? {
+            Some(Value::List(words)) => words.iter().map(Value::to_text).collect(),
+            Some(text) => words::split(&text.to_text())
+                .map_err(|e| LoginError::Bad(format!("xplay_via_args of host {host}: {e}")))?,
+            None => Vec::new(),
+        };
+        let Some(name) = self.var_text(&["xplay_via"])?.filter(|name| name != "localhost") else {
+            return Ok(FanOut { via: ConnectionSpec::local("localhost"), args });
+        };
+        let there = self.host.on_host(&Arc::from(&*name));
+        // The task's keywords and the run's connection speak of the host itself.
+        let (keywords, mut defaults) = (Directives::default(), self.defaults.clone());
+        defaults.connection = None;
+        let via = LoginReader::new(self.templar, &there, &there, &keywords, &defaults).read(&name)?.spec;
+        if via.kind.is_fan_out() {
+            return Err(LoginError::Bad(format!(
+                "xplay_via of host {host} names {name}, which is reached by {connection} too; it must be reached by \
+                 \"ssh\" or \"local\""
+            )));
+        }
+        Ok(FanOut { via, args })
     }
 
     fn read_ssh(&self, spec: &mut ConnectionSpec) -> Result<(), LoginError> {

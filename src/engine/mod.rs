@@ -16,6 +16,7 @@ mod files;
 mod follow;
 mod foresee;
 mod gate;
+mod glance;
 mod halt;
 mod handlers;
 mod includes;

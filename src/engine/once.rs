@@ -4,6 +4,8 @@
 //! finds it: it waits for the end of a command that still runs, prints the outputs of one that ended, and says so when
 //! nobody can know the outcome.
 
+use sha2::{Digest, Sha256};
+
 use super::journal::Left;
 use super::login::Reach;
 use super::result::Trouble;
@@ -44,11 +46,12 @@ pub struct Once {
 
 impl Once {
     /// `run` and `name` are plain words; `name` tells commands of a run apart.
-    pub fn new(run: &str, name: &str) -> Result<Self, Trouble> {
-        let mut random = [0u8; 8];
-        getrandom::fill(&mut random)
-            .map_err(|e| Trouble::msg(format!("cannot get random bytes from the system: {e}")))?;
-        Ok(Once { run: run.into(), name: name.into(), token: crate::modules::hex(&random) })
+    ///
+    /// The token is the same for all hosts of a task, so that one script can go to many of them. A command that takes
+    /// the trouble to print it can only call itself lost.
+    pub fn new(run: &str, name: &str) -> Self {
+        let digest = Sha256::digest(format!("once {run} {name}"));
+        Once { run: run.into(), name: name.into(), token: crate::modules::hex(&digest[..8]) }
     }
 
     /// Returns the script with a mark around it. `old` are marks that are needed no more.
@@ -168,7 +171,7 @@ impl Shared {
 }
 
 /// Where marks are: on a host, in the home of a user.
-fn place(reach: &Reach) -> String {
+pub(super) fn place(reach: &Reach) -> String {
     let spec = &reach.spec;
     let who = reach.r#become.as_ref().map(|b| format!("{}:{}", b.method, b.user)).unwrap_or_default();
     format!("{} {} {who}", spec.host, spec.user.as_deref().unwrap_or_default())

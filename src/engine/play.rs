@@ -7,6 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
 use super::gate::{Gate, Unanswered};
+use super::glance::Forward;
 use super::handlers::Handlers;
 use super::inventory::LiveInventory;
 use super::item::Condition;
@@ -88,6 +89,7 @@ pub struct PlayRun<'a> {
     roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
     pub gate: &'a mut Gate,
+    pub forward: Forward,
     /// In a plan: hosts for which it is not known whether they get to where the play stands.
     pub doubts: HashMap<Host, Unknown>,
 }
@@ -120,6 +122,7 @@ impl<'a> PlayRun<'a> {
             roles_ended: Vec::new(),
             layers: HashMap::new(),
             gate,
+            forward: Forward::default(),
             doubts: HashMap::new(),
         }
     }
@@ -146,7 +149,8 @@ impl<'a> PlayRun<'a> {
     ) -> BoxFuture<'b, Flow> {
         Box::pin(async move {
             let mut flow = Flow { ok: hosts, failed: Vec::new() };
-            for entry in entries {
+            for (index, entry) in entries.iter().enumerate() {
+                self.look_forward(&entries[index..]);
                 if self.shared.halt.is_asked() {
                     self.stop.get_or_insert(Stop::Asked);
                 }

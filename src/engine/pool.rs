@@ -99,7 +99,7 @@ impl Pool {
     fn slot(&self, spec: &ConnectionSpec) -> Arc<HostSlot> {
         let key = match spec.kind {
             Kind::Local => "local".to_string(),
-            Kind::Ssh | Kind::SshBinary => {
+            Kind::Ssh | Kind::SshBinary | Kind::Clush | Kind::Xdsh => {
                 let port = spec.port.map(|p| format!(":{p}")).unwrap_or_default();
                 format!("{}@{}{port}", spec.user.as_deref().unwrap_or_default(), spec.address)
             }

@@ -50,7 +50,11 @@ impl Before<'_> {
             if matches!(&**host, "localhost" | "127.0.0.1" | "::1") && !vars.hosts.contains(host) {
                 spec.kind = Kind::Local;
             }
-            Some(spec)
+            // Who goes by a fan-out tool logs in where that is.
+            Some(match spec.fan_out {
+                Some(fan_out) => fan_out.via.clone(),
+                None => spec,
+            })
         };
         hosts.iter().filter_map(read).collect()
     }

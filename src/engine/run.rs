@@ -1,6 +1,6 @@
 //! A whole run: playbooks in order, each play in its batches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -94,6 +94,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         answers: request.answers,
         run_id: request.journal.as_ref().map_or_else(run_id, |journal| format!("run-{}", journal.id())),
         worlds: Mutex::default(),
+        glances: Mutex::default(),
         guide: request.guide,
         journal: request.journal,
         halt: request.halt,
@@ -347,7 +348,8 @@ impl Whole {
         self.load_vars_files(play, vars, &alive, Missing::Refused)?;
 
         let (recap, gate) = (&mut self.recap, &mut self.gate);
-        let lost_already = batch.iter().filter(|h| !alive.contains(h)).cloned().collect::<Vec<_>>();
+        let left: HashSet<&Host> = alive.iter().collect();
+        let lost_already = batch.iter().filter(|h| !left.contains(h)).cloned().collect::<Vec<_>>();
         let mut end = if strategy.is_lockstep() {
             let mut run = PlayRun::new(
                 self.shared.clone(),

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::ask::Answers;
 use super::event::Event;
+use super::glance::Glances;
 use super::halt::Halt;
 use super::jobs::Jobs;
 use super::journal::Journal;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub run_id: String,
     /// What predicted changes leave behind, by the host that they are made on.
     pub worlds: Mutex<HashMap<String, World>>,
+    /// What a plan looked at ahead of the tasks that ask for it.
+    pub glances: Mutex<Glances>,
     /// The plan that this run follows.
     pub guide: Option<Arc<Guide>>,
     /// Where the run is written down, so that it can be resumed.

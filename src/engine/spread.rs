@@ -1,5 +1,6 @@
 //! One task on many hosts at once: workers are started, and each result is told as it comes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::event::{Event, Status, TaskHeader};
+use super::item::ItemRun;
 use super::play::{Host, Place, PlayRun};
 use super::result::{TaskResult, Trouble};
 use super::worker::{Job, host_result};
@@ -42,12 +44,18 @@ impl PlayRun<'_> {
             return results;
         }
         let permits = Arc::new(Semaphore::new(at_once));
+        let together =
+            throttle.is_none() && hosts.first().is_some_and(|h| self.goes_with_others(task, header, h));
         let mut workers = JoinSet::new();
         for host in hosts {
             let job = self.job(task, header, host, place);
             let (permits, host) = (permits.clone(), host.clone());
+            let together = together && self.goes_with_others(task, header, &host);
             workers.spawn(async move {
-                let _permit = permits.acquire_owned().await;
+                let _permit = match together {
+                    true => None,
+                    false => Some(permits.acquire_owned().await),
+                };
                 (host, job.run().await)
             });
         }
@@ -57,15 +65,23 @@ impl PlayRun<'_> {
             results.push((host, result));
         }
         // A worker that panicked or was ended brought nothing back: its host's outcome is not known.
-        for host in hosts {
-            if !results.iter().any(|(h, _)| h == host) {
-                let mut result =
-                    TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
-                self.report(task, header, host, &mut result, place).await;
-                results.push((host.clone(), result));
-            }
+        let known: HashSet<&Host> = results.iter().map(|(host, _)| host).collect();
+        let silent: Vec<&Host> = hosts.iter().filter(|host| !known.contains(host)).collect();
+        for host in silent {
+            let mut result =
+                TaskResult::from_trouble(Trouble::Lost("the worker ended without a result".into()));
+            self.report(task, header, host, &mut result, place).await;
+            results.push((host.clone(), result));
         }
         results
+    }
+
+    /// Whether the host is reached by a tool that sends the same to many at once: how many it reaches at a time is its own
+    /// business, and a limit of ours would only make it send more often.
+    fn goes_with_others(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host) -> bool {
+        let scope = self.scope(task, host);
+        let item = ItemRun::new(self.shared.clone(), task.clone(), header.clone(), scope);
+        item.reach().is_ok_and(|(reach, _)| reach.spec.kind.is_fan_out())
     }
 
     /// Waits for the next worker. When what runs is to be ended, workers get some time to do so themselves.
@@ -101,7 +117,11 @@ impl PlayRun<'_> {
     }
 
     fn job(&mut self, task: &Arc<Task>, header: &Arc<TaskHeader>, host: &Host, place: Place) -> Job {
+        let tasks = std::mem::take(&mut self.forward.tasks);
+        let upcoming = tasks.iter().map(|task| (task.clone(), self.scope(task, host))).collect();
+        self.forward.tasks = tasks;
         Job {
+            upcoming,
             shared: self.shared.clone(),
             task: task.clone(),
             header: header.clone(),

@@ -68,6 +68,16 @@ pub(super) struct Done {
 
 /// Runs a playbook on the hosts of a list; nothing when it does not load.
 pub(super) async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Done> {
+    play_with(text, hosts, fake, RunOptions::default()).await
+}
+
+/// The same with options.
+pub(super) async fn play_with(
+    text: &str,
+    hosts: &str,
+    fake: &FakeHosts,
+    options: RunOptions,
+) -> Option<Done> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("site.yml");
     std::fs::write(&path, text).unwrap();
@@ -96,7 +106,7 @@ pub(super) async fn play(text: &str, hosts: &str, fake: &FakeHosts) -> Option<Do
         playbooks: vec![playbook],
         loader,
         inventory,
-        options: RunOptions::default(),
+        options,
         templar,
         sources,
         extra_vars: VarMap::default(),
@@ -270,6 +280,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         answers: Arc::new(Nobody),
         run_id: "run".into(),
         worlds: Default::default(),
+        glances: Default::default(),
         guide: None,
         journal: None,
         halt: Halt::default(),

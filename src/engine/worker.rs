@@ -26,6 +26,8 @@ pub struct Job {
     pub doubt: Option<Unknown>,
     /// A block around the task rescues its failure.
     pub rescued: bool,
+    /// The tasks from this one on that a plan looks at together.
+    pub upcoming: Vec<(Arc<Task>, TaskScope)>,
 }
 
 /// An item of a loop with the variables that it brings.
@@ -43,6 +45,9 @@ impl Job {
         let started = Instant::now();
         if self.shared.halt.is_asked() {
             return TaskResult::halted();
+        }
+        if !self.upcoming.is_empty() {
+            Box::pin(self.glance()).await;
         }
         let units = match self.turn() {
             Ok(units) => units,

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Args, Failure, FileAfter, Known, World, local};
+use super::{Args, Failure, FileAfter, Known, Wanted, World, local};
 use crate::value::Value;
 
 /// One execution of a module on one host for one loop item.
@@ -86,6 +86,11 @@ pub trait LocalFiles: Send + Sync {
     /// Returns everything below a folder, parents first, in the order of names.
     fn tree(&self, dir: &Path, links: Links) -> Result<Vec<LocalEntry>, String> {
         local::tree(dir, links)
+    }
+
+    /// Returns which digests of a big file anybody can see in the result.
+    fn digests_wanted(&self) -> Wanted {
+        Wanted::All
     }
 
     /// Opens a file that may be too big for memory.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::attrs::{Attrs, FILE_ARGS, Mode, describe, group_of_new};
-use super::local::Digests;
+use super::local::{Digests, Wanted};
 use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::write::{self, Before, DIFF_LIMIT, Write, attr_diff, change_of_new, content_diff, side};
 use super::{
@@ -131,7 +131,8 @@ impl Source {
             let bytes = call.local.read(&path).map_err(Failure::new)?;
             Incoming::of_bytes(bytes, base, Some(stat.mode))
         } else {
-            let digests = Digests::of_file(&path).map_err(Failure::new)?;
+            let wanted = if args.has("checksum") { Wanted::All } else { call.local.digests_wanted() };
+            let digests = Digests::of_file(&path, wanted).map_err(Failure::new)?;
             let content = Content::File { path: path.clone(), size: digests.size };
             Incoming { content, digests, base, mode: Some(stat.mode), src: None }
         };
@@ -209,7 +210,9 @@ impl Incoming {
         if let Some(src) = &self.src {
             result.insert("src", src.as_str());
         }
-        result.insert("checksum", self.digests.sha1.as_str());
+        if !self.digests.sha1.is_empty() {
+            result.insert("checksum", self.digests.sha1.as_str());
+        }
         let after = match &self.content {
             Content::Bytes(bytes) => side(Some(bytes)),
             Content::File { size, .. } => {
@@ -392,7 +395,9 @@ impl Destination {
         if old.is_none() {
             group_of_new(&mut result, &attrs);
         }
-        result.insert("md5sum", digests.md5.as_str());
+        if !digests.md5.is_empty() {
+            result.insert("md5sum", digests.md5.as_str());
+        }
         if args.has("content") {
             // As there the name of a temporary file on the target, with the ending of the file that it becomes.
             let name = self.shown.rsplit('/').next().unwrap_or_default();

@@ -35,48 +35,32 @@ impl Digests {
         }
     }
 
-    /// Returns the digests of a file, worked out once for all hosts while the file stays as it is.
-    pub fn of_file(path: &Path) -> Result<Self, String> {
+    /// Returns the digests of a file, worked out once for all hosts while the file stays as it is. Of a big file those that
+    /// nobody asks for are left empty: they take several times as long as the one that is compared.
+    pub fn of_file(path: &Path, wanted: Wanted) -> Result<Self, String> {
         static KNOWN: Mutex<BTreeMap<PathBuf, (Stamp, Digests)>> = Mutex::new(BTreeMap::new());
         let stamp = Stamp::of(path)?;
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, digests)) = known().get(path)
-            && *at == stamp
-        {
-            return Ok(digests.clone());
+        let before = known().get(path).filter(|(at, _)| *at == stamp).map(|(_, digests)| digests.clone());
+        let mut digests = match before {
+            Some(digests) => digests,
+            None => Self::compared(path)?,
+        };
+        if digests.md5.is_empty() && (wanted == Wanted::All || digests.size < BIG) {
+            (digests.sha1, digests.md5) = shown(path)?;
         }
-        let digests = Self::of_file_now(path)?;
         known().insert(path.to_path_buf(), (stamp, digests.clone()));
         Ok(digests)
     }
 
-    /// Reads the file twice at the same time, because md5 takes as long as the two others together.
-    fn of_file_now(path: &Path) -> Result<Self, String> {
-        let read = |update: &mut dyn FnMut(&[u8])| {
-            let mut reader = open(path)?;
-            let mut buffer = vec![0; 256 * 1024];
-            loop {
-                match reader.read(&mut buffer).map_err(|e| failed("read", path, &e))? {
-                    0 => return Ok(()),
-                    n => update(&buffer[..n]),
-                }
-            }
-        };
-        let (mut sha256, mut sha1, mut size) = (Sha256::new(), Sha1::new(), 0);
-        let md5 = std::thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                let mut md5 = Md5::new();
-                read(&mut |bytes| md5.update(bytes)).map(|()| hex(&md5.finalize()))
-            });
-            let both = read(&mut |bytes| {
-                size += bytes.len() as u64;
-                sha256.update(bytes);
-                sha1.update(bytes);
-            });
-            let md5 = other.join().unwrap_or_else(|_| Err(format!("cannot read {}", path.display())));
-            both.and(md5)
+    /// Works out what targets are compared by.
+    fn compared(path: &Path) -> Result<Self, String> {
+        let (mut sha256, mut size) = (Sha256::new(), 0);
+        read(path, &mut |bytes| {
+            size += bytes.len() as u64;
+            sha256.update(bytes);
         })?;
-        Ok(Digests { size, sha256: hex(&sha256.finalize()), sha1: hex(&sha1.finalize()), md5 })
+        Ok(Digests { size, sha256: hex(&sha256.finalize()), ..Digests::default() })
     }
 
     /// Reads to the end.
@@ -99,6 +83,42 @@ impl Digests {
             sha1: hex(&sha1.finalize()),
             md5: hex(&md5.finalize()),
         })
+    }
+}
+
+/// Which digests of a file are worked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    /// Those that are compared; all where that costs nothing.
+    Compared,
+}
+
+/// From this size on a digest more takes its time.
+const BIG: u64 = 8 << 20;
+
+/// Works out the digests that results carry, each by a thread of its own.
+fn shown(path: &Path) -> Result<(String, String), String> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut sha1 = Sha1::new();
+            read(path, &mut |bytes| sha1.update(bytes)).map(|()| hex(&sha1.finalize()))
+        });
+        let mut md5 = Md5::new();
+        let own = read(path, &mut |bytes| md5.update(bytes)).map(|()| hex(&md5.finalize()));
+        let sha1 = other.join().unwrap_or_else(|_| Err(format!("cannot read {}", path.display())));
+        Ok((sha1?, own?))
+    })
+}
+
+fn read(path: &Path, update: &mut dyn FnMut(&[u8])) -> Result<(), String> {
+    let mut reader = open(path)?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match reader.read(&mut buffer).map_err(|e| failed("read", path, &e))? {
+            0 => return Ok(()),
+            n => update(&buffer[..n]),
+        }
     }
 }
 
@@ -237,6 +257,22 @@ fn failed(what: &str, path: &Path, error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_compares_of_a_big_file_is_worked_out_when_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("big");
+        let check = |size: usize, wanted: Wanted, md5: &str| {
+            fs::write(&file, vec![0; size]).unwrap();
+            let digests = Digests::of_file(&file, wanted).unwrap();
+            assert_eq!((digests.size, &*digests.md5), (size as u64, md5), "{size} {wanted:?}");
+            assert_eq!((digests.sha1.is_empty(), digests.sha256.len()), (md5.is_empty(), 64));
+        };
+        let big = 8 << 20;
+        check(big, Wanted::Compared, "");
+        check(big, Wanted::All, "96995b58d4cbf6aaa9041b4f00c7f6ae");
+        check(1, Wanted::Compared, "93b885adfe0da089cdf634904fd59f71");
+    }
 
     #[test]
     fn links_that_lead_back_stay_links() {

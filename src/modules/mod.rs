@@ -94,7 +94,7 @@ pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target
 pub use check::{ArgIssue, Completeness, fits_kind};
 pub use command::MOST_OUTPUT as MOST_COMMAND_OUTPUT;
 pub use foreign::Foreign;
-pub use local::{hex, sha256};
+pub use local::{Wanted, hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
 pub use registry::{controller_spec, find, modules, names, short_name, spec};
 pub use world::{Body, Certainty, FileAfter, Known, Relations, Row, Thing, Touch, World};

@@ -16,6 +16,9 @@ const FEWEST: usize = 2;
 /// So many files go into one script, and so many bytes.
 const MOST: usize = 500;
 pub const MOST_BYTES: u64 = 16 << 20;
+/// From so many files on the filesystem is asked to write them, unless it has so many KiB of others to write.
+const MANY: usize = 32;
+const MOST_DIRTY: u32 = 262_144;
 /// Longer names need more than the oldest form of the archive.
 const LONGEST_NAME: usize = 80;
 
@@ -183,7 +186,19 @@ fn text(all: &[Ready]) -> String {
     for (put, name) in &old {
         add!(script, "chcon --reference={} -- {} 2>/dev/null\n", q(&put.dest), q(name));
     }
-    add!(script, "fi\nsync --{} || exit 99\n", words(layout.names.iter().map(String::as_str)));
+    script += "fi\n";
+    let names = words(layout.names.iter().map(String::as_str));
+    if all.len() < MANY {
+        add!(script, "sync --{names} || exit 99\n");
+    } else {
+        // The stage is on the filesystem of all destinations. Asking for each file waits for the disk as often; asking for
+        // the filesystem waits for what others wrote there too.
+        add!(
+            script,
+            "xp_dirty=$(sed -n 's/^Dirty: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo 2>/dev/null)\n\
+             if [ \"${{xp_dirty:-{MOST_DIRTY}}}\" -lt {MOST_DIRTY} ]; then sync -f .; else sync --{names}; fi || exit 99\n"
+        );
+    }
 
     let new =
         words(files().filter(|(put, _)| matches!(put.expected, Expected::Absent)).map(|(put, _)| &*put.dest));

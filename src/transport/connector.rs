@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::fanout::{FanoutConnection, Hub, Tool};
 use super::local::LocalConnection;
 use super::ssh::{BinaryConnection, SshConnection, SshContext, look_at_keys};
 use super::{BoxFuture, Connection, ConnectionSpec, Connector, Kind, TransportError, UnknownKey};
@@ -14,6 +15,8 @@ pub struct HostConnector {
     prelude: Arc<str>,
     ssh: Arc<SshContext>,
     user: String,
+    /// One for each fan-out tool and way of calling it.
+    hubs: Mutex<HashMap<String, Arc<Hub>>>,
 }
 
 /// What of this machine's user takes part in logins.
@@ -57,7 +60,31 @@ impl HostConnector {
     /// `prelude` is shell text with functions that every script may use.
     pub fn new(prelude: impl Into<Arc<str>>, identity: Identity) -> Self {
         let user = identity.user.clone();
-        Self { prelude: prelude.into(), ssh: Arc::new(SshContext::new(identity)), user }
+        let ssh = Arc::new(SshContext::new(identity));
+        Self { prelude: prelude.into(), ssh, user, hubs: Mutex::default() }
+    }
+
+    /// Returns the hub through which a host is reached.
+    fn hub(&self, spec: &ConnectionSpec, tool: Tool) -> Result<Arc<Hub>, TransportError> {
+        let Some(fan_out) = &spec.fan_out else {
+            let reason = format!("nobody says where {} is called for {}", tool.name(), spec.host);
+            return Err(TransportError::Protocol { reason });
+        };
+        let via = &fan_out.via;
+        let place = (via.kind, &via.host, &via.address, via.port, &via.user);
+        let key = format!("{tool:?} {place:?} {:?}", fan_out.args);
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || {
+            // Where the tool is called nothing is needed but a shell.
+            let plain = HostConnector {
+                prelude: "".into(),
+                ssh: self.ssh.clone(),
+                user: self.user.clone(),
+                hubs: Mutex::default(),
+            };
+            Arc::new(Hub::new(tool, via.clone(), fan_out.args.clone(), Arc::new(plain), self.prelude.clone()))
+        };
+        Ok(hubs.entry(key).or_insert_with(made).clone())
     }
 }
 
@@ -78,7 +105,10 @@ impl Connector for HostConnector {
     }
 
     fn locked_keys<'a>(&'a self, spec: &'a ConnectionSpec) -> BoxFuture<'a, Vec<PathBuf>> {
-        Box::pin(self.ssh.locked_keys(spec))
+        match spec.kind.is_fan_out() {
+            true => Box::pin(std::future::ready(Vec::new())),
+            false => Box::pin(self.ssh.locked_keys(spec)),
+        }
     }
 
     fn unlock(&self, key: &Path, passphrase: &Secret) -> bool {
@@ -90,6 +120,10 @@ impl Connector for HostConnector {
         spec: &'a ConnectionSpec,
     ) -> BoxFuture<'a, Result<Box<dyn Connection>, TransportError>> {
         Box::pin(async move {
+            if let Some(tool) = Tool::of(spec.kind) {
+                let connection = FanoutConnection::new(spec, self.hub(spec, tool)?)?;
+                return Ok(Box::new(connection) as Box<dyn Connection>);
+            }
             Ok(match spec.kind {
                 Kind::Local => {
                     let (prelude, guard) = (self.prelude.clone(), self.ssh.guard.clone());
@@ -99,7 +133,7 @@ impl Connector for HostConnector {
                 Kind::SshBinary => {
                     Box::new(BinaryConnection::connect(spec, self.prelude.clone(), self.ssh.clone()).await?)
                 }
-                Kind::Ssh => {
+                Kind::Ssh | Kind::Clush | Kind::Xdsh => {
                     Box::new(SshConnection::connect(spec, self.prelude.clone(), self.ssh.clone()).await?)
                 }
             })

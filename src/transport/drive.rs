@@ -90,7 +90,7 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     }
 }
 
-enum WriteError {
+pub(super) enum WriteError {
     Pipe(std::io::Error),
     Content(TransportError),
 }
@@ -101,10 +101,14 @@ impl From<std::io::Error> for WriteError {
     }
 }
 
-type Pipe = Box<dyn AsyncWrite + Send + Sync + Unpin>;
+pub(super) type Pipe = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 
 /// Writes all frames; small ones share one write.
-async fn write_frames(pipe: &mut Pipe, frames: &[Frame], started: &AtomicUsize) -> Result<(), WriteError> {
+pub(super) async fn write_frames(
+    pipe: &mut Pipe,
+    frames: &[Frame],
+    started: &AtomicUsize,
+) -> Result<(), WriteError> {
     let mut buffer = Vec::with_capacity(WRITE_SIZE);
     for (index, frame) in frames.iter().enumerate() {
         buffer.extend_from_slice(&frame.head);
@@ -177,7 +181,7 @@ async fn send_piece(pipe: &mut Pipe, piece: &[u8], take: ExactRead) -> Result<()
 }
 
 /// The outputs of a batch, filled from two streams that are independent of one another.
-struct Collector {
+pub(super) struct Collector {
     outputs: Vec<Output>,
     max: Vec<usize>,
     stream: Vec<bool>,
@@ -191,7 +195,7 @@ struct Side {
 }
 
 impl Collector {
-    fn new(frames: &[Frame]) -> Self {
+    pub fn new(frames: &[Frame]) -> Self {
         let side = || Side { splitter: Splitter::new(frames.iter().map(|f| &*f.marker)), ended: 0 };
         Self {
             outputs: vec![Output::default(); frames.len()],
@@ -207,7 +211,7 @@ impl Collector {
         self.stdout.ended.min(self.stderr.ended)
     }
 
-    fn feed(&mut self, stream: Stream, bytes: &[u8], start: Instant, sink: &mut dyn OutputSink) {
+    pub fn feed(&mut self, stream: Stream, bytes: &[u8], start: Instant, sink: &mut dyn OutputSink) {
         let (side, other_ended) = match stream {
             Stream::Stdout => (&mut self.stdout, self.stderr.ended),
             Stream::Stderr => (&mut self.stderr, self.stdout.ended),
@@ -240,7 +244,7 @@ impl Collector {
         });
     }
 
-    fn finish(mut self) -> Vec<Output> {
+    pub fn finish(mut self) -> Vec<Output> {
         let ended = self.ended();
         self.outputs.truncate(ended);
         self.outputs

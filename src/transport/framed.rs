@@ -340,7 +340,8 @@ impl Session for FramedSession {
     }
 }
 
-fn parse_capabilities(text: &str) -> Capabilities {
+/// Reads what [`CAPABILITIES`] printed.
+pub(super) fn parse_capabilities(text: &str) -> Capabilities {
     let mut caps = Capabilities::default();
     for (name, value) in text.lines().filter_map(|l| l.split_once('=')) {
         let number = || value.trim().parse().unwrap_or(0);

@@ -11,6 +11,7 @@ pub mod durable;
 mod error;
 mod exec;
 pub mod fake;
+mod fanout;
 mod frame;
 mod framed;
 mod guard;
@@ -28,7 +29,7 @@ pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, Intent, NullSink, O
 pub use read_only::ReadOnly;
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;
-pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, HostKeyPolicy, Kind};
+pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, Kind};
 pub use ssh::config as ssh_config;
 pub use ssh::known_hosts;
 pub use ssh::signature;

@@ -15,6 +15,26 @@ pub enum Kind {
     Ssh,
     /// SSH by the system's own client.
     SshBinary,
+    /// By ClusterShell's `clush`, many hosts at once.
+    Clush,
+    /// By xCAT's `xdsh`, many hosts at once.
+    Xdsh,
+}
+
+impl Kind {
+    /// Tells whether a tool of the site sends the same to many hosts at once.
+    pub fn is_fan_out(self) -> bool {
+        matches!(self, Kind::Clush | Kind::Xdsh)
+    }
+}
+
+/// Where a fan-out tool is, and how it is called.
+#[derive(Clone, Debug)]
+pub struct FanOut {
+    /// The host where it is called.
+    pub via: ConnectionSpec,
+    /// Further arguments.
+    pub args: Vec<String>,
 }
 
 /// What to do with a host key that no known_hosts file has.
@@ -35,7 +55,7 @@ pub struct ConnectionSpec {
     pub kind: Kind,
     /// The inventory name, for messages.
     pub host: String,
-    /// The host's name or address, as ssh_config knows it.
+    /// The host's name or address, as ssh_config knows it, or its name for a fan-out tool.
     pub address: String,
     pub port: Option<u16>,
     /// The login name; this machine's user if nobody says it.
@@ -59,6 +79,8 @@ pub struct ConnectionSpec {
     pub arguments: Arc<Arguments>,
     /// The POSIX shell on the target.
     pub shell: String,
+    /// For the kinds that are a fan-out tool.
+    pub fan_out: Option<Arc<FanOut>>,
 }
 
 impl ConnectionSpec {
@@ -82,6 +104,7 @@ impl ConnectionSpec {
             arguments_first: Arc::default(),
             arguments: Arc::default(),
             shell: "/bin/sh".into(),
+            fan_out: None,
         }
     }
 

@@ -1,9 +1,13 @@
-//! What runs cost this machine: memory of a host that prints without end, and work that grows with the number of items.
+//! What runs cost this machine: memory of a host that prints without end, work that grows with the number of items, and
+//! the key exchange.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use xplay::transport::Connector;
+
+use crate::support::sshd::Sshd;
 use crate::support::{find_program, skip};
 
 fn playbook(dir: &Path, tasks: &str) -> std::path::PathBuf {
@@ -73,14 +77,41 @@ fn instructions(valgrind: &Path, items: usize) -> u64 {
     line.1.trim().parse().unwrap()
 }
 
+/// What one more item of the loop takes in a debug build, by the compiler that made it.
+const ITEM: (&str, u64) = ("1.95.0", 873_441);
+
 /// Instructions are counted, so that a busy machine does not matter.
 #[test]
 fn an_item_costs_the_same_however_many_there_are() {
+    const TEST: &str = "an_item_costs_the_same_however_many_there_are";
     let Some(valgrind) = find_program("valgrind") else {
-        skip("an_item_costs_the_same_however_many_there_are", "there is no valgrind");
+        skip(TEST, "there is no valgrind");
         return;
     };
     let [a, b, c] = [50, 100, 200].map(|items| instructions(&valgrind, items));
     let (early, late) = ((b - a) / 50, (c - b) / 100);
     assert!(late * 100 <= early * 105, "an item costs {early} instructions at first and {late} later");
+    let compiler = Command::new("rustc").arg("--version").output().map(|o| o.stdout).unwrap_or_default();
+    if String::from_utf8_lossy(&compiler).split(' ').nth(1) != Some(ITEM.0) {
+        skip(TEST, &format!("the number of instructions is known for Rust {} only", ITEM.0));
+        return;
+    }
+    let within = ITEM.1 * 95 / 100..=ITEM.1 * 105 / 100;
+    assert!(
+        within.contains(&late),
+        "an item costs {late} instructions, not {}: if that is meant, write it down",
+        ITEM.1
+    );
+}
+
+/// The exchange that OpenSSH's own client prefers takes seven times the work of these.
+#[tokio::test]
+async fn the_key_exchange_is_a_cheap_one() {
+    let Some(sshd) = Sshd::start_with("the_key_exchange_is_a_cheap_one", "LogLevel DEBUG1") else { return };
+    let connection = sshd.connector("").connect(&sshd.spec()).await.unwrap();
+    connection.close().await;
+    let log = std::fs::read_to_string(sshd.path("log")).unwrap();
+    let name = log.lines().find_map(|line| line.split_once("kex: algorithm: ")).unwrap().1;
+    let name = name.split_whitespace().next().unwrap();
+    assert!(["mlkem768x25519-sha256", "curve25519-sha256"].contains(&name), "{name}");
 }

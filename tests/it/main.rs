@@ -10,6 +10,7 @@ mod cli;
 mod costs;
 mod emulator;
 mod errors;
+mod fan_out;
 mod hostile;
 mod layers;
 mod modules;

@@ -64,7 +64,8 @@ xp_sum() {
 			;;
 		esac
 	fi
-	xp_s=$(xp_sha256 "$1" 2>/dev/null)
+	xp_s=
+	xp_digest_of sha256 "$1" 2>/dev/null && xp_s=$xp_d
 }
 
 # Ends the script with one line on stderr.
@@ -231,10 +232,10 @@ xp_stats() {
 	for xp_p; do xp_stat "$xp_p"; done
 }
 
-# xp_digest sha256|sha1|md5|sha224|sha384|sha512 FILE: the digest in hexadecimal. With xp_big set by openssl where that
-# is there: it takes longer to start and is four times as fast.
+# xp_digest_of sha256|sha1|md5|sha224|sha384|sha512 FILE: sets xp_d to the digest in hexadecimal. With xp_big set by
+# openssl where that is there: it takes longer to start and is four times as fast.
 xp_big=
-xp_digest() {
+xp_digest_of() {
 	if [ -n "$xp_big" ] && command -v openssl >/dev/null 2>&1 && xp_d=$(openssl dgst "-$1" <"$2" 2>/dev/null); then
 		xp_d=${xp_d##* }
 	elif command -v "${1}sum" >/dev/null 2>&1; then
@@ -250,7 +251,13 @@ xp_digest() {
 		printf '%s\n' "there is no program for $1 digests (${1}sum, openssl, shasum)" >&2
 		return 1
 	fi
-	printf '%s\n' "${xp_d%% *}"
+	xp_d=${xp_d%% *}
+}
+
+# The same, printed.
+xp_digest() {
+	xp_digest_of "$@" || return 1
+	printf '%s\n' "$xp_d"
 }
 
 xp_sha256() { xp_digest sha256 "$1"; }
