@@ -1,6 +1,6 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
-use super::{Module, ModuleSpec, controller, packaging, xcat};
+use super::{Module, ModuleSpec, controller, mysql, packaging, postgresql, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
@@ -27,6 +27,9 @@ static GENERAL: &[&dyn Module] = &[
     &super::locale_gen::LocaleGen,
     &super::modprobe::Modprobe,
     &super::mount::Mount,
+    &super::npm::Npm,
+    &super::pam_limits::PamLimits,
+    &super::pamd::Pamd,
     &super::ping::Ping,
     &super::command::Raw,
     &super::replace::Replace,
@@ -76,7 +79,8 @@ pub fn short_name(name: &str) -> Option<&'static str> {
 
 /// Returns every module that works on targets.
 pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
-    GENERAL.iter().chain(packaging::MODULES).chain(xcat::MODULES).copied()
+    let groups = [GENERAL, packaging::MODULES, mysql::MODULES, postgresql::MODULES, xcat::MODULES];
+    groups.into_iter().flatten().copied()
 }
 
 /// Returns the short names of everything that a task can call.
