@@ -42,6 +42,7 @@ def content(path, info):
     if not stat.S_ISREG(info.st_mode) or opaque.fullmatch(path):
         return ""
     data = open(path, "rb").read()
+    data = re.sub(rb"(?m)^# Updated by Ansible - .*\n", b"", data)
     if path in ("/etc/shadow", "/etc/gshadow"):
         data = re.sub(rb"(?m)^([^:\n]*):\$(\w+)\$[^:\n]*", rb"\1:$\2$HASH", data)
         data = re.sub(rb"(?m)^([^:\n]*:[^:\n]*):\d{4,6}:", rb"\1:DAY:", data)

@@ -39,7 +39,7 @@ TRIALS = {
             MYSQL.format(query="select * from information_schema.schemata order by 2"),
         ],
     ),
-    "os_hardening": ("devsec.hardening.os_hardening", ["sysctl -a 2>/dev/null | grep -v -e random -e 'state$' -e nr -e stat"]),
+    "os_hardening": ("devsec.hardening.os_hardening", ["sysctl -a 2>/dev/null | grep -v -e random -e 'state$' -e nr -e stat -e tap0"]),
     "ssh_hardening": ("devsec.hardening.ssh_hardening", ["sshd -T | sort"]),
 }
 
