@@ -9,7 +9,6 @@ pub struct BuiltIn;
 
 /// Modules that playbooks often call and that are not built in; the message then says so instead of guessing.
 const NOT_BUILT_IN: &[&str] = &[
-    "acl",
     "archive",
     "at",
     "expect",

@@ -4,6 +4,7 @@ use super::{Module, ModuleSpec, controller, mysql, packaging, postgresql, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
+    &super::acl::Acl,
     &super::alternatives::Alternatives,
     &super::assemble::Assemble,
     &super::authorized_key::AuthorizedKey,
@@ -17,6 +18,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::find::Find,
     &super::getent::Getent,
     &super::firewalld::Firewalld,
+    &super::gem::Gem,
     &super::get_url::GetUrl,
     &super::git::Git,
     &super::group::Group,

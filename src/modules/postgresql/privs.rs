@@ -94,6 +94,9 @@ struct Wanted<'a> {
     present: bool,
 }
 
+/// Roles: as a statement names them, and as the catalogue does.
+type Roles = Vec<(String, String)>;
+
 /// A granted privilege.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
@@ -245,12 +248,8 @@ impl<'a> Wanted<'a> {
         self.args.str("login_db").unwrap_or_default()
     }
 
-    /// Returns the roles that exist: as a statement names them, and as the catalogue does.
-    fn known_roles(
-        &self,
-        call: &Call,
-        report: &Report,
-    ) -> Result<(Vec<(String, String)>, Vec<String>), Failure> {
+    /// Returns the roles that exist, and warnings about others.
+    fn known_roles(&self, call: &Call, report: &Report) -> Result<(Roles, Vec<String>), Failure> {
         let there: Vec<String> = login::all_json(report, "role")?.iter().map(Value::to_text).collect();
         let me = login::json(report, "me")?.map(|me| me.to_text()).unwrap_or_default();
         let (mut roles, mut warnings) = (Vec::new(), Vec::new());

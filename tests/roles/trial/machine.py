@@ -39,8 +39,11 @@ mount -t tmpfs -o mode=1777 tmpfs tmp
 mount --bind "$PACKAGES" var/cache/apt/archives
 ip link set lo up
 hostname trial
+# Services with users of their own cannot be started in what is merely another root directory.
+pivot_root . mnt
 exec setpriv --bounding-set -sys_time,-sys_module,-sys_boot,-sys_rawio,-syslog \
-    env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /sbin/init
+    env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    chroot . /bin/sh -c 'cd / && umount -l /mnt && exec /sbin/init' </dev/null
 """
 
 SSHD = f"""
@@ -99,7 +102,7 @@ class Machine:
         raise RuntimeError(f"waited in vain for {what}: see {self.directory}/boot.log")
 
     def _is_up(self):
-        if os.readlink(f"/proc/{self.pid}/root") != str(self.directory / "root"):
+        if not os.readlink(f"/proc/{self.pid}/exe").endswith("/systemd"):
             return False
         state = self.run(["systemctl", "is-system-running"]).stdout.strip()
         return state in ("running", "degraded")
@@ -153,6 +156,6 @@ def missing():
         return "needs root"
     if not hasattr(socket, "AF_UNIX") or not any((path / "cgroup.controllers").exists() for path in CGROUPS):
         return "needs Linux with cgroup2"
-    tools = ("unshare", "nsenter", "setpriv", "slirp4netns", "ssh-keygen", "ip")
+    tools = ("unshare", "nsenter", "setpriv", "pivot_root", "slirp4netns", "ssh-keygen", "ip")
     absent = [tool for tool in tools if shutil.which(tool) is None]
     return f"these tools are missing: {', '.join(absent)}" if absent else None
