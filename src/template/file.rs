@@ -187,7 +187,7 @@ impl Templar {
 
 /// Restores line breaks at the end of a file: the last one, which does not count for a template, and those that a last
 /// tag took with it. What ends with as many already stays as it is.
-fn with_end(value: Value, source: &str) -> Value {
+pub(super) fn with_end(value: Value, source: &str) -> Value {
     let breaks = |text: &str| text.len() - text.trim_end_matches('\n').len();
     let longer = |text: &str| {
         let missing = breaks(source).saturating_sub(breaks(text));
