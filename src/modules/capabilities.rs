@@ -37,6 +37,19 @@ impl Capability {
         let at = text.find(['=', '+', '-'])?;
         Some(Capability { name: text[..at].to_string(), set: text[at..].to_string() })
     }
+
+    /// Whether it comes to the same: tools write `=ep` for what was set by `+ep`.
+    fn covers(&self, wanted: &Capability) -> bool {
+        let flags = |set: &str| {
+            let mut letters: Vec<char> = set.chars().skip(1).collect();
+            letters.sort_unstable();
+            letters
+        };
+        let adds = |set: &str| !set.starts_with('-');
+        self.name == wanted.name
+            && adds(&self.set) == adds(&wanted.set)
+            && flags(&self.set) == flags(&wanted.set)
+    }
 }
 
 impl Module for Capabilities {
@@ -80,7 +93,7 @@ impl Module for Capabilities {
         let mut after: Vec<Capability> = now.iter().filter(|cap| cap.name != name).cloned().collect();
         let changes = match (state, &wanted) {
             ("absent", _) => after.len() != now.len(),
-            (_, Some(wanted)) if now.contains(wanted) => false,
+            (_, Some(wanted)) if now.iter().any(|cap| cap.covers(wanted)) => false,
             (_, wanted) => {
                 after.extend(wanted.clone());
                 true
@@ -154,6 +167,8 @@ mod tests {
         check("cap_chown+ep", "present", "/foo", "cap_chown+ep");
         check("CAP_CHOWN=ep", "present", "/foo cap_chown=ep", "-");
         check("cap_chown+ep", "present", "/foo = cap_chown+ep", "-");
+        check("cap_chown+pe", "present", "/foo cap_chown=ep", "-");
+        check("cap_chown+p", "present", "/foo cap_chown=ep", "cap_chown+p");
         check("cap_chown+ep", "present", "/foo = cap_chown,cap_kill+i", "cap_kill+i cap_chown+ep");
         check("cap_chown", "absent", "/foo cap_chown,cap_kill=ep", "cap_kill=ep");
         check("cap_chown+ep", "absent", "/foo", "-");
