@@ -9,17 +9,14 @@ pub struct BuiltIn;
 
 /// Modules that playbooks often call and that are not built in; the message then says so instead of guessing.
 const NOT_BUILT_IN: &[&str] = &[
-    "acl",
     "archive",
     "at",
-    "capabilities",
     "expect",
     "filesystem",
     "htpasswd",
     "lvg",
     "lvol",
     "mount_facts",
-    "pam_limits",
     "parted",
     "synchronize",
     "xml",

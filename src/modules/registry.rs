@@ -1,13 +1,15 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
-use super::{Module, ModuleSpec, controller, packaging, xcat};
+use super::{Module, ModuleSpec, controller, mysql, packaging, postgresql, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
+    &super::acl::Acl,
     &super::alternatives::Alternatives,
     &super::assemble::Assemble,
     &super::authorized_key::AuthorizedKey,
     &super::blockinfile::Blockinfile,
+    &super::capabilities::Capabilities,
     &super::command::Command,
     &super::copy::Copy,
     &super::cron::Cron,
@@ -16,6 +18,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::find::Find,
     &super::getent::Getent,
     &super::firewalld::Firewalld,
+    &super::gem::Gem,
     &super::get_url::GetUrl,
     &super::git::Git,
     &super::group::Group,
@@ -25,8 +28,13 @@ static GENERAL: &[&dyn Module] = &[
     &super::known_hosts::KnownHosts,
     &super::lineinfile::Lineinfile,
     &super::locale_gen::LocaleGen,
+    &super::make::Make,
     &super::modprobe::Modprobe,
     &super::mount::Mount,
+    &super::npm::Npm,
+    &super::openssh_keypair::OpensshKeypair,
+    &super::pam_limits::PamLimits,
+    &super::pamd::Pamd,
     &super::ping::Ping,
     &super::command::Raw,
     &super::replace::Replace,
@@ -76,7 +84,8 @@ pub fn short_name(name: &str) -> Option<&'static str> {
 
 /// Returns every module that works on targets.
 pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
-    GENERAL.iter().chain(packaging::MODULES).chain(xcat::MODULES).copied()
+    let groups = [GENERAL, packaging::MODULES, mysql::MODULES, postgresql::MODULES, xcat::MODULES];
+    groups.into_iter().flatten().copied()
 }
 
 /// Returns the short names of everything that a task can call.

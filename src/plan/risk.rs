@@ -9,13 +9,16 @@ pub fn of_module(name: &str) -> Risk {
         | "package_facts" | "wait_for" | "xcat_facts" | "xcat_verify" | "xcat_build_host" => Risk::None,
         "xcat_boot" | "reboot" => Risk::Disruptive,
         "xcat_nodeset" | "xcat_packimage" | "xcat_updatenode" | "iptables" | "firewalld" => Risk::High,
-        "command" | "shell" | "raw" | "script" | "expect" => Risk::Opaque,
+        "command" | "shell" | "raw" | "script" | "expect" | "make" => Risk::Opaque,
+        // What they remove is gone with everything in it.
+        "mysql_db" | "postgresql_db" => Risk::High,
         "lvg" | "lvol" | "filesystem" | "parted" => Risk::Destructive,
         "package" | "apt" | "dnf" | "dnf5" | "yum" | "zypper" | "apk" | "pip" | "rpm_key" | "apt_key"
         | "service" | "systemd" | "systemd_service" | "sysvinit" | "mount" | "user" | "group" | "selinux"
         | "seboolean" | "sysctl" | "modprobe" | "xcat_osimage" | "xcat_node" | "xcat_genimage"
         | "xcat_copycds" | "xcat_otherpkgs" | "xcat_image_service" | "xcat_sync_install" | "hostname"
-        | "unarchive" | "synchronize" | "git" => Risk::Medium,
+        | "unarchive" | "synchronize" | "git" | "npm" | "gem" | "pamd" | "mysql_user"
+        | "mysql_replication" | "mysql_variables" | "postgresql_user" | "postgresql_privs" => Risk::Medium,
         _ => Risk::Low,
     }
 }

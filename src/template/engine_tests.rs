@@ -348,6 +348,7 @@ fn template_files_keep_their_last_line_break_and_trim_blocks() {
     let files = Files::new(&[
         ("a.j2", "a {{ x }}\n{% if true %}\n  b\n{% endif %}\nc\\n {{ 'd\\n' }}\n"),
         ("crlf.j2", "a\r\nb\r\n"),
+        ("empty.j2", "a\n\n{{ x }}\n"),
         ("head.j2", "#jinja2: trim_blocks:False, lstrip_blocks: True\n  {% if true %}\nb\n  {% endif %}\n"),
         ("delims.j2", "#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n[% x %] {{ x }}\n"),
         ("managed.j2", "# {{ ansible_managed }} {{ template_path | basename }}\n"),
@@ -364,9 +365,11 @@ fn template_files_keep_their_last_line_break_and_trim_blocks() {
             "{% extends 'base.j2' %}ignored{% block a %}child+{{ super() }}{{ self.b() }}{% endblock %}",
         ),
     ]);
-    files.check("a.j2", "x: 1", "a 1\n  b\nc\\n d\n\n");
+    files.check("a.j2", "x: 1", "a 1\n  b\nc\\n d\n");
     files.check("crlf.j2", "", "a\nb\n");
-    files.check("head.j2", "", "\nb\n\n");
+    files.check("head.j2", "", "\nb\n");
+    files.check("empty.j2", "x: ''", "a\n\n");
+    files.check("empty.j2", "x: b", "a\n\nb\n");
     files.check("delims.j2", "x: 1", "1 {{ x }}\n");
     files.check("managed.j2", "", "# Ansible managed managed.j2\n");
     files.check("managed.j2", "ansible_managed: mine", "# mine managed.j2\n");

@@ -29,7 +29,7 @@ pub struct TemplateFileOptions {
 impl Default for TemplateFileOptions {
     fn default() -> Self {
         TemplateFileOptions {
-            syntax: Syntax { keep_trailing_newline: true, ..Syntax::default() },
+            syntax: Syntax::default(),
             newline_sequence: "\n".to_string(),
             vars: Map::new(),
             origin: TemplateOrigin::default(),
@@ -75,7 +75,7 @@ impl Templar {
             let (program, newline) = self.load_program(path, &options.syntax)?;
             interp.dirs.push(path.parent().unwrap_or(Path::new(".")).to_path_buf());
             let value = interp.run_file(&program).map_err(|f| f.through_file(path))?;
-            let value = with_end(value, &program.source.text, &options.syntax);
+            let value = with_end(value, &program.source.text);
             let newline = newline.as_deref().unwrap_or(&options.newline_sequence);
             Ok(if newline == "\n" { value } else { with_newlines(value, newline) })
         })
@@ -185,12 +185,13 @@ impl Templar {
     }
 }
 
-/// Restores line breaks at the end of a file that a last tag took with it.
-fn with_end(value: Value, source: &str, syntax: &Syntax) -> Value {
+/// Restores line breaks at the end of a file: the last one, which does not count for a template, and those that a last
+/// tag took with it. What ends with as many already stays as it is.
+pub(super) fn with_end(value: Value, source: &str) -> Value {
     let breaks = |text: &str| text.len() - text.trim_end_matches('\n').len();
     let longer = |text: &str| {
         let missing = breaks(source).saturating_sub(breaks(text));
-        (syntax.keep_trailing_newline && missing > 0).then(|| format!("{text}{}", "\n".repeat(missing)))
+        (missing > 0).then(|| format!("{text}{}", "\n".repeat(missing)))
     };
     match &value {
         Value::Str(text) => longer(text).map_or(value, Value::str),

@@ -155,7 +155,7 @@ impl<'t> Interp<'t> {
         self.dirs.pop();
         self.blocks = blocks;
         self.scope = outer;
-        result
+        result.map(|value| super::file::with_end(value, &program.source.text))
     }
 
     pub fn run_formula(&mut self, formula: &Formula) -> R<V> {

@@ -246,7 +246,6 @@ fn combine(files: Vec<String>, paths: Vec<String>, out: &mut Vec<String>) {
 
 fn template(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let mut options = TemplateFileOptions::default();
-    options.syntax.keep_trailing_newline = true;
     if let Some(Value::Map(vars)) = call.option(interp, "template_vars")? {
         options.vars = (*vars).clone();
     }

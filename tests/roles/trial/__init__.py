@@ -1,0 +1,1 @@
+"""Trials of public roles: machines, runs on both sides, comparison."""
