@@ -45,6 +45,8 @@ pub struct Sources {
     pub all: Arc<Vec<SettingValue>>,
     /// Whether variables of roles stay inside of them, where that was said.
     pub private_role_vars: Option<bool>,
+    /// Nothing is to be run or written: lookups start no programs.
+    pub looks_only: bool,
     /// Playbooks that are no files, with the paths that they stand for.
     pub typed: Vec<(PathBuf, String)>,
 }
@@ -262,6 +264,7 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
         all: Arc::new(super::setting_table::all(config)),
         private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
+        looks_only: false,
         typed: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ mod precedence;
 mod scope;
 mod store;
 
+pub use magic::is_magic;
 pub use precedence::{LAYERS, Layer};
 pub use scope::{PlayVars, RunVars, TaskLayers, TaskScope, plain_layer};
 pub use store::{HostVars, Store};
