@@ -8,6 +8,7 @@ use super::args::{DocArgs, DocKind};
 use super::callbacks::CALLBACKS;
 use super::exit::{CliError, Ending};
 use super::output::Output;
+use super::setting_table;
 use crate::diag::did_you_mean;
 use crate::engine::Strategy;
 use crate::modules::{self, ArgKind, ArgSpec, ModuleSpec};
@@ -30,6 +31,9 @@ fn no_text(kind: DocKind) -> CliError {
         .with_help("-l lists them; they do what ansible-core's documentation says of them")
 }
 
+/// The kinds of inventory sources, by the names of the plugins that stand for them.
+const INVENTORIES: [&str; 7] = ["auto", "constructed", "host_list", "ini", "script", "toml", "yaml"];
+
 /// Every name of a kind with what is known of it.
 pub fn names(kind: DocKind) -> Vec<(String, String)> {
     let plain = |names: Vec<&str>| names.into_iter().map(|name| (name.to_string(), String::new())).collect();
@@ -50,6 +54,9 @@ pub fn names(kind: DocKind) -> Vec<(String, String)> {
             CALLBACKS.iter().map(|(name, about)| ((*name).into(), (*about).into())).collect()
         }
         DocKind::Strategy => plain(Strategy::NAMES.to_vec()),
+        DocKind::Inventory => plain(INVENTORIES.to_vec()),
+        DocKind::Cache => plain(vec!["jsonfile", "memory"]),
+        DocKind::Setting => plain(setting_table::that_count()),
         DocKind::Connection => plain(vec!["local", "ssh", "ssh-binary"]),
         DocKind::Become => plain(vec!["doas", "su", "sudo"]),
     }
@@ -277,10 +284,71 @@ mod tests {
 
     #[test]
     fn pages_have_ansible_docs_look() {
-        insta::assert_snapshot!(shown(&["ping"]), @"");
-        insta::assert_snapshot!(shown(&["-s", "ansible.builtin.group_by"]), @"");
-        insta::assert_snapshot!(shown(&["-t", "keyword", "become", "register"]), @"");
-        insta::assert_snapshot!(shown(&["-j", "ping"]), @"");
+        insta::assert_snapshot!(shown(&["ping"]), @r#"
+        > MODULE ansible.builtin.ping (built in)
+
+          Tells that the host can be reached and runs scripts.
+
+        OPTIONS (= indicates it is required):
+
+        - data
+                What to answer.
+                default: pong
+                type: str
+
+        RETURN VALUES:
+
+        - ping
+                the answer
+        "#);
+        insta::assert_snapshot!(shown(&["-s", "ansible.builtin.group_by"]), @r#"
+        - name: Puts the host into a group named by a variable, for this run
+          ansible.builtin.group_by:
+              key:                   # (required) The group.
+              parents:               # Groups that the group belongs to.
+        "#);
+        insta::assert_snapshot!(shown(&["-t", "keyword", "become", "register"]), @r#"
+        become:
+          applies_to: [Play, RoleDefinition, Block, Task, Handler, PlaybookInclude]
+          type: bool
+          inherited: the innermost one counts
+        register:
+          applies_to: [Task, Handler]
+          type: str
+          inherited: no
+        "#);
+        insta::assert_snapshot!(shown(&["-j", "ping"]), @r#"
+        {
+          "ansible.builtin.ping": {
+            "doc": {
+              "module": "ping",
+              "short_description": "Tells that the host can be reached and runs scripts.",
+              "description": [
+                "Tells that the host can be reached and runs scripts."
+              ],
+              "options": {
+                "data": {
+                  "description": [
+                    "What to answer."
+                  ],
+                  "type": "str",
+                  "required": false,
+                  "default": "pong"
+                }
+              },
+              "collection": "ansible.builtin",
+              "plugin_name": "ansible.builtin.ping"
+            },
+            "examples": null,
+            "metadata": null,
+            "return": {
+              "ping": {
+                "description": "the answer"
+              }
+            }
+          }
+        }
+        "#);
     }
 
     #[test]

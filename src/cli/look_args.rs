@@ -88,6 +88,9 @@ pub enum DocKind {
     Strategy,
     Connection,
     Become,
+    Inventory,
+    Cache,
+    Setting,
 }
 
 impl DocKind {
@@ -102,6 +105,9 @@ impl DocKind {
             DocKind::Callback => "callback",
             DocKind::Strategy => "strategy",
             DocKind::Connection => "connection",
+            DocKind::Inventory => "kind of inventory",
+            DocKind::Cache => "cache of facts",
+            DocKind::Setting => "setting",
             DocKind::Become => "way to become another user",
         }
     }

@@ -125,6 +125,7 @@ pub fn collect(
         extra_vars: VarMap::default(),
         library: from.library.clone(),
         private_role_vars: from.private_role_vars,
+        base: from.keywords.directives(),
     };
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
@@ -179,7 +180,7 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
     };
     let defaults = TemplarSettings::default();
     TemplarSettings {
-        ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
+        ansible_managed: from.managed.clone().unwrap_or(defaults.ansible_managed),
         vault: Some(Arc::new(open)),
         texts: match (from.native_types, out.voice) {
             (true, _) => Texts::Native,
@@ -189,7 +190,6 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
         },
         settings: from.all.clone(),
         local_effects: !from.looks_only,
-        ..defaults
     }
 }
 

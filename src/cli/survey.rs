@@ -77,7 +77,8 @@ impl Survey {
             Value::List(names) => names.iter().map(Value::to_text).collect(),
             name => vec![name.to_text()],
         };
-        let path = names.iter().find_map(|name| beside(&[self.play.dir.clone()], "vars", name))?;
+        let path =
+            names.iter().find_map(|name| beside(std::slice::from_ref(&self.play.dir), "vars", name))?;
         project.loader.load_vars(&path).ok()
     }
 

@@ -13,6 +13,7 @@ mod errors;
 mod hostile;
 mod layers;
 mod modules;
+mod names;
 mod other_playbooks;
 mod plan_diff;
 mod plan_schema;

@@ -10,6 +10,7 @@ mod shadowed;
 mod undefined;
 mod unused;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -177,12 +178,13 @@ fn as_text(all: &[Diagnostic], playbooks: usize, sources: &SourceMap, color: boo
     let mut text: String = all.iter().map(|d| diag::render(sources, d, style) + "\n").collect();
     let count = |severity: Severity| all.iter().filter(|d| d.severity == severity).count();
     let (mistakes, warnings) = (count(Severity::Error), count(Severity::Warning));
-    text.push_str(&format!(
-        "{}, {} in {}\n",
+    let _ = writeln!(
+        text,
+        "{}, {} in {}",
         counted(mistakes, "mistake"),
         counted(warnings, "warning"),
         counted(playbooks, "playbook")
-    ));
+    );
     text
 }
 
