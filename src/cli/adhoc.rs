@@ -24,7 +24,7 @@ pub fn adhoc(
     let dir = args.playbook_dir.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
     let path = dir.unwrap_or_else(|| config.env.cwd.clone()).join(PLAYBOOK);
     settings.sources.typed.push((path.clone(), play(args).to_string()));
-    settings.output.tree = args.tree.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
+    settings.output.extras.tree = args.tree.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
     if settings.output.format == Format::Default {
         settings.output.format = if args.one_line { Format::OneLine } else { Format::Minimal };
     }

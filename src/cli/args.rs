@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use super::look_args::{DocArgs, DocKind, ExplainArgs, LintArgs};
+
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Agentless orchestration for HPC clusters: Ansible's language, nothing but sh on a target.
@@ -57,6 +59,12 @@ pub enum Command {
     Facts(Box<FactsArgs>),
     /// Look after the keys by which hosts are known.
     Hosts(HostsArgs),
+    /// Say what is wrong or odd in playbooks, roles and inventories; connect to nothing.
+    Lint(Box<LintArgs>),
+    /// Show where a variable of a host is set, and which place counts.
+    Explain(Box<ExplainArgs>),
+    /// Show what modules and keywords are for, as ansible-doc does.
+    Doc(DocArgs),
     /// List the modules, or document one of them.
     Modules(ModulesArgs),
     /// Make, show and change encrypted files, as ansible-vault does.

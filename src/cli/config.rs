@@ -93,15 +93,20 @@ pub struct Setting {
 
 macro_rules! settings {
     ($($name:ident = [$($env:literal),*] [$($section:literal . $key:literal),*];)*) => {
+        /// Every setting that counts.
+        pub const ALL: &[Setting] = &[$($name),*];
         $(pub const $name: Setting = Setting { env: &[$($env),*], ini: &[$(($section, $key)),*] };)*
     };
 }
 
 settings! {
+    ANY_ERRORS_FATAL = ["ANSIBLE_ANY_ERRORS_FATAL"] ["defaults"."any_errors_fatal"];
     ASK_PASS = ["ANSIBLE_ASK_PASS"] ["defaults"."ask_pass"];
     ASK_VAULT_PASS = ["ANSIBLE_ASK_VAULT_PASS"] ["defaults"."ask_vault_pass"];
     BECOME = ["ANSIBLE_BECOME"] ["privilege_escalation"."become"];
     BECOME_ASK_PASS = ["ANSIBLE_BECOME_ASK_PASS"] ["privilege_escalation"."become_ask_pass"];
+    BECOME_EXE = ["ANSIBLE_BECOME_EXE"] ["privilege_escalation"."become_exe"];
+    BECOME_FLAGS = ["ANSIBLE_BECOME_FLAGS"] ["privilege_escalation"."become_flags"];
     BECOME_METHOD = ["ANSIBLE_BECOME_METHOD"] ["privilege_escalation"."become_method"];
     BECOME_USER = ["ANSIBLE_BECOME_USER"] ["privilege_escalation"."become_user"];
     BECOME_PASSWORD_FILE = ["ANSIBLE_BECOME_PASSWORD_FILE"] ["defaults"."become_password_file"];
@@ -126,13 +131,24 @@ settings! {
     FACT_CACHE_TIMEOUT = ["ANSIBLE_CACHE_PLUGIN_TIMEOUT"] ["defaults"."fact_caching_timeout"];
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
     GATHERING = ["ANSIBLE_GATHERING"] ["defaults"."gathering"];
+    HASH_BEHAVIOUR = ["ANSIBLE_HASH_BEHAVIOUR"] ["defaults"."hash_behaviour"];
     HOST_KEY_CHECKING = ["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"]
         ["defaults"."host_key_checking", "ssh_connection"."host_key_checking"];
+    INJECT_FACT_VARS = ["ANSIBLE_INJECT_FACT_VARS"] ["defaults"."inject_facts_as_vars"];
     INVENTORY = ["ANSIBLE_INVENTORY"] ["defaults"."inventory"];
     JINJA2_NATIVE = ["ANSIBLE_JINJA2_NATIVE"] ["defaults"."jinja2_native"];
+    JUNIT_DIR = ["JUNIT_OUTPUT_DIR"] [];
+    JUNIT_FAIL_ON_CHANGE = ["JUNIT_FAIL_ON_CHANGE"] [];
+    JUNIT_FAIL_ON_IGNORE = ["JUNIT_FAIL_ON_IGNORE"] [];
+    JUNIT_PREFIX = ["JUNIT_TEST_CASE_PREFIX"] [];
+    JUNIT_RELATIVE_PATH = ["JUNIT_TASK_RELATIVE_PATH"] [];
+    JUNIT_SETUP_TASKS = ["JUNIT_INCLUDE_SETUP_TASKS_IN_REPORT"] [];
+    JUNIT_TASK_CLASS = ["JUNIT_TASK_CLASS"] [];
     LIBRARY = ["ANSIBLE_LIBRARY"] ["defaults"."library"];
+    LOG_PATH = ["ANSIBLE_LOG_PATH"] ["defaults"."log_path"];
     MANAGED = [] ["defaults"."ansible_managed"];
     NOCOLOR = ["ANSIBLE_NOCOLOR", "NO_COLOR"] ["defaults"."nocolor"];
+    NO_LOG = ["ANSIBLE_NO_LOG"] ["defaults"."no_log"];
     PRIVATE_KEY_FILE = ["ANSIBLE_PRIVATE_KEY_FILE"] ["defaults"."private_key_file"];
     REMOTE_PORT = ["ANSIBLE_REMOTE_PORT"] ["defaults"."remote_port"];
     REMOTE_USER = ["ANSIBLE_REMOTE_USER"] ["defaults"."remote_user"];
@@ -147,6 +163,7 @@ settings! {
     SSH_EXTRA_ARGS = ["ANSIBLE_SSH_EXTRA_ARGS"] ["ssh_connection"."ssh_extra_args"];
     STDOUT_CALLBACK = ["ANSIBLE_STDOUT_CALLBACK"] ["defaults"."stdout_callback"];
     STRATEGY = ["ANSIBLE_STRATEGY"] ["defaults"."strategy"];
+    TASK_TIMEOUT = ["ANSIBLE_TASK_TIMEOUT"] ["defaults"."task_timeout"];
     TIMEOUT = ["ANSIBLE_TIMEOUT", "ANSIBLE_SSH_TIMEOUT"] ["defaults"."timeout", "ssh_connection"."timeout"];
     TRANSPORT = ["ANSIBLE_TRANSPORT"] ["defaults"."transport"];
     VAULT_IDENTITY_LIST = ["ANSIBLE_VAULT_IDENTITY_LIST"] ["defaults"."vault_identity_list"];
@@ -160,19 +177,16 @@ settings! {
 
 /// Settings that change what a playbook does and that xplay does not have: variable, section, key, harmless values.
 const NOT_SUPPORTED: &[(&str, &str, &str, &[&str])] = &[
-    ("ANSIBLE_HASH_BEHAVIOUR", "defaults", "hash_behaviour", &["replace"]),
-    ("ANSIBLE_ANY_ERRORS_FATAL", "defaults", "any_errors_fatal", NO),
-    ("ANSIBLE_NO_LOG", "defaults", "no_log", NO),
     ("ANSIBLE_ERROR_ON_UNDEFINED_VARS", "defaults", "error_on_undefined_vars", YES),
-    ("ANSIBLE_JINJA2_EXTENSIONS", "defaults", "jinja2_extensions", &[]),
-    ("ANSIBLE_BECOME_EXE", "privilege_escalation", "become_exe", &["sudo", "su"]),
-    ("ANSIBLE_BECOME_FLAGS", "privilege_escalation", "become_flags", &["-H -S -n", "-H -S"]),
-    ("ANSIBLE_TASK_TIMEOUT", "defaults", "task_timeout", &["0"]),
+    (
+        "ANSIBLE_JINJA2_EXTENSIONS",
+        "defaults",
+        "jinja2_extensions",
+        &["jinja2.ext.do", "jinja2.ext.loopcontrols"],
+    ),
     ("ANSIBLE_PRECEDENCE", "defaults", "precedence", &[]),
-    ("ANSIBLE_INJECT_FACT_VARS", "defaults", "inject_facts_as_vars", YES),
 ];
 const YES: &[&str] = &["true", "yes", "1", "on"];
-const NO: &[&str] = &["false", "no", "0", "off"];
 
 /// A value and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,6 +246,8 @@ impl Config {
             config.file = Some(path);
         }
         config.warn_of_unsupported();
+        let missing = super::callbacks::missing(&config);
+        config.warnings.extend(missing);
         Ok(config)
     }
 
@@ -266,7 +282,10 @@ impl Config {
     fn warn_of_unsupported(&mut self) {
         for &(variable, section, key, harmless) in NOT_SUPPORTED {
             let found = self.first(&[variable], &[(section, key)]);
-            if let Some(found) = found.filter(|f| !harmless.contains(&f.value.to_lowercase().as_str())) {
+            if let Some(found) = found.filter(|f| {
+                let value = f.value.to_lowercase();
+                !value.split(',').all(|word| harmless.contains(&word.trim()))
+            }) {
                 self.warnings.push(format!(
                     "{key} = {} ({}) is not supported by xplay and has no effect",
                     found.value, found.origin
@@ -483,13 +502,13 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_said() {
-        let dir = project("[defaults]\nhash_behaviour = merge\nstrategy = linear\n");
+        let dir = project("[defaults]\nerror_on_undefined_vars = no\nstrategy = linear\n");
         let config = Config::load(env(dir.path(), &[])).unwrap();
         let file = dir.path().join("ansible.cfg");
         assert_eq!(
             config.warnings,
             [format!(
-                "hash_behaviour = merge ({}:2) is not supported by xplay and has no effect",
+                "error_on_undefined_vars = no ({}:2) is not supported by xplay and has no effect",
                 file.display()
             )]
         );

@@ -23,7 +23,10 @@ use crate::engine::journal::Record;
 use crate::engine::{self, Halt, RunEnd, RunOptions, RunRequest};
 use crate::modules::sh::PRELUDE;
 use crate::plan::Guide;
-use crate::report::{self, HtmlReport, JsonLines, Lines, Minimal, Reporter, ResultFiles, Terminal};
+use crate::report::{
+    self, HtmlReport, JsonLines, JsonReport, JunitReport, Lines, LogFile, Minimal, Reporter, ResultFiles,
+    SharedOut, Terminal, TerminalOptions, Timings,
+};
 use crate::template::{Scope, SearchPath, Tree, Var, VarMap};
 use crate::transport::{Connector, HostConnector, Identity};
 use crate::value::Value;
@@ -97,17 +100,34 @@ pub async fn run_with(
 ) -> Result<Ending, CliError> {
     // Questions come before the display that shows how the run goes.
     preflight::prepare(&project, &options, &conduct.connector, out).await?;
-    let stdout = io::BufWriter::new(io::stdout());
+    let stdout = SharedOut::new(io::BufWriter::new(io::stdout()));
     let (secrets, terminal) = (out.secrets.clone(), settings.terminal.clone());
     let mut reporters: Vec<Box<dyn Reporter>> = vec![match settings.format {
-        Format::JsonLines => Box::new(JsonLines::new(stdout, secrets)),
-        Format::Default => Box::new(Terminal::new(stdout, secrets, terminal)),
-        Format::Minimal => Box::new(Minimal::new(stdout, secrets, terminal, Lines::Many)),
-        Format::OneLine => Box::new(Minimal::new(stdout, secrets, terminal, Lines::One)),
+        Format::Json => Box::new(JsonReport::new(stdout.clone(), secrets)),
+        Format::JsonLines => Box::new(JsonLines::new(stdout.clone(), secrets)),
+        Format::Default => Box::new(Terminal::new(stdout.clone(), secrets, terminal)),
+        Format::Minimal => Box::new(Minimal::new(stdout.clone(), secrets, terminal, Lines::Many)),
+        Format::OneLine => Box::new(Minimal::new(stdout.clone(), secrets, terminal, Lines::One)),
     }];
     reporters.extend(more);
-    if let Some(dir) = &settings.tree {
+    let extras = &settings.extras;
+    // Times belong to text for people.
+    for timed in extras.timed.iter().filter(|_| settings.format == Format::Default) {
+        reporters.push(Box::new(Timings::new(stdout.clone(), out.secrets.clone(), *timed)));
+    }
+    if let Some(path) = &extras.log {
+        let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
+        let plain = TerminalOptions { color: false, live: false, ..settings.terminal.clone() };
+        match LogFile::open(path, &user) {
+            Ok(file) => reporters.push(Box::new(Terminal::new(file, out.secrets.clone(), plain))),
+            Err(e) => out.warning(&format!("nothing is logged: cannot open \"{}\": {e}", path.display())),
+        }
+    }
+    if let Some(dir) = &extras.tree {
         reporters.push(Box::new(ResultFiles::new(dir.clone(), out.secrets.clone())));
+    }
+    if let Some(options) = &extras.junit {
+        reporters.push(Box::new(JunitReport::new(options.clone(), out.secrets.clone())));
     }
     let report = report_path(&settings.report, &project, options.rehearsal, out);
     if let Some(path) = &report {

@@ -6,18 +6,23 @@ mod adhoc;
 mod apply;
 mod approve;
 mod args;
+mod callbacks;
 mod catalog;
 mod completions;
 mod config;
 mod config_command;
+mod doc;
 mod drive;
 mod exit;
+mod explain;
 mod facts;
 mod gaps;
 mod hold;
 mod inventory;
 mod journal;
+mod lint;
 mod listing;
+mod look_args;
 mod lookup;
 mod modules;
 mod output;
@@ -34,6 +39,7 @@ mod runs;
 mod setting_table;
 mod settings;
 mod show;
+mod survey;
 mod system;
 mod trust;
 mod vault;
@@ -95,6 +101,9 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
             args::HostsCommand::Trust(args) => trust::trust(args, config, out),
         },
         Command::Facts(facts) => facts::facts(facts, config, out),
+        Command::Lint(args) => lint::lint(args, config, out),
+        Command::Explain(args) => explain::explain(args, config, out),
+        Command::Doc(args) => doc::doc(args, out),
         Command::Modules(modules) => modules::modules(modules, out),
         Command::Vault(asked) => vault::vault(asked, config, out),
         Command::Show(args) => show::show(args, out),
@@ -108,9 +117,10 @@ fn command(args: &Args, config: &Config, out: &Output) -> Result<Ending, CliErro
 }
 
 /// Ansible's programs and the commands that take their arguments.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("ansible", "adhoc"),
     ("ansible-config", "config"),
+    ("ansible-doc", "doc"),
     ("ansible-inventory", "inventory"),
     ("ansible-playbook", "run"),
     ("ansible-vault", "vault"),

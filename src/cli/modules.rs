@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::args::ModulesArgs;
+use super::doc::find;
 use super::exit::{CliError, Ending};
 use super::output::Output;
-use crate::diag::did_you_mean;
 use crate::modules::{self, ArgKind, ArgSpec, ModuleSpec, Rule};
 
 pub fn modules(args: &ModulesArgs, out: &Output) -> Result<Ending, CliError> {
@@ -15,16 +15,6 @@ pub fn modules(args: &ModulesArgs, out: &Output) -> Result<Ending, CliError> {
     };
     out.text(&text)?;
     Ok(Ending::Done)
-}
-
-fn find(name: &str) -> Result<&'static ModuleSpec, CliError> {
-    modules::spec(name).ok_or_else(|| {
-        let error = CliError::cannot(format!("there is no module \"{name}\""));
-        match did_you_mean(name, modules::names()) {
-            Some(best) => error.with_help(format!("did you mean \"{best}\"?")),
-            None => error.with_help("xplay modules lists them"),
-        }
-    })
 }
 
 fn list() -> String {

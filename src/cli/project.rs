@@ -65,6 +65,29 @@ pub fn load(
     secrets: VaultSecrets,
     out: &Output,
 ) -> Result<Project, CliError> {
+    let (project, found) = collect(from, playbooks, secrets, out)?;
+    out.diagnostics(&project.sources, found.iter());
+    for warning in project.templar.take_warnings() {
+        out.warning(&warning);
+    }
+    if found.has_errors() {
+        let count = found.errors.len();
+        if count > 1 {
+            out.error(&format!("{count} mistakes found, nothing was run"));
+        }
+        let locked = found.errors.iter().any(|mistake| mistake.code == "XP0511");
+        return Err(if locked { CliError::Locked } else { CliError::Project });
+    }
+    Ok(project)
+}
+
+/// Loads everything that can be loaded; returns what is wrong with the rest beside it.
+pub fn collect(
+    from: &Sources,
+    playbooks: &[PathBuf],
+    secrets: VaultSecrets,
+    out: &Output,
+) -> Result<(Project, Diagnostics), CliError> {
     let sources = SourceMap::new();
     let templar = Arc::new(Templar::new(sources.clone(), templar_settings(from, secrets, out)));
     let mut found = Diagnostics::new();
@@ -102,6 +125,7 @@ pub fn load(
         extra_vars: VarMap::default(),
         library: from.library.clone(),
         private_role_vars: from.private_role_vars,
+        base: from.keywords.directives(),
     };
     let extra_vars = extra_vars(&from.extra_vars, &options, out, &mut found)?;
     options.extra_vars = extra_vars.clone();
@@ -122,19 +146,8 @@ pub fn load(
     }
     found.extend(playbook::missing_vars_files(books.iter().flat_map(|b| &b.plays)));
     found = judge_duplicates(found, from.duplicate_keys);
-    out.diagnostics(&sources, found.iter());
-    for warning in templar.take_warnings() {
-        out.warning(&warning);
-    }
-    if found.has_errors() {
-        let count = found.errors.len();
-        if count > 1 {
-            out.error(&format!("{count} mistakes found, nothing was run"));
-        }
-        let locked = found.errors.iter().any(|mistake| mistake.code == "XP0511");
-        return Err(if locked { CliError::Locked } else { CliError::Project });
-    }
-    Ok(Project { sources, templar, loader, inventory, extra_vars, playbooks: books })
+    let project = Project { sources, templar, loader, inventory, extra_vars, playbooks: books };
+    Ok((project, found))
 }
 
 /// Applies the setting about keys that are given twice.
@@ -167,7 +180,7 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
     };
     let defaults = TemplarSettings::default();
     TemplarSettings {
-        ansible_managed: from.managed.clone().unwrap_or_else(|| defaults.ansible_managed.clone()),
+        ansible_managed: from.managed.clone().unwrap_or(defaults.ansible_managed),
         vault: Some(Arc::new(open)),
         texts: match (from.native_types, out.voice) {
             (true, _) => Texts::Native,
@@ -176,7 +189,7 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
             (false, Voice::Own) => Texts::Kept,
         },
         settings: from.all.clone(),
-        ..defaults
+        local_effects: !from.looks_only,
     }
 }
 

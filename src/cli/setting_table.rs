@@ -15,6 +15,21 @@ pub fn all(config: &Config) -> Vec<SettingValue> {
     TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(|line| read(line, config)).collect()
 }
 
+/// Returns the names of the settings that mean something here, as far as ansible.cfg and the environment make them.
+pub fn that_count() -> Vec<&'static str> {
+    let counts = |line: &&'static str| {
+        let mut cells = line.split('\t').skip(2);
+        let env: Vec<&str> = cells.next().unwrap_or_default().split(',').collect();
+        let ini: Vec<&str> = cells.next().unwrap_or_default().split(',').collect();
+        super::config::ALL.iter().any(|setting| {
+            setting.env.iter().any(|name| env.contains(name))
+                || setting.ini.iter().any(|(section, key)| ini.contains(&&*format!("{section}.{key}")))
+        })
+    };
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#')).filter(counts);
+    lines.filter_map(|line| line.split('\t').next()).collect()
+}
+
 fn read(line: &str, config: &Config) -> Option<SettingValue> {
     let mut cells = line.split('\t');
     let mut next = || cells.next();

@@ -9,11 +9,13 @@ use super::args::{
     ApplyArgs, BecomeArgs, ColorWhen, HostArgs, LoginArgs, ModeArgs, OutputArgs, RunArgs, TaskArgs, VarArgs,
     VaultArgs,
 };
+use super::callbacks;
 use super::config::{self as key, Config, Env};
 use super::exit::CliError;
 use crate::engine::{FactCache, Gather, Login, RunOptions, Strategy};
+use crate::playbook::Directives;
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
-use crate::template::SettingValue;
+use crate::template::{SettingValue, Tree};
 use crate::transport::{BecomeMethod, HostKeyPolicy};
 use crate::vault;
 
@@ -45,8 +47,38 @@ pub struct Sources {
     pub all: Arc<Vec<SettingValue>>,
     /// Whether variables of roles stay inside of them, where that was said.
     pub private_role_vars: Option<bool>,
+    /// Keywords that hold where no play says otherwise, by settings.
+    pub keywords: KeywordDefaults,
+    /// Nothing is to be run or written: lookups start no programs.
+    pub looks_only: bool,
     /// Playbooks that are no files, with the paths that they stand for.
     pub typed: Vec<(PathBuf, String)>,
+}
+
+/// Settings that are the defaults of keywords.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeywordDefaults {
+    pub any_errors_fatal: Option<bool>,
+    pub no_log: Option<bool>,
+    /// In seconds.
+    pub timeout: Option<String>,
+    pub become_exe: Option<String>,
+    pub become_flags: Option<String>,
+}
+
+impl KeywordDefaults {
+    /// Returns them as if a play said so.
+    pub fn directives(&self) -> Directives {
+        let text = |text: &Option<String>| text.as_deref().map(Tree::value);
+        Directives {
+            any_errors_fatal: self.any_errors_fatal.map(Tree::value),
+            no_log: self.no_log.map(Tree::value),
+            timeout: text(&self.timeout),
+            become_exe: text(&self.become_exe),
+            become_flags: text(&self.become_flags),
+            ..Directives::default()
+        }
+    }
 }
 
 /// Ansible's `duplicate_dict_key`.
@@ -81,8 +113,7 @@ pub struct PasswordSettings {
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
     pub format: Format,
-    /// Keep each host's last result in a file of this directory.
-    pub tree: Option<PathBuf>,
+    pub extras: callbacks::Extras,
     pub report: ReportTo,
     pub terminal: TerminalOptions,
 }
@@ -94,6 +125,8 @@ pub enum Format {
     Default,
     Minimal,
     OneLine,
+    /// The whole run at its end.
+    Json,
     /// Every event, for programs.
     JsonLines,
 }
@@ -128,6 +161,8 @@ impl RunSettings {
             missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
+            inject_facts: config.bool(&key::INJECT_FACT_VARS).unwrap_or(true),
+            merge_dicts: config.text(&key::HASH_BEHAVIOUR).is_some_and(|how| how == "merge"),
             login: login(&args.login, &args.r#become, config)?,
             limit: joined(&args.hosts.limit),
             ..RunOptions::default()
@@ -262,6 +297,14 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
         all: Arc::new(super::setting_table::all(config)),
         private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
+        keywords: KeywordDefaults {
+            any_errors_fatal: config.bool(&key::ANY_ERRORS_FATAL),
+            no_log: config.bool(&key::NO_LOG),
+            timeout: config.text(&key::TASK_TIMEOUT).filter(|text| text != "0"),
+            become_exe: config.text(&key::BECOME_EXE),
+            become_flags: config.text(&key::BECOME_FLAGS),
+        },
+        looks_only: false,
         typed: Vec::new(),
     }
 }
@@ -398,17 +441,11 @@ pub fn output(
         None if args.no_report || config.env.get("XPLAY_NO_REPORT").is_some() => ReportTo::Nowhere,
         None => reports_dir(config).map_or(ReportTo::Nowhere, ReportTo::Directory),
     };
-    let callback = config.text(&key::STDOUT_CALLBACK).unwrap_or_default();
-    let format = match callback.rsplit('.').next() {
-        _ if args.json => Format::JsonLines,
-        Some("minimal") => Format::Minimal,
-        Some("oneline") => Format::OneLine,
-        _ => Format::Default,
-    };
+    let format = if args.json { Format::JsonLines } else { callbacks::format(config) };
     let both = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     OutputSettings {
         format,
-        tree: tree(config),
+        extras: callbacks::extras(config),
         report,
         terminal: TerminalOptions {
             color: colors(color, config).0,
@@ -428,16 +465,10 @@ pub fn output(
     }
 }
 
-/// Where the callback `tree` keeps results, when it is enabled.
-fn tree(config: &Config) -> Option<PathBuf> {
-    config.list(&key::CALLBACKS_ENABLED).iter().find(|name| name.rsplit('.').next() == Some("tree"))?;
-    config.path(&key::TREE_DIR).or_else(|| Some(config.env.home()?.join(".ansible/tree")))
-}
-
 /// How results are written. The callback `yaml` is the default one with results as YAML.
 fn results(config: &Config) -> ResultStyle {
-    let yaml = config.text(&key::CALLBACK_RESULT_FORMAT).is_some_and(|f| f == "yaml")
-        || config.text(&key::STDOUT_CALLBACK).is_some_and(|c| c.rsplit('.').next() == Some("yaml"));
+    let yaml =
+        config.text(&key::CALLBACK_RESULT_FORMAT).is_some_and(|f| f == "yaml") || callbacks::is_yaml(config);
     ResultStyle {
         format: if yaml { ResultFormat::Yaml } else { ResultFormat::Json },
         pretty: config.bool(&key::CALLBACK_FORMAT_PRETTY),

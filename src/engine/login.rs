@@ -251,6 +251,15 @@ impl<'a> LoginReader<'a> {
             Some(f) => Some(f),
             None => self.keyword(&self.directives.become_flags)?.map(|v| v.to_text()),
         };
+        let exes: [&str; 2] = match method {
+            BecomeMethod::Sudo => ["ansible_become_exe", "ansible_sudo_exe"],
+            BecomeMethod::Su => ["ansible_become_exe", "ansible_su_exe"],
+            BecomeMethod::Doas => ["ansible_become_exe", "ansible_doas_exe"],
+        };
+        spec.exe = match self.var_text(&exes)? {
+            Some(exe) => Some(exe),
+            None => self.keyword(&self.directives.become_exe)?.map(|v| v.to_text()),
+        };
         // These flags only restate what is done anyway.
         let usual = |f: &str| matches!(f, "-H" | "-S" | "-n" | "-i");
         spec.flags =

@@ -35,6 +35,10 @@ pub struct RunOptions {
     pub strategy: Strategy,
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
+    /// Facts are variables too.
+    pub inject_facts: bool,
+    /// Dicts of several layers of variables are merged.
+    pub merge_dicts: bool,
     pub rehearsal: bool,
     /// Nothing is changed anywhere; every step says what it would do ([`super::Event::Foreseen`]).
     pub planning: bool,
@@ -120,6 +124,8 @@ impl Default for RunOptions {
             native_types: false,
             strategy: Strategy::Linear,
             gather: Gather::Implicit,
+            inject_facts: true,
+            merge_dicts: false,
             rehearsal: false,
             planning: false,
             login: Login::default(),

@@ -41,6 +41,8 @@ impl Before<'_> {
             store: Store::new(),
             hosts: Arc::new(live),
             magic: Map::new(),
+            inject_facts: true,
+            merge_dicts: false,
         });
         let read = |host: &Arc<str>| {
             let scope = TaskScope::new(vars.clone(), Arc::default(), Arc::default(), host.clone());

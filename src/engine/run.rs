@@ -80,6 +80,8 @@ pub async fn run(request: RunRequest) -> RunEnd {
         store: Store::new(),
         hosts: inventory.clone(),
         magic: run_magic(&request.options, &inventory),
+        inject_facts: request.options.inject_facts,
+        merge_dicts: request.options.merge_dicts,
     });
     let shared = Arc::new(Shared {
         pool: Pool::new(request.connector, request.events.clone()),

@@ -30,6 +30,9 @@ pub enum Strategy {
 }
 
 impl Strategy {
+    /// All names as playbooks write them.
+    pub const NAMES: [&'static str; 4] = ["debug", "free", "host_pinned", "linear"];
+
     /// Reads a name, with or without its namespace.
     pub fn parse(name: &str) -> Option<Self> {
         let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));

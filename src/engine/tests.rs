@@ -16,7 +16,7 @@ use crate::inventory::{self, Inventory};
 use crate::modules::{
     self, Action, Call as ModuleCall, Failure, Module, ModuleSpec, Prediction, Run, Seen, sh::PRELUDE,
 };
-use crate::playbook::{LiteralArgs, LoadOptions, Loader, ModuleCatalog, ModuleKnown};
+use crate::playbook::{Directives, LiteralArgs, LoadOptions, Loader, ModuleCatalog, ModuleKnown};
 use crate::template::{Templar, TemplarSettings, VarMap};
 use crate::transport::fake::{Call, FakeHosts, prints};
 use crate::transport::{BoxFuture, ConnectionSpec, Output, TransportError};
@@ -133,6 +133,7 @@ fn loader(templar: &Arc<Templar>, sources: &SourceMap) -> Loader {
         catalog: Arc::new(Catalog),
         extra_vars: VarMap::default(),
         private_role_vars: None,
+        base: Directives::default(),
         library: Vec::new(),
     })
 }
@@ -266,6 +267,8 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         store: Store::new(),
         hosts: Arc::new(inventory),
         magic: Map::new(),
+        inject_facts: true,
+        merge_dicts: false,
     };
     let shared = Shared {
         pool: Pool::new(Arc::new(fake.clone()), events.clone()),

@@ -22,6 +22,8 @@ pub struct LoadOptions {
     pub library: Vec<PathBuf>,
     /// Whether variables of roles stay inside of them, where that was said.
     pub private_role_vars: Option<bool>,
+    /// What holds for every play that does not say otherwise.
+    pub base: Directives,
     /// `-e`: names of imported files may use them.
     pub extra_vars: VarMap,
 }

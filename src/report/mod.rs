@@ -2,24 +2,34 @@
 
 mod diff;
 mod html;
+mod json_report;
 mod jsonl;
+mod junit;
+mod log_file;
 mod mask;
 mod planner;
 mod minimal;
 mod progress;
 mod result_files;
 mod results;
+mod shared_out;
 mod terminal;
+mod timings;
 
 pub use diff::unified;
 pub use html::HtmlReport;
+pub use json_report::JsonReport;
 pub use jsonl::JsonLines;
+pub use junit::{JunitOptions, JunitReport};
+pub use log_file::LogFile;
 pub use mask::{MASK, MaskedWriter, Secrets, visible};
 pub use minimal::{Lines, Minimal};
 pub use planner::{PlanSealer, Planner};
 pub use result_files::ResultFiles;
 pub use results::{ResultFormat, ResultStyle};
+pub use shared_out::SharedOut;
 pub use terminal::{Terminal, TerminalOptions};
+pub use timings::{Timed, Timings};
 
 use crate::engine::Event;
 

@@ -18,6 +18,8 @@ mod lower;
 mod methods;
 mod ops;
 mod python_format;
+mod reads;
+mod registry;
 mod runtime;
 mod source;
 mod static_scope;
@@ -31,6 +33,8 @@ pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::escape_html;
 pub use lookups::{SettingValue, fnmatch, glob};
 pub use lower::Syntax;
+pub use reads::Read;
+pub use registry::Plugin;
 pub use static_scope::StaticScope;
 pub use tree::{Expr, Template, Tree, TreeKind, VarMap};
 

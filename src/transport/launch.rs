@@ -73,23 +73,30 @@ impl Launch {
             flags.push(' ');
             flags.push_str(&quoted);
         }
+        let exe = match &spec.exe {
+            Some(exe) => quote_for_any_shell(exe).ok_or_else(|| {
+                become_error("become_exe has characters that login shells read differently")
+            })?,
+            None => spec.method.to_string(),
+        };
         let (command, prompt) = match (spec.method, &spec.password) {
             (BecomeMethod::Sudo, None) => {
-                (format!("exec sudo -H -n{flags} -u {user} -- {shell} -c {program}"), Prompt::None)
+                (format!("exec {exe} -H -n{flags} -u {user} -- {shell} -c {program}"), Prompt::None)
             }
             (BecomeMethod::Sudo, Some(_)) => {
                 let prompt = format!("xplay-password-{token}:");
-                let command = format!("exec sudo -H -S -p {prompt}{flags} -u {user} -- {shell} -c {program}");
+                let command =
+                    format!("exec {exe} -H -S -p {prompt}{flags} -u {user} -- {shell} -c {program}");
                 (command, Prompt::Exact(prompt))
             }
             (BecomeMethod::Su, _) => {
                 // Without `-s` a service account's /sbin/nologin would answer.
-                let command = format!("exec su{flags} -s {shell} {user} -c {program}");
+                let command = format!("exec {exe}{flags} -s {shell} {user} -c {program}");
                 (command, Prompt::Colon)
             }
             // doas reads passwords from a terminal only, so it must never ask.
             (BecomeMethod::Doas, _) => {
-                (format!("exec doas -n{flags} -u {user} -- {shell} -c {program}"), Prompt::None)
+                (format!("exec {exe} -n{flags} -u {user} -- {shell} -c {program}"), Prompt::None)
             }
         };
         Ok(Self { command, ready, prompt })
@@ -257,9 +264,19 @@ mod tests {
     use crate::value::Secret;
 
     fn command(method: BecomeMethod, user: &str, password: Option<&str>) -> Result<String, String> {
+        by(None, method, user, password)
+    }
+
+    fn by(
+        exe: Option<&str>,
+        method: BecomeMethod,
+        user: &str,
+        password: Option<&str>,
+    ) -> Result<String, String> {
         let mut spec = BecomeSpec::new(method, user);
         spec.password = password.map(Secret::new);
         spec.flags = vec!["-g".into(), "ops team".into()];
+        spec.exe = exe.map(str::to_owned);
         let launch = Launch::new("n1", "/bin/sh", Some(&spec), "77").map_err(|e| e.to_string())?;
         let program = quote(&loop_program("xplay-ready-77"));
         Ok(launch.command.replace(&program, "LOOP"))
@@ -280,6 +297,10 @@ mod tests {
         );
         check(Su, "root", Some("pw"), "exec su '-g' 'ops team' -s '/bin/sh' 'root' -c LOOP");
         check(Doas, "root", None, "exec doas -n '-g' 'ops team' -u 'root' -- '/bin/sh' -c LOOP");
+        assert_eq!(
+            by(Some("/opt/my sudo"), Sudo, "root", None).unwrap(),
+            "exec '/opt/my sudo' -H -n '-g' 'ops team' -u 'root' -- '/bin/sh' -c LOOP"
+        );
         check(Sudo, "-i", None, "cannot become -i on n1 by sudo: this is no user name");
         check(Sudo, "a'b", None, "cannot become a'b on n1 by sudo: this is no user name");
     }

@@ -138,12 +138,14 @@ pub struct BecomeSpec {
     pub method: BecomeMethod,
     pub user: String,
     pub password: Option<Secret>,
+    /// The program, where it is not the one that the method is called by.
+    pub exe: Option<String>,
     /// Further arguments for the program, one word each.
     pub flags: Vec<String>,
 }
 
 impl BecomeSpec {
     pub fn new(method: BecomeMethod, user: impl Into<String>) -> Self {
-        Self { method, user: user.into(), password: None, flags: Vec::new() }
+        Self { method, user: user.into(), password: None, exe: None, flags: Vec::new() }
     }
 }

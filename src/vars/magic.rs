@@ -74,6 +74,11 @@ const CONNECTION: &[&str] = &[
     "item",
 ];
 
+/// Tells whether only the program sets a variable of this name.
+pub fn is_magic(name: &str) -> bool {
+    MAGIC.contains(&name)
+}
+
 /// Tells whether a fact of this name must not become a variable. Host keys (`ansible_ssh_host_key_*_public`) are facts.
 pub(super) fn is_protected(name: &str) -> bool {
     if name.starts_with("ansible_ssh_host_key_") {

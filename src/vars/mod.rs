@@ -4,10 +4,12 @@
 //! the strongest to the weakest. What tasks leave behind on a host lives in the [`Store`].
 
 mod magic;
+mod merge;
 mod precedence;
 mod scope;
 mod store;
 
+pub use magic::is_magic;
 pub use precedence::{LAYERS, Layer};
 pub use scope::{PlayVars, RunVars, TaskLayers, TaskScope, plain_layer};
 pub use store::{HostVars, Store};

@@ -15,6 +15,10 @@ pub struct RunVars {
     pub hosts: Arc<dyn HostSource>,
     /// Magic variables with one value for the whole run (`ansible_version`, `ansible_check_mode` ...).
     pub magic: Map,
+    /// Facts are variables too (`inject_facts_as_vars`), not only members of `ansible_facts`.
+    pub inject_facts: bool,
+    /// Dicts of several layers are merged (`hash_behaviour`); otherwise the strongest counts.
+    pub merge_dicts: bool,
 }
 
 /// What holds for one play.
@@ -115,13 +119,34 @@ impl TaskScope {
             Layer::VarsFiles => newest(&self.run.store, &self.host, name, |h| &h.vars_files),
             Layer::VarsPrompt => self.play.prompts.get(name).cloned().map(Var::Tree),
             Layer::Play => self.play.vars.get(name).cloned().map(Var::Tree),
-            Layer::Facts if self.without_facts => None,
+            Layer::Facts if self.without_facts || !self.run.inject_facts => None,
             Layer::Facts => self.run.store.read(&self.host, |h| h.injected(name).cloned()).map(Var::Value),
             Layer::Inventory => trees(&self.inventory),
             Layer::RoleDefaults => {
                 trees(&self.task.role_defaults).or_else(|| weakest_first(&self.play.role_defaults, name))
             }
         }
+    }
+
+    /// Returns what every map of every layer that comes from files says of a variable, strongest first.
+    fn all_trees(&self, name: &str) -> Vec<Tree> {
+        let shared = |layers: &RwLock<Vec<VarMap>>| -> Vec<VarMap> {
+            layers.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter().rev().cloned().collect()
+        };
+        let of_host = |files: fn(&super::HostVars) -> &Vec<VarMap>| -> Vec<VarMap> {
+            self.run.store.read(&self.host, |h| files(h).iter().rev().cloned().collect())
+        };
+        let task = &self.task;
+        let mut maps: Vec<VarMap> = vec![self.run.extra.clone()];
+        maps.extend(task.include_params.iter().chain(&task.role_params).cloned());
+        maps.extend(of_host(|h| &h.include_vars));
+        maps.extend(task.task.iter().chain(&task.role).cloned());
+        maps.extend(shared(&self.play.role_vars));
+        maps.extend(of_host(|h| &h.vars_files));
+        maps.extend([self.play.prompts.clone(), self.play.vars.clone()]);
+        maps.extend(self.inventory.iter().chain(&task.role_defaults).cloned());
+        maps.extend(shared(&self.play.role_defaults));
+        maps.iter().filter_map(|map| map.get(name)).cloned().collect()
     }
 
     fn magic(&self, name: &str) -> Option<Var> {
@@ -170,7 +195,13 @@ fn weakest_first(layers: &RwLock<Vec<VarMap>>, name: &str) -> Option<Var> {
 
 impl Scope for TaskScope {
     fn get(&self, name: &str) -> Option<Var> {
-        super::LAYERS.iter().find_map(|(layer, _)| self.layer(*layer, name))
+        let found = super::LAYERS.iter().find_map(|(layer, _)| self.layer(*layer, name));
+        match found {
+            Some(Var::Tree(tree)) if self.run.merge_dicts => {
+                Some(Var::Tree(super::merge::merged(tree, self.all_trees(name))))
+            }
+            found => found,
+        }
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -190,7 +221,7 @@ impl Scope for TaskScope {
                 names.extend(map.keys().cloned());
             }
             names.extend(h.registered.keys().cloned());
-            if !self.without_facts {
+            if !self.without_facts && self.run.inject_facts {
                 names.extend(h.injected_names().cloned());
             }
         });

@@ -151,7 +151,7 @@ fn mistakes_are_shown_together_before_anything_runs() {
 fn what_has_no_effect_is_said() {
     let project = Project::new(&[(
         "site.yml",
-        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      debugger: on_failed\n      become_exe: mysudo\n",
+        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      debugger: on_failed\n      module_defaults: {group/aws: {region: x}}\n",
     )]);
     insta::assert_snapshot!(project.run(&["run", "site.yml", "--syntax-check"]).all(), @r#"
 
@@ -162,11 +162,13 @@ fn what_has_no_effect_is_said() {
     4 |       debugger: on_failed
       |                 ^^^^^^^^^ this
 
-    warning[XP0902]: `become_exe` has no effect
-     --> site.yml:5:19
+    warning[XP0902]: defaults for the group `aws` have no effect
+     --> site.yml:5:24
       |
-    5 |       become_exe: mysudo
-      |                   ^^^^^^ this
+    5 |       module_defaults: {group/aws: {region: x}}
+      |                        ^^^^^^^^^^^^^^^^^^^^^^^^ among these
+      |
+      = note: none of its modules is built in; a task that calls one is an error at load
 
     [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
     exit 0
@@ -405,4 +407,71 @@ fn a_vault_password_comes_from_a_file() {
     let ran = project.run(&["run", "site.yml", "--vault-password-file", "absent"]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("cannot read vault password file `DIR/absent`"), "{}", ran.stderr);
+}
+
+const SETTINGS: &str = "\
+- hosts: localhost
+  gather_facts: false
+  vars: {d: {a: 1, b: {c: 2}}}
+  tasks:
+    - command: sleep 5
+      ignore_errors: true
+      when: slow is defined
+    - debug: {msg: \"{{ d }}\"}
+    - set_fact: {fact: 1}
+    - debug: {msg: hidden}
+";
+
+#[test]
+fn settings_are_the_defaults_of_keywords() {
+    let project = Project::new(&[("site.yml", SETTINGS), ("more.yml", "d: {b: {e: 3}}\n")]);
+    let run = |vars: &[(&str, &str)], args: &[&str]| {
+        let mut command = project.command(Path::new(env!("CARGO_BIN_EXE_xplay")));
+        let ran = project
+            .finish(command.envs(vars.iter().copied()).args(["run", "site.yml", "--no-report"]).args(args));
+        ran.stdout
+    };
+    let merged = run(
+        &[("ANSIBLE_HASH_BEHAVIOUR", "merge"), ("ANSIBLE_CALLBACK_FORMAT_PRETTY", "no")],
+        &["-e@more.yml"],
+    );
+    assert!(merged.contains(r#"{"msg": {"a": 1, "b": {"c": 2, "e": 3}}}"#), "{merged}");
+    let hidden = run(&[("ANSIBLE_NO_LOG", "yes")], &[]);
+    assert!(!hidden.contains("\"msg\"") && hidden.contains("ok=3"), "{hidden}");
+    let late = run(&[("ANSIBLE_TASK_TIMEOUT", "1")], &["-e", "slow=1"]);
+    assert!(late.contains("FAILED!") && late.contains("ignored=1"), "{late}");
+}
+
+#[test]
+fn callbacks_write_beside_the_text() {
+    let project = Project::new(&[("local.yml", LOCAL)]);
+    let mut command = project.command(Path::new(env!("CARGO_BIN_EXE_xplay")));
+    command.args(["run", "local.yml", "--no-report"]);
+    command.env("ANSIBLE_CALLBACKS_ENABLED", "timer,junit,mail").env("JUNIT_OUTPUT_DIR", "out");
+    let ran = project.finish(command.env("ANSIBLE_LOG_PATH", "log"));
+    assert!(
+        ran.stdout.ends_with("\n\nPlaybook run took 0 days, 0 hours, 0 minutes, 0 seconds\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.starts_with("[WARNING]: there is no callback \"mail\", it is left out\n"),
+        "{}",
+        ran.stderr
+    );
+    let log = std::fs::read_to_string(project.0.path().join("log")).unwrap();
+    assert!(log.contains("n=ansible | ok: [localhost] => {\n"), "{log}");
+    let file = std::fs::read_dir(project.0.path().join("out")).unwrap().next().unwrap().unwrap().path();
+    let xml = std::fs::read_to_string(file).unwrap();
+    let times = fancy_regex::Regex::new(r#"time="[^"]*""#).unwrap();
+    insta::assert_snapshot!(times.replace_all(&xml, "time=\"T\""), @r#"
+    <?xml version="1.0" encoding="utf-8"?>
+    <testsuites disabled="0" errors="0" failures="0" tests="1" time="T">
+    	<testsuite disabled="0" errors="0" failures="0" name="local" skipped="0" tests="1" time="T">
+    		<testcase classname="local.yml:4" name="[localhost] localhost: say it" time="T">
+    			<system-out>{&#34;msg&#34;: &#34;hello&#34;}</system-out>
+    		</testcase>
+    	</testsuite>
+    </testsuites>
+    "#);
 }

@@ -1,14 +1,15 @@
 //! What people read when something in a project is wrong: whole texts of stdout, stderr and the exit code.
 //!
 //! `tests/cases/errors/*.case` holds the files of a project, each after a line `--- NAME`; `args` has what follows
-//! `xplay run`. What is expected stands after `=== expected` and is written anew with `UPDATE_CASES=1`.
+//! `xplay run`. What is expected stands after `=== expected` and is written anew with `UPDATE_CASES=1`. In
+//! `tests/cases/looks` the words follow `xplay` alone: commands that look at a project.
 
 use std::path::Path;
 use std::process::Command;
 
 const EXPECTED: &str = "\n=== expected\n";
 
-/// Lays out a case's files and returns the words after `xplay run`.
+/// Lays out a case's files and returns the words of the command line.
 fn lay_out(files: &str, dir: &Path) -> Vec<String> {
     let mut args = vec!["site.yml".to_string()];
     for file in format!("\n{files}\n").split("\n--- ").skip(1) {
@@ -25,13 +26,13 @@ fn lay_out(files: &str, dir: &Path) -> Vec<String> {
     args
 }
 
-fn run(case: &Path, files: &str) -> String {
+fn run(case: &Path, command: &[&str], files: &str) -> String {
     let tmp = tempfile::tempdir().unwrap();
     let dir = tmp.path().join("project");
     std::fs::create_dir(&dir).unwrap();
     let args = lay_out(files, &dir);
     let output = Command::new(env!("CARGO_BIN_EXE_xplay"))
-        .arg("run")
+        .args(command)
         .args(&args)
         .current_dir(&dir)
         .env_clear()
@@ -54,7 +55,16 @@ fn run(case: &Path, files: &str) -> String {
 
 #[test]
 fn messages_stay_as_they_are() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/errors");
+    compare("errors", &["run"]);
+}
+
+#[test]
+fn looks_at_projects_stay_as_they_are() {
+    compare("looks", &[]);
+}
+
+fn compare(folder: &str, command: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
     let mut cases: Vec<_> = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect();
     cases.sort();
     let times = fancy_regex::Regex::new(r#""(delta|start|end)": "[^"]*""#).unwrap();
@@ -62,7 +72,7 @@ fn messages_stay_as_they_are() {
     for case in cases {
         let text = std::fs::read_to_string(&case).unwrap();
         let (files, expected) = text.split_once(EXPECTED).unwrap_or((&text, ""));
-        let got = times.replace_all(&run(&case, files), "\"$1\": VARIES").into_owned();
+        let got = times.replace_all(&run(&case, command, files), "\"$1\": VARIES").into_owned();
         if std::env::var_os("UPDATE_CASES").is_some() {
             std::fs::write(&case, format!("{}{EXPECTED}{got}", files.trim_end_matches('\n'))).unwrap();
         } else if got != expected {

@@ -14,6 +14,7 @@ mod fan_out;
 mod hostile;
 mod layers;
 mod modules;
+mod names;
 mod other_playbooks;
 mod plan_diff;
 mod plan_schema;

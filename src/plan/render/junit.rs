@@ -139,6 +139,6 @@ fn output(step: &StepView<'_>, group: &GroupView<'_>) -> String {
 }
 
 /// Returns text that is safe in XML: no markup, and no character that XML forbids.
-fn xml(text: &str) -> String {
+pub fn xml(text: &str) -> String {
     escape_html(&diag::visible(text)).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

@@ -183,7 +183,7 @@ impl Load<'_> {
         directives = Directives { tags: imported.tags.clone(), ..Directives::default() }
             .with(&directives)
             .with(&Directives { tags: own_tags, ..Directives::default() });
-        let directives = Arc::new(directives);
+        let directives = Arc::new(self.loader.options.base.with(&directives));
 
         let hosts = self.hosts(&fields);
         let file = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());

@@ -80,6 +80,7 @@ fn options(sources: &SourceMap, dir: &Path) -> LoadOptions {
         catalog: Arc::new(Catalog),
         extra_vars: VarMap::default(),
         private_role_vars: None,
+        base: Directives::default(),
         library: Vec::new(),
     }
 }

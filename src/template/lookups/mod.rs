@@ -15,6 +15,7 @@ mod files;
 mod password;
 mod process;
 mod tables;
+mod url;
 mod vars;
 
 pub use config::SettingValue;
@@ -32,9 +33,18 @@ const CONFIG: &[(&str, Lookup)] = &[("config", config::config)];
 
 /// All lookups.
 fn table() -> impl Iterator<Item = &'static (&'static str, Lookup)> {
-    [CONFIG, data::TABLE, files::TABLE, password::TABLE, process::TABLE, tables::TABLE, vars::TABLE]
-        .into_iter()
-        .flatten()
+    [
+        CONFIG,
+        data::TABLE,
+        files::TABLE,
+        password::TABLE,
+        process::TABLE,
+        tables::TABLE,
+        url::TABLE,
+        vars::TABLE,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn find(name: &str) -> Option<Lookup> {
