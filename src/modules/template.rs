@@ -30,9 +30,8 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("comment_end_string", ArgKind::Str, "What closes a comment."),
         ArgSpec::new("trim_blocks", ArgKind::Bool, "Drop the newline after a statement.").default("yes"),
         ArgSpec::new("lstrip_blocks", ArgKind::Bool, "Drop blanks before a statement.").default("no"),
-        ArgSpec::new("output_encoding", ArgKind::Str, "Only utf-8.")
-            .default("utf-8")
-            .choices(&["utf-8", "UTF-8", "utf8"]),
+        ArgSpec::new("output_encoding", ArgKind::Str, "The encoding of the file, by its name in Python.")
+            .default("utf-8"),
     ],
     shared: FILE_ARGS,
     own_check: Some(super::check::source_and_destination),
@@ -88,5 +87,9 @@ fn render(call: &Call) -> Result<Incoming, Failure> {
     };
     let base = path.file_name().map(|n| n.to_string_lossy().into_owned());
     let mode = call.local.stat(&path).ok().map(|stat| stat.mode);
-    Ok(Incoming::of_bytes(text.into_bytes(), base, mode).from(path.to_string_lossy().into_owned()))
+    let bytes = match args.str("output_encoding") {
+        None => text.into_bytes(),
+        Some(encoding) => crate::value::charset::encode(encoding, &text).map_err(Failure::new)?,
+    };
+    Ok(Incoming::of_bytes(bytes, base, mode).from(path.to_string_lossy().into_owned()))
 }

@@ -266,6 +266,8 @@ fn secrets_stay_secret() {
     secret("{{ secret | upper }}", "S3CRET");
     secret("{{ secret.upper() }}", "S3CRET");
     secret("{{ secret[1:3] }}", "3c");
+    secret("{{ secret | first }}", "s");
+    secret("{{ secret | last }}", "t");
     secret("{{ secret[0] }}", "s");
     secret("{{ '%s' % secret }}", "s3cret");
     secret("{{ '{}'.format(secret) }}", "s3cret");

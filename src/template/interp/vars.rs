@@ -8,7 +8,7 @@ use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::ir::{Kind, Node, Program};
 use crate::template::runtime::{Dict, Obj, V, tree_key};
 use crate::template::{LazyMap, Scope, Template, Tree, TreeKind, Var, functions};
-use crate::value::{Key, Value};
+use crate::value::{Key, Secret, Value};
 
 /// The variable `vars`: every variable of a scope by name.
 struct ScopeMap(Arc<dyn Scope>);
@@ -302,6 +302,11 @@ impl Interp<'_> {
         match v {
             V::Val(Value::List(items)) => Ok(items.iter().map(|x| V::Val(x.clone())).collect()),
             V::Val(Value::Str(s)) => Ok(s.chars().map(|c| V::str(c.to_string())).collect()),
+            // Parts of a secret are secrets.
+            V::Val(Value::Secret(s)) => {
+                let part = |c: char| V::Val(Value::Secret(Secret::new(c.to_string())));
+                Ok(s.expose().chars().map(part).collect())
+            }
             V::Val(Value::Unknown(u)) => Err(Fail::unknown(u.clone())),
             V::List(items) => Ok(items.borrow().clone()),
             V::Tuple(items) => Ok(items.to_vec()),

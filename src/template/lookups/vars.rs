@@ -40,9 +40,8 @@ fn vars(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
 }
 
 fn varnames(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
-    let mut names = interp.scope.names();
-    names.sort();
-    names.dedup();
+    // In the order in which they were set, as far as one layer is concerned.
+    let names: indexmap::IndexSet<Arc<str>> = interp.scope.names().into_iter().collect();
     let mut out = Vec::new();
     for pattern in call.texts(interp)? {
         for name in &names {
