@@ -68,7 +68,7 @@ pub fn check(args: &PlanFileArgs, config: &Config, out: &Output) -> Result<Endin
 
 /// Says why the plan is not applied, and returns the exit code; nothing when it may be applied.
 pub fn refuse(file: &PlanFile, config: &Config, out: &Output) -> Result<Option<u8>, CliError> {
-    let policy = policy::load(&config.env.cwd, out)?;
+    let policy = policy::load_for(file, &config.env.cwd, out)?;
     let signers = match &policy.allowed_signers {
         Some(path) => policy::load_signers(path, out)?,
         None => AllowedSigners::default(),

@@ -26,10 +26,10 @@ const UNAPPROVED: u8 = 6;
 
 /// Signs a plan and puts the signature into its file.
 pub fn approve(args: &ApproveArgs, config: &Config, out: &Output) -> Result<Ending, CliError> {
-    let policy = policy::load(&config.env.cwd, out)?;
+    let file = read(&args.file)?;
+    let policy = policy::load_for(&file, &config.env.cwd, out)?;
     let signers =
         policy.allowed_signers.as_deref().map(|path| policy::load_signers(path, out)).transpose()?;
-    let file = read(&args.file)?;
     let now = Timestamp::now();
     if now >= file.created().expires {
         let text = format!("plan {} expired at {}", file.id(), file.created().expires);
@@ -64,12 +64,12 @@ pub fn approve(args: &ApproveArgs, config: &Config, out: &Output) -> Result<Endi
 
 /// Shows the approvals of a plan; the code says whether they are enough.
 pub fn verify(args: &VerifyArgs, config: &Config, out: &Output) -> Result<Ending, CliError> {
-    let policy = policy::load(&config.env.cwd, out)?;
+    let file = read(&args.file)?;
+    let policy = policy::load_for(&file, &config.env.cwd, out)?;
     let signers = match args.allowed_signers.as_ref().or(policy.allowed_signers.as_ref()) {
         Some(path) => policy::load_signers(path, out)?,
         None => AllowedSigners::default(),
     };
-    let file = read(&args.file)?;
     let checked = approvals::check(&file, &signers, Timestamp::now());
     out.text(&listing(&file, &policy, &checked))?;
     if args.allowed_signers.is_none() && policy.allowed_signers.is_none() && !checked.is_empty() {

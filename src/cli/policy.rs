@@ -21,12 +21,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::exit::CliError;
 use super::output::Output;
+use super::plan::bundle::PROJECT;
 use crate::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
+use crate::plan::PlanFile;
 use crate::plan::model::Risk;
 use crate::plan::policy::Policy;
 use crate::plan::signers::AllowedSigners;
 
-/// The file's name, in the directory where xplay is called.
+/// The file's name, in the project's directory.
 pub const FILE: &str = "xplay.toml";
 /// It is no TOML.
 const SYNTAX: &str = "XP0811";
@@ -49,6 +51,16 @@ pub fn load(dir: &Path, out: &Output) -> Result<Policy, CliError> {
     let file = sources.add(&path, text.as_str());
     let (policy, found) = parse(file, &text, dir);
     shown(policy, &found, &sources, out)
+}
+
+/// Reads the policy for a plan: of the project in this directory, else of the one that the plan was made from, so that
+/// calling xplay from elsewhere demands no less.
+pub fn load_for(plan: &PlanFile, dir: &Path, out: &Output) -> Result<Policy, CliError> {
+    let made_from = plan.created().sources.get(PROJECT).map(Path::new);
+    match made_from.filter(|_| !dir.join(FILE).exists()) {
+        Some(project) => load(project, out),
+        None => load(dir, out),
+    }
 }
 
 /// Reads the file of allowed signers.

@@ -318,6 +318,26 @@ fn policy_counts_people() {
     assert_eq!(verify(), ran(0, &listed, ""));
 }
 
+/// Who calls xplay from elsewhere is asked no less.
+#[test]
+fn policy_is_the_projects() {
+    let Some(desk) = Desk::new("policy_is_the_projects", Risk::Disruptive) else { return };
+    let project = desk.path("project");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("xplay.toml"), "[plan.approvals]\nallowed_signers = \"s\"\ndisruptive = 2\n")
+        .unwrap();
+    std::fs::write(project.join("s"), "").unwrap();
+    let file = plan(Risk::Disruptive);
+    let sources = BTreeMap::from([("project".to_string(), project.display().to_string())]);
+    let created = Created { sources, ..file.created().clone() };
+    let file = PlanFile::new(file.plan().clone(), file.bundle().clone(), BTreeMap::new(), created);
+    file.write(&desk.path("a.xplan")).unwrap();
+    let none = "Plan ID until END\nApprovals: 0 of 2, demanded for disruptive steps.\n";
+    assert_eq!(desk.xplay(&["verify", "a.xplan"]), ran(6, none, ""));
+    let refused = desk.xplay(&["apply", "a.xplan"]);
+    assert!(refused.stderr.contains("refused (unapproved): "), "{}", refused.stderr);
+}
+
 #[test]
 fn signatures_for_something_else_do_not_count() {
     let Some(desk) = Desk::new("signatures_for_something_else_do_not_count", Risk::Low) else { return };
