@@ -7,9 +7,11 @@
 
 mod builder;
 mod cli;
+mod controllers;
 mod costs;
 mod emulator;
 mod errors;
+mod fuzz;
 mod hostile;
 mod layers;
 mod modules;
