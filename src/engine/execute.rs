@@ -65,7 +65,7 @@ pub struct Execution<'a> {
 enum Judged {
     /// A plan that is followed foresaw a change, and it is in place.
     Already(Box<Outcome>),
-    Open(Prediction),
+    Open(Box<Prediction>),
 }
 
 impl Execution<'_> {
@@ -90,7 +90,7 @@ impl Execution<'_> {
         }
         let mut outcome = match judged {
             Ok(Judged::Already(outcome)) => Ok(*outcome),
-            Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, prediction).await,
+            Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, *prediction).await,
             Err(trouble) => Err(trouble),
         };
         if let Err(Trouble::Failed { .. }) = &outcome
@@ -99,7 +99,7 @@ impl Execution<'_> {
             // What the command of the earlier part made is not there any more, or never was good.
             outcome = match self.judge(&mut lease, &call).await {
                 Ok(Judged::Already(outcome)) => Ok(*outcome),
-                Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, prediction).await,
+                Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, *prediction).await,
                 Err(trouble) => Err(trouble),
             };
         }
@@ -132,7 +132,7 @@ impl Execution<'_> {
             let output = self.run_action(lease, &run, "before", None).await?;
             seen.more = Some(Box::new(Seen::from(output)));
         }
-        Ok(Judged::Open(self.module.plan(call, &seen)?))
+        Ok(Judged::Open(Box::new(self.module.plan(call, &seen)?)))
     }
 
     /// Makes the change of a prediction, if there is one.

@@ -138,7 +138,7 @@ fn file_name(name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => file.push(char::from(byte)),
-            _ => file.push_str(&format!("%{byte:02x}")),
+            _ => file.extend(format!("%{byte:02x}").chars()),
         }
     }
     file
