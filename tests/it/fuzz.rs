@@ -13,6 +13,8 @@ mod harness;
 
 /// No input may take longer, in time of the processor.
 const LONGEST: Duration = Duration::from_secs(4);
+/// So many inputs for each parser, unless a time was asked for: the same on every machine that is fast enough.
+const INPUTS: usize = 130;
 /// Mutated inputs are at most so long.
 const MOST_BYTES: usize = 64 << 10;
 /// All of it gets along with so much memory, the program's own addresses included.
@@ -162,7 +164,8 @@ fn written_now(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 #[ignore = "started by no_input_breaks_a_parser"]
 fn replay() {
-    let secs = std::env::var("XPLAY_FUZZ_SECS").ok().and_then(|text| text.parse().ok()).unwrap_or(0.7);
+    let asked: Option<f64> = std::env::var("XPLAY_FUZZ_SECS").ok().and_then(|text| text.parse().ok());
+    let (secs, most) = asked.map_or((0.7, INPUTS), |secs| (secs, usize::MAX));
     let only = std::env::var("XPLAY_FUZZ_ONLY").ok();
     let dir = tempfile::tempdir().unwrap();
     let last = std::env::var_os("XPLAY_FUZZ_LAST").map_or_else(|| dir.path().join("last"), Into::into);
@@ -175,7 +178,7 @@ fn replay() {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let begun = Instant::now();
         let mut count = 0;
-        while count < seeds.len() || begun.elapsed().as_secs_f64() < secs {
+        while count < seeds.len() || count < most && begun.elapsed().as_secs_f64() < secs {
             let input = seeds.get(count).cloned().unwrap_or_else(|| mutate(&seeds, &mut random));
             count += 1;
             // What ends the whole process can be looked at afterwards.
