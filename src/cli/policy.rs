@@ -47,6 +47,9 @@ const RISKS: [Risk; 7] =
 pub fn load(dir: &Path, out: &Output) -> Result<Policy, CliError> {
     let path = dir.join(FILE);
     let Some(text) = read(&path)? else { return Ok(Policy::default()) };
+    for place in [dir, &path] {
+        refuse_public(place)?;
+    }
     let sources = SourceMap::new();
     let file = sources.add(&path, text.as_str());
     let (policy, found) = parse(file, &text, dir);
@@ -75,6 +78,21 @@ pub fn load_signers(path: &Path, out: &Output) -> Result<AllowedSigners, CliErro
     let mut found = Diagnostics::new();
     found.extend(all);
     shown(signers, &found, &sources, out)
+}
+
+/// Refuses a file or its folder where anybody may change what it demands.
+fn refuse_public(place: &Path) -> Result<(), CliError> {
+    use std::os::unix::fs::PermissionsExt;
+    let meta = std::fs::metadata(place).map_err(|source| CliError::File {
+        action: "look at",
+        path: place.to_path_buf(),
+        source,
+    })?;
+    if meta.permissions().mode() & 0o002 == 0 {
+        return Ok(());
+    }
+    Err(CliError::cannot(format!("{FILE} is not trusted: anybody can write to {}", place.display()))
+        .with_help(format!("chmod o-w {}", place.display())))
 }
 
 fn read(path: &Path) -> Result<Option<String>, CliError> {
@@ -278,5 +296,24 @@ mod tests {
                never be given (add allowed_signers = \"FILE\")",
             ],
         );
+    }
+
+    #[test]
+    fn what_anybody_may_change_demands_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join(FILE);
+        std::fs::write(&file, "[plan]\n").expect("written");
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("changed");
+        };
+        let refused = |path: &Path| refuse_public(path).err().map(|e| e.to_string());
+        for place in [dir.path(), &file] {
+            mode(place, 0o775);
+            assert_eq!(refused(place), None);
+            mode(place, 0o777);
+            let text = format!("xplay.toml is not trusted: anybody can write to {}", place.display());
+            assert_eq!(refused(place), Some(text));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ahead::Foretold;
 use super::event::Event;
@@ -11,6 +11,7 @@ use super::files::TaskFiles;
 use super::follow::{ALREADY, Agreement};
 use super::journal::{Left, Sent};
 use super::login::Reach;
+use super::named_lock;
 use super::once::{Once, Sending};
 use super::pool::Lease;
 use super::recall::Stepped;
@@ -22,6 +23,7 @@ use crate::modules::{
     Target, World, put, sh,
 };
 use crate::plan::Unit;
+use crate::transport::durable::JobState;
 use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
 use crate::value::{Map, Value};
 
@@ -30,6 +32,9 @@ const REATTACH_TRIES: u32 = 60;
 /// The same for a short command that leaves a mark.
 const ASK_AGAIN_TRIES: u32 = 5;
 const REATTACH_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a command of an earlier part of the run is looked at.
+const EARLIER_JOB_POLL: Duration = Duration::from_millis(500);
 
 /// One execution of a module.
 pub struct Execution<'a> {
@@ -56,49 +61,182 @@ pub struct Execution<'a> {
     pub foretold: Option<&'a Foretold>,
 }
 
+/// What a look at the target led to.
+enum Judged {
+    /// A plan that is followed foresaw a change, and it is in place.
+    Already(Box<Outcome>),
+    Open(Box<Prediction>),
+}
+
 impl Execution<'_> {
     pub async fn run(self) -> Result<Outcome, Trouble> {
         let mut lease = Some(self.lease().await?);
         let target = self.target(&mut lease).await?;
         let call = self.call(&target, World::none());
-        let mut seen = self.look(&mut lease, &call).await?;
+        self.outlast_earlier_jobs(&mut lease).await?;
+        let mut judged = self.judge(&mut lease, &call).await;
+        let mut claim = None;
+        // What fails may do so because another run is in the middle of it.
+        let due = match &judged {
+            Ok(Judged::Open(prediction)) => prediction.change.is_some(),
+            Ok(Judged::Already(_)) => false,
+            Err(trouble) => matches!(trouble, Trouble::Failed { .. }),
+        };
+        if due && !self.check {
+            claim = self.claim(&mut lease, &call).await?;
+            if claim.is_some() {
+                judged = self.judge(&mut lease, &call).await;
+            }
+        }
+        let mut outcome = match judged {
+            Ok(Judged::Already(outcome)) => Ok(*outcome),
+            Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, *prediction).await,
+            Err(trouble) => Err(trouble),
+        };
+        if let Err(Trouble::Failed { .. }) = &outcome
+            && self.forget_earlier_jobs(&mut lease).await?
+        {
+            // What the command of the earlier part made is not there any more, or never was good.
+            outcome = match self.judge(&mut lease, &call).await {
+                Ok(Judged::Already(outcome)) => Ok(*outcome),
+                Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, *prediction).await,
+                Err(trouble) => Err(trouble),
+            };
+        }
+        self.let_go(&mut lease, claim).await;
+        let outcome = outcome?;
+        if let Some(lease) = lease {
+            lease.done();
+        }
+        Ok(outcome)
+    }
+
+    /// Looks at the target and predicts.
+    async fn judge(&self, lease: &mut Option<Lease>, call: &Call<'_>) -> Result<Judged, Trouble> {
+        let mut seen = self.look(lease, call).await?;
         if let Some(unit) = self.unit.clone()
             && unit.expects.is_some()
         {
             // Compared with what was foreseen, in the way in which it was foreseen.
-            let foreseen = self.simulated(&mut lease, &call, &seen).await?;
-            let now = self.module.plan(&call, &foreseen)?;
+            let foreseen = self.simulated(lease, call, &seen).await?;
+            let now = self.module.plan(call, &foreseen)?;
             if let Agreement::Already = self.agrees(&unit, &now)? {
-                if let Some(lease) = lease {
-                    lease.done();
-                }
                 let mut outcome = now.into_outcome();
                 outcome.result.insert(ALREADY, true);
-                return Ok(outcome);
+                return Ok(Judged::Already(Box::new(outcome)));
             }
         }
         if self.check {
-            seen = self.simulated(&mut lease, &call, &seen).await?;
-        } else if let Some(run) = self.module.prepare(&call, &seen)? {
-            let output = self.run_action(&mut lease, &run, "before", None).await?;
+            seen = self.simulated(lease, call, &seen).await?;
+        } else if let Some(run) = self.module.prepare(call, &seen)? {
+            let output = self.run_action(lease, &run, "before", None).await?;
             seen.more = Some(Box::new(Seen::from(output)));
         }
-        let prediction = self.module.plan(&call, &seen)?;
-        let outcome = match &prediction.change {
+        Ok(Judged::Open(Box::new(self.module.plan(call, &seen)?)))
+    }
+
+    /// Makes the change of a prediction, if there is one.
+    async fn conclude(
+        &self,
+        lease: &mut Option<Lease>,
+        call: &Call<'_>,
+        prediction: Prediction,
+    ) -> Result<Outcome, Trouble> {
+        match &prediction.change {
             Some(change) if !self.check => {
                 let sent = match self.foretold {
                     Some(foretold) if foretold.was_put() => None,
                     _ => self.announce(&prediction, change).await?,
                 };
-                let ran = self.apply(&mut lease, change, sent.as_ref()).await?;
-                self.module.finish(&call, prediction, &ran)?
+                let ran = self.apply(lease, change, sent.as_ref()).await?;
+                Ok(self.module.finish(call, prediction, &ran)?)
             }
-            _ => self.predicted(prediction),
-        };
-        if let Some(lease) = lease {
-            lease.done();
+            _ => Ok(self.predicted(prediction)),
         }
-        Ok(outcome)
+    }
+
+    /// Waits for long commands that an earlier part of the run started: what they do is seen when they have ended. One
+    /// that died is forgotten, because looking tells what is left to do.
+    async fn outlast_earlier_jobs(&self, lease: &mut Option<Lease>) -> Result<(), Trouble> {
+        let Some(step) = &self.step else { return Ok(()) };
+        if self.module.spec().runs_commands() {
+            return Ok(());
+        }
+        let asked = self.args.int("timeout").and_then(|secs| u64::try_from(secs).ok());
+        let limit = self.timeout.or(asked.map(Duration::from_secs));
+        let begun = Instant::now();
+        for name in step.earlier_jobs() {
+            let id = DurableId::new(name)?;
+            let mut told = false;
+            loop {
+                let state = self.job_state(lease, &id).await?;
+                match state {
+                    JobState::Running => {}
+                    JobState::NotStarted | JobState::Finished(_) => break,
+                    JobState::Died | JobState::Rebooted => {
+                        self.forget_job(lease, &id).await;
+                        break;
+                    }
+                }
+                if !told {
+                    told = true;
+                    let text = format!("{}: waiting for a command of the interrupted run", self.host);
+                    self.shared.emit(Event::Warning(text)).await;
+                }
+                if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+                    if let Some(lease) = lease {
+                        durable::stop(lease.session(), &id).await?;
+                    }
+                    break;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(EARLIER_JOB_POLL) => {}
+                    () = self.shared.halt.asked() => {
+                        let text = "the run was interrupted while it waited for a command of its first part";
+                        return Err(Trouble::Lost(text.into()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of the long commands of an earlier part, so that they can run again; false if there were none.
+    async fn forget_earlier_jobs(&self, lease: &mut Option<Lease>) -> Result<bool, Trouble> {
+        let Some(step) = &self.step else { return Ok(false) };
+        if self.module.spec().runs_commands() || step.earlier_jobs().is_empty() {
+            return Ok(false);
+        }
+        for name in step.earlier_jobs() {
+            let id = DurableId::new(name)?;
+            self.forget_job(lease, &id).await;
+        }
+        Ok(true)
+    }
+
+    async fn job_state(&self, lease: &mut Option<Lease>, id: &DurableId) -> Result<JobState, Trouble> {
+        let mut tries = 0;
+        loop {
+            let mut live = match lease.take() {
+                Some(live) => live,
+                None => self.lease().await?,
+            };
+            match durable::state(live.session(), id).await {
+                Ok(state) => {
+                    *lease = Some(live);
+                    return Ok(state);
+                }
+                Err(e @ (TransportError::Lost { .. } | TransportError::Unreachable { .. })) => {
+                    tries += 1;
+                    if tries > ASK_AGAIN_TRIES {
+                        return Err(Trouble::Lost(e.to_string()));
+                    }
+                    self.shared.pool.forget(&self.reach.spec).await;
+                    tokio::time::sleep(REATTACH_WAIT).await;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
     }
 
     pub(super) fn call<'c>(&'c self, target: &'c Target, world: &'c World) -> Call<'c> {
@@ -213,13 +351,17 @@ impl Execution<'_> {
 
     /// Runs a script that only reads: after a lost connection it is simply asked again, once.
     async fn read(&self, lease: &mut Option<Lease>, script: String) -> Result<Output, Trouble> {
-        let exec = self.exec(script).looking();
+        self.ask(lease, self.exec(script).looking()).await
+    }
+
+    /// Runs a script that may run twice without harm; asked again, once, after a lost connection.
+    pub(super) async fn ask(&self, lease: &mut Option<Lease>, exec: Exec) -> Result<Output, Trouble> {
         match self.attempt(lease, exec.clone()).await {
             Err(TransportError::Lost { .. } | TransportError::Unreachable { .. }) => {
                 self.shared.pool.forget(&self.reach.spec).await;
                 *lease = None;
                 match self.attempt(lease, exec).await {
-                    // Nothing was changed by a probe, so nothing is in doubt.
+                    // Nothing is in doubt after it.
                     Err(TransportError::Lost { host, reason }) => {
                         Err(TransportError::Unreachable { host, reason }.into())
                     }
@@ -230,7 +372,11 @@ impl Execution<'_> {
         }
     }
 
-    async fn attempt(&self, lease: &mut Option<Lease>, exec: Exec) -> Result<Output, TransportError> {
+    pub(super) async fn attempt(
+        &self,
+        lease: &mut Option<Lease>,
+        exec: Exec,
+    ) -> Result<Output, TransportError> {
         let halt = &self.shared.halt;
         let cut = || TransportError::Lost {
             host: self.host.to_string(),
@@ -393,6 +539,9 @@ impl Execution<'_> {
                 self.forget_job(lease, &id).await;
             }
             return Ok(output);
+        }
+        if lease.as_ref().is_some_and(|lease| lease.locked) {
+            exec.script.insert_str(0, named_lock::WITHOUT);
         }
         let mark = self.mark(&name);
         if !sent.is_some_and(|sent| sent.marks.contains(&mark)) {

@@ -28,6 +28,7 @@ pub mod journal;
 mod layers;
 mod login;
 mod meta;
+mod named_lock;
 mod once;
 mod options;
 mod play;

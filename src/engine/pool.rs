@@ -36,6 +36,8 @@ pub struct Lease {
     slot: Arc<HostSlot>,
     who: Option<String>,
     session: Box<dyn Session>,
+    /// Its shell holds named locks.
+    pub locked: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -66,7 +68,7 @@ impl Pool {
                 connection.session(r#become).await?
             }
         };
-        Ok(Lease { slot, who, session, _permit: permit })
+        Ok(Lease { slot, who, session, locked: false, _permit: permit })
     }
 
     /// Forgets a host's connection, so that the next session makes a new one.

@@ -56,6 +56,12 @@ impl Stepped {
         open.is_some_and(|sent| sent.attempt == self.attempt)
     }
 
+    /// Long commands that an earlier part of the run sent without seeing their end.
+    pub fn earlier_jobs(&self) -> &[String] {
+        let open = self.earlier.as_ref().and_then(|earlier| earlier.open.as_ref());
+        open.map_or(&[], |sent| &sent.jobs)
+    }
+
     /// Names what the step leaves on its target.
     pub fn name(&self) -> String {
         name(&self.key)

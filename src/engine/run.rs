@@ -102,6 +102,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         halt: request.halt,
         leftovers: Mutex::default(),
         old_marks: Mutex::default(),
+        lost_claims: Mutex::default(),
     });
     shared
         .emit(Event::RunStarted {

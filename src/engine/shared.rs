@@ -52,6 +52,8 @@ pub struct Shared {
     pub leftovers: Mutex<HashMap<String, Vec<Leftover>>>,
     /// Marks that are needed no more, by the place where they are.
     pub old_marks: Mutex<HashMap<String, (Reach, Vec<String>)>>,
+    /// Tokens of locks whose shells were lost with their connections.
+    pub lost_claims: Mutex<Vec<String>>,
 }
 
 impl Shared {

@@ -289,6 +289,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         halt: Halt::default(),
         leftovers: Default::default(),
         old_marks: Default::default(),
+        lost_claims: Default::default(),
     };
     (Arc::new(shared), queue)
 }

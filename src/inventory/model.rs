@@ -336,10 +336,12 @@ impl Inventory {
         if self.group(parent).children.contains(&child) {
             return Ok(false);
         }
-        if parent == child || self.descendants(child).contains(&parent) {
+        if parent == child || child == ALL || self.descendants(child).contains(&parent) {
             let (parent, child) = (&self.group(parent).name, &self.group(child).name);
             let (message, label) = if parent == child {
                 (format!("the group `{child}` cannot be its own child"), "the group itself".to_owned())
+            } else if &**child == "all" {
+                (format!("the group `all` cannot be a child of `{parent}`"), "it holds all groups".to_owned())
             } else {
                 let label = format!("`{child}` is already above `{parent}`");
                 (format!("the groups `{parent}` and `{child}` contain each other"), label)

@@ -110,6 +110,7 @@ pub use registry::{controller_spec, find, modules, names, short_name, spec};
 pub use world::{Body, Certainty, FileAfter, Known, Relations, Row, Thing, Touch, World};
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::transport::{Content, Output};
 use crate::value::{Map, Unknown, Value};
@@ -152,6 +153,13 @@ pub trait Module: Send + Sync {
         Relations::default()
     }
 
+    /// Returns what only one run at a time may change on the target. Its locks are held from the last look to the last
+    /// action.
+    fn locks(&self, call: &Call) -> Locks {
+        let _ = call;
+        Locks::default()
+    }
+
     /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
     /// result and fails when an action failed.
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -163,6 +171,13 @@ pub trait Module: Send + Sync {
         }
         Ok(prediction.into_outcome())
     }
+}
+
+/// Names of what a module wants for itself on its target, such as `osimage:NAME`, and how long it waits for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locks {
+    pub names: Vec<String>,
+    pub patience: Duration,
 }
 
 /// What the probe printed. Empty with `rc` 0 when the module has no probe.

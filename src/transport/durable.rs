@@ -51,10 +51,11 @@ const BORN: &str = r#"_xp_born() {
 }"#;
 
 /// What runs around the job's script; `$1` is the directory, `$2` the shell. It outlives the TERM that stops the
-/// script, so that the exit code is written.
+/// script, so that the exit code is written. Descriptors 7 to 9 may be locks of the session: the stub keeps them as long
+/// as the script runs, what the script starts does not.
 const STUB: &str = r#"trap : HUP INT TERM
 _xp_born "$$"; echo "$$ $_xp_v" >"$1/pid.new" && mv "$1/pid.new" "$1/pid" || exit 1
-"$2" "$1/cmd" <"$1/in" >"$1/out" 2>"$1/err"
+"$2" "$1/cmd" <"$1/in" >"$1/out" 2>"$1/err" 7>&- 8>&- 9>&-
 echo $? >"$1/rc.new"; mv "$1/rc.new" "$1/rc""#;
 
 /// Shell functions around a job's directory `$_xp_d`.

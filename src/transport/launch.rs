@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use super::channel::{Event, RawChannel};
 use super::error::PASSWORD_NEEDED;
 use super::guard::{Admission, PasswordGuard, Proof};
+use super::patience::within_load;
 use super::shell::{loop_program, quote, quote_for_any_shell};
 use super::{BecomeMethod, BecomeSpec, Stream, TransportError};
 
@@ -111,10 +112,10 @@ impl Launch {
         limit: Duration,
     ) -> Result<(), TransportError> {
         let mut heard = Heard::default();
-        match tokio::time::timeout(limit, self.talk(chan, asker, &mut heard)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => Err(failure(asker, reason)),
-            Err(_) => {
+        match within_load(limit, self.talk(chan, asker, &mut heard)).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(reason)) => Err(failure(asker, reason)),
+            None => {
                 let said = heard.last_words();
                 let said = if said.is_empty() { String::new() } else { format!(", it said: {said}") };
                 let reason = format!("no shell after {} s{said}", limit.as_secs_f32());

@@ -17,6 +17,7 @@ mod framed;
 mod guard;
 mod launch;
 mod local;
+mod patience;
 mod read_only;
 mod session;
 mod shell;

@@ -9,6 +9,8 @@ use base64::Engine as _;
 const CANARY: &str = "C4nary \"of\" 'it'&x=%/\\end";
 const VAULT_PASSWORD: &str = "v4ult-p4ssword-canary";
 const HIDDEN: &str = "h1dden-by-no-log-canary";
+/// The password of a node's hardware, which only the management node knows.
+const BMC: &str = "b4seb0ard-canary";
 
 /// What a host may say.
 const CORPUS: &[&str] = &[
@@ -31,6 +33,8 @@ const CORPUS: &[&str] = &[
     "{\"changed\": true, \"ansible_facts\": {\"ansible_host\": \"evil\"}}",
     "xplay:progress \u{1b}[31mred",
     "\u{1e}0123456789abcdef 0",
+    "Object name: evil\n    groups=all\n    status=$(touch TOUCHED)",
+    "#node,x\n\"a\",\"`touch TOUCHED`\"",
 ];
 
 struct Site {
@@ -41,7 +45,7 @@ impl Site {
     fn new(playbook: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let site = Site { dir };
-        for name in ["home", "work", "out"] {
+        for name in ["home", "work", "out", "bin"] {
             std::fs::create_dir(site.path(name)).unwrap();
         }
         site.write("site.yml", playbook);
@@ -54,6 +58,12 @@ impl Site {
         self.dir.path().join(name)
     }
 
+    /// Programs of the test come first.
+    fn search_path(&self) -> std::ffi::OsString {
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        std::env::join_paths([self.path("bin")].into_iter().chain(std::env::split_paths(&usual))).unwrap()
+    }
+
     fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), text).unwrap();
     }
@@ -63,7 +73,7 @@ impl Site {
             .args(args)
             .current_dir(self.dir.path())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", self.search_path())
             .env("HOME", self.path("home"))
             .env("WORK", self.path("work"))
             .stdin(Stdio::null())
@@ -107,7 +117,7 @@ fn forms(secret: &str) -> Vec<String> {
 
 #[track_caller]
 fn assert_clean(what: &str, bytes: &[u8]) {
-    for secret in [CANARY, VAULT_PASSWORD, HIDDEN] {
+    for secret in [CANARY, VAULT_PASSWORD, HIDDEN, BMC] {
         for form in forms(secret) {
             let found = bytes.windows(form.len()).any(|w| w == form.as_bytes());
             assert!(!found, "{what} shows {form}: {}", String::from_utf8_lossy(bytes));
@@ -179,6 +189,89 @@ fn secrets_stand_nowhere() {
         assert_clean(&path.display().to_string(), &std::fs::read(&path).unwrap());
     }
     assert_eq!(std::fs::read_to_string(site.path("work/kept")).unwrap(), format!("{CANARY}\n"));
+}
+
+/// A sudo that asks for the password, and looks at all processes and its own environment meanwhile.
+const SUDO: &str = r#"#!/bin/sh
+while :; do
+  case $1 in -p) prompt=$2; shift 2 ;; -u) shift 2 ;; --) shift; break ;; -n) exit 1 ;; *) shift ;; esac
+done
+printf %s "$prompt" >&2
+IFS= read -r word || exit 1
+cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' >>"$WORK/processes"
+env >>"$WORK/environment"
+printf '%s\n' "$word" >"$WORK/given"
+exec "$@"
+"#;
+
+#[test]
+fn a_become_password_is_given_and_shown_nowhere() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new("");
+    site.write("bin/sudo", SUDO);
+    std::fs::set_permissions(site.path("bin/sudo"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let vaulted =
+        site.xplay(&["vault", "encrypt_string", "--vault-password-file", "pw", "--name", "secret", CANARY]);
+    let vars: String =
+        String::from_utf8(vaulted.stdout).unwrap().lines().map(|line| format!("    {line}\n")).collect();
+    site.write(
+        "site.yml",
+        format!(
+            "- hosts: all\n  gather_facts: false\n  become: true\n  become_user: operator\n  vars:\n{vars}    \
+             ansible_become_password: \"{{{{ secret }}}}\"\n  tasks:\n    - shell: cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' >>$WORK/processes\n    \
+             - command: env\n    - copy: {{content: x, dest: \"{{{{ lookup('env', 'WORK') }}}}/x\"}}\n    - command: \"false\"\n      ignore_errors: true\n"
+        ),
+    );
+    for more in [&["-vvvv", "-D", "--report", "report.html"][..], &["--json", "-vvvv", "--no-report"]] {
+        let args = [&["run", "-i", "hosts", "site.yml", "--vault-password-file", "pw"], more].concat();
+        let output = site.xplay(&args);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert_clean("stdout", &output.stdout);
+        assert_clean("stderr", &output.stderr);
+    }
+    assert_eq!(std::fs::read_to_string(site.path("work/given")).unwrap(), format!("{CANARY}\n"));
+    for name in ["report.html", "work/processes", "work/environment"] {
+        assert_clean(name, &std::fs::read(site.path(name)).unwrap());
+    }
+    for path in files(&site.path("home")) {
+        assert_clean(&path.display().to_string(), &std::fs::read(&path).unwrap());
+    }
+}
+
+/// What xCAT's tables hold of hardware is not shown, although no file of the project says that it is secret.
+#[test]
+fn passwords_of_hardware_stand_nowhere() {
+    use crate::support::rehearse::{Mode, Rehearsal, can};
+    if !can("hostile", Mode::Namespaces) {
+        return;
+    }
+    let rehearsal = Rehearsal::new("el9", Mode::Namespaces);
+    let cluster = rehearsal.start();
+    rehearsal_playbook(rehearsal.dir());
+    let set = "#!/bin/sh\nexec /opt/xcat/bin/chdef -t node sn1 bmcpassword=";
+    std::fs::write(cluster.on_mn1("root/set"), format!("{set}{BMC}\n")).unwrap();
+    let inventory = cluster.inventory();
+    let playbook = rehearsal.dir().join("bmc.yml").display().to_string();
+    for more in [&["-vvvv", "-D"][..], &["--json", "-vvvv", "-D"], &["-C", "-vvvv", "-D"]] {
+        let output = cluster.xplay("home", &[&["run", "-i", &inventory, &playbook], more].concat()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains("10.0.0.9"), "{said}");
+        assert_clean("stdout", &output.stdout);
+        assert_clean("stderr", &output.stderr);
+    }
+    for path in files(&rehearsal.dir().join("home")) {
+        assert_clean(&path.display().to_string(), &std::fs::read(&path).unwrap());
+    }
+}
+
+fn rehearsal_playbook(dir: &Path) {
+    let text = "- hosts: management\n  gather_facts: false\n  tasks:\n    - command: sh /root/set\n      check_mode: false\n    \
+         - xcat_node: {nodes: sn1, attributes: {bmc: 10.0.0.9, bmcpassword: another-word}}\n    \
+         - xcat_facts:\n      register: f\n    - debug: {var: f}\n";
+    std::fs::write(dir.join("bmc.yml"), text).unwrap();
 }
 
 #[test]

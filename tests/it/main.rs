@@ -7,10 +7,12 @@
 
 mod builder;
 mod cli;
+mod controllers;
 mod costs;
 mod emulator;
 mod errors;
 mod fan_out;
+mod fuzz;
 mod hostile;
 mod layers;
 mod modules;

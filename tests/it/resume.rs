@@ -463,3 +463,40 @@ impl Project {
         std::fs::read_to_string(self.journal()).unwrap()
     }
 }
+
+/// A plan that is being applied is resumed as any run; it counts as applied once.
+#[test]
+fn an_applied_plan_goes_on_where_it_was_killed() {
+    let tasks = "    - {name: folder, file: {path: \"{{ work }}\", state: directory}}\n\
+         \x20   - {name: first, shell: \"echo first >>{{ work }}/log\"}\n\
+         \x20   - {name: config, copy: {content: \"{{ inventory_hostname }}\\n\", dest: \"{{ work }}/config\"}, notify: restart}\n\
+         \x20   - {name: second, shell: \"echo second >>{{ work }}/log\"}\n";
+    let site = format!(
+        "- hosts: all\n  gather_facts: false\n  vars:\n    work: \"{{{{ lookup('env', 'WORK') }}}}/{{{{ inventory_hostname }}}}\"\n  \
+         tasks:\n{tasks}{HANDLERS}"
+    );
+    let planned = |project: &Project| {
+        let made = project.command(&["plan", "-i", "hosts", "site.yml", "-o", "it.xplan"]).output().unwrap();
+        assert!(matches!(made.status.code(), Some(2 | 3)), "{}", text(&made.stderr));
+    };
+    let undisturbed = Project::new(&site);
+    planned(&undisturbed);
+    assert_code(&undisturbed.command(&["apply", "it.xplan"]).output().unwrap(), 0);
+    let (expect, count) = (undisturbed.end_state(), records(&undisturbed.journal()));
+    assert_eq!(expect["n1/log"], "first\nsecond\nrestarted\n");
+    let step = if all_points() { 1 } else { count / 5 };
+    for at in (2..count).step_by(step) {
+        let project = Project::new(&site);
+        planned(&project);
+        let mut command = project.command(&["apply", "it.xplan"]);
+        let killed = command.env("XPLAY_END_AT_WRITE", at.to_string()).output().unwrap();
+        assert_eq!(killed.status.code(), None, "write {at}: {}", text(&killed.stderr));
+        let resumed = project.resume(&[]);
+        let said = [text(&resumed.stdout), text(&resumed.stderr)].concat();
+        assert_eq!(resumed.status.code(), Some(0), "write {at}: {said}");
+        assert_eq!(project.end_state(), expect, "write {at}");
+        project.assert_no_traces();
+        let again = project.command(&["apply", "it.xplan"]).output().unwrap();
+        assert_ne!(again.status.code(), Some(0), "write {at}: it is applied twice");
+    }
+}

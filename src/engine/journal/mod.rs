@@ -11,7 +11,7 @@ mod seal;
 mod store;
 
 pub use codec::can_keep;
-pub use log::JournalError;
+pub use log::{JournalError, Parsed, Wrong, parse};
 pub use record::{Decision, EndKind, FORMAT, Head, Record, Sent, StepKey, Verdict};
 pub use seal::Sealing;
 pub use store::{RunFile, RunState, Runs, Summary, new_id};

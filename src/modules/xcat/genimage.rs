@@ -10,8 +10,8 @@ use super::parse::{self, Attrs};
 use super::relations;
 use super::sh::{Section, Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
-    Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Locks, Module, ModuleSpec, Outcome, Prediction, Relations, Run,
+    Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Unknown};
@@ -70,6 +70,10 @@ impl Module for Genimage {
 
     fn relations(&self, call: &Call) -> Relations {
         relations::of(SPEC.name, call)
+    }
+
+    fn locks(&self, call: &Call) -> Locks {
+        relations::locks(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

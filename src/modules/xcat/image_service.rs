@@ -8,7 +8,8 @@ use super::osimage::check_name;
 use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Rule, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Locks, Module, ModuleSpec, Outcome, Prediction, Relations, Rule,
+    Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -90,6 +91,10 @@ impl Module for ImageService {
 
     fn relations(&self, call: &Call) -> Relations {
         relations::of(SPEC.name, call)
+    }
+
+    fn locks(&self, call: &Call) -> Locks {
+        relations::locks(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

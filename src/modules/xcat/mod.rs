@@ -19,7 +19,7 @@ mod nodeset;
 mod osimage;
 mod otherpkgs;
 mod packimage;
-mod parse;
+pub mod parse;
 mod postinstall;
 mod relations;
 mod sh;

@@ -11,7 +11,8 @@ use super::parse::{self, Attrs};
 use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Locks, Module, ModuleSpec, Outcome, Prediction, Relations, Run,
+    Seen,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -98,6 +99,10 @@ impl Module for Nodeset {
 
     fn relations(&self, call: &Call) -> Relations {
         relations::of(SPEC.name, call)
+    }
+
+    fn locks(&self, call: &Call) -> Locks {
+        relations::locks(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

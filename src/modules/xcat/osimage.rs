@@ -10,8 +10,8 @@ use super::parse::{self, Attrs};
 use super::relations;
 use super::sh::{Sections, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
-    Thing, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Locks, Module, ModuleSpec, Outcome, Prediction, Relations, Run,
+    Seen, Thing, Touch,
 };
 use crate::transport::{Content, Output};
 use crate::value::Map;
@@ -56,6 +56,10 @@ impl Module for Osimage {
 
     fn relations(&self, call: &Call) -> Relations {
         relations::of(SPEC.name, call)
+    }
+
+    fn locks(&self, call: &Call) -> Locks {
+        relations::locks(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

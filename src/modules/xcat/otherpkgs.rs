@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::common::{self, NAMESPACES};
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Run, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Locks, Module, ModuleSpec, Outcome, Prediction, Rule, Run, Seen,
+    Touch,
 };
 use crate::transport::Output;
 use crate::value::Map;
@@ -47,6 +48,10 @@ const STAMP: &str = ".xplay-otherpkgs";
 impl Module for Otherpkgs {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn locks(&self, call: &Call) -> Locks {
+        super::relations::locks(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

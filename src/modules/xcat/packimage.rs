@@ -10,7 +10,8 @@ use super::parse::{self, Attrs};
 use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Locks, Module, ModuleSpec, Outcome, Prediction, Relations, Run,
+    Seen,
 };
 use crate::transport::Output;
 use crate::value::{Map, Unknown};
@@ -63,6 +64,10 @@ impl Module for Packimage {
 
     fn relations(&self, call: &Call) -> Relations {
         relations::of(SPEC.name, call)
+    }
+
+    fn locks(&self, call: &Call) -> Locks {
+        relations::locks(SPEC.name, call)
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {

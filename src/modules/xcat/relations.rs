@@ -2,7 +2,12 @@
 //!
 //! A plan uses it to tell which later steps an earlier one makes uncertain, and why.
 
-use crate::modules::{Call, Relations, Thing};
+use std::time::Duration;
+
+use crate::modules::{Call, Locks, Relations, Thing};
+
+/// How long a step waits for another run that works on the same image, unless it has a limit for that.
+const PATIENCE_SECS: i128 = 3600;
 
 /// The kinds of things that modules ask for by themselves.
 pub const OSIMAGE: &str = "osimage";
@@ -50,4 +55,18 @@ pub fn of(module: &str, call: &Call) -> Relations {
         _ => (vec![], vec![]),
     };
     Relations { reads, writes }
+}
+
+/// Returns what a call of an xCAT module wants for itself: the image that it makes or hands out, or the install tree.
+pub fn locks(module: &str, call: &Call) -> Locks {
+    let image = |arg: &str| call.args.str(arg).map(|name| format!("osimage:{name}"));
+    let name = match module {
+        "xcat_copycds" | "xcat_otherpkgs" | "xcat_sync_install" => Some("install-tree".to_string()),
+        "xcat_genimage" | "xcat_osimage" | "xcat_packimage" => image("name"),
+        "xcat_image_service" | "xcat_nodeset" => image("image"),
+        _ => None,
+    };
+    let secs = call.args.int("lock_timeout").unwrap_or(PATIENCE_SECS).clamp(0, 86_400);
+    let patience = Duration::from_secs(u64::try_from(secs).unwrap_or_default());
+    Locks { names: name.into_iter().collect(), patience }
 }

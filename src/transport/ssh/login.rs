@@ -16,6 +16,7 @@ use super::config::{Family, ForwardAgent, Proxy};
 use super::host_key::{ClientHandler, HandlerError, KeyCheck, describe};
 use super::proxy::{self, LastWords};
 use super::target::Target;
+use crate::transport::patience::{within, within_load};
 use crate::transport::{ConnectionSpec, HostKeyPolicy, TransportError, UnknownKey};
 
 /// Channels of one connection; sshd allows ten by default.
@@ -185,10 +186,10 @@ async fn greet(
         russh::client::connect_stream(config, stream, handler).await
     };
     let limit = needs.connect_timeout;
-    match tokio::time::timeout(limit, connecting).await {
-        Ok(Ok(handle)) => Ok(Greeted { handle, ended }),
-        Ok(Err(HandlerError::Refused(error))) => Err(Attempt::Failed(*error)),
-        Ok(Err(error)) => {
+    match within(limit, connecting).await {
+        Some(Ok(handle)) => Ok(Greeted { handle, ended }),
+        Some(Err(HandlerError::Refused(error))) => Err(Attempt::Failed(*error)),
+        Some(Err(error)) => {
             let dropped = was_dropped(&error);
             let mut reason = describe(&error);
             if matches!(error, HandlerError::Ssh(russh::Error::IO(_))) {
@@ -206,7 +207,7 @@ async fn greet(
             let error = unreachable(reason);
             Err(if dropped { Attempt::Dropped(error) } else { Attempt::Failed(error) })
         }
-        Err(_) => {
+        None => {
             let reason = format!("{}no answer within {} s", place(target), limit.as_secs_f32());
             Err(Attempt::Failed(unreachable(reason)))
         }
@@ -216,8 +217,8 @@ async fn greet(
 async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live>>) -> Result<Live, Attempt> {
     let needs = &target.resolved;
     let Greeted { mut handle, ended } = greet(context, target, through.as_deref(), needs.policy).await?;
-    match tokio::time::timeout(LOGIN_LIMIT, authenticate(&mut handle, context, target)).await {
-        Ok(Ok(())) => Ok(Live {
+    match within_load(LOGIN_LIMIT, authenticate(&mut handle, context, target)).await {
+        Some(Ok(())) => Ok(Live {
             handle,
             user: needs.user.clone(),
             channels: Arc::new(Semaphore::new(CHANNELS)),
@@ -225,8 +226,8 @@ async fn attempt(context: &SshContext, target: &Target, through: Option<Arc<Live
             forwards_agent: needs.forward_agent != ForwardAgent::No,
             _through: through,
         }),
-        Ok(Err(error)) => Err(Attempt::Failed(error)),
-        Err(_) => {
+        Some(Err(error)) => Err(Attempt::Failed(error)),
+        None => {
             let reason = format!("no answer to our login within {} s", LOGIN_LIMIT.as_secs());
             Err(Attempt::Failed(TransportError::Unreachable { host: target.host.clone(), reason }))
         }

@@ -1,9 +1,9 @@
 //! A rehearsal through the binary, as a user runs it, and what its events say.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -26,6 +26,74 @@ pub struct Ran {
     pub code: i32,
     pub events: Vec<Value>,
     pub stderr: String,
+}
+
+/// A cluster that is up until this is dropped.
+pub struct Standing {
+    child: Child,
+    keep: PathBuf,
+    dir: PathBuf,
+}
+
+impl Standing {
+    /// The binary as an ordinary user of the cluster starts it: it knows nothing of a rehearsal. `home` tells users apart.
+    pub fn xplay(&self, home: &str, args: &[&str]) -> Command {
+        let home = self.dir.join(home);
+        std::fs::create_dir_all(&home).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xplay"));
+        command
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home)
+            .env("TMPDIR", &self.dir)
+            .env("XPLAY_NO_REPORT", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn inventory(&self) -> String {
+        self.keep.join("inventory").display().to_string()
+    }
+
+    /// A path on the management node's disk.
+    pub fn on_mn1(&self, path: &str) -> PathBuf {
+        self.keep.join("hosts/mn1/root").join(path)
+    }
+
+    /// Lets commands of xCAT on the management node write down when they begin and end, and wait while there is a file
+    /// `/hold-COMMAND`.
+    pub fn watch(&self, commands: &[&str]) {
+        for command in commands {
+            let path = ["bin", "sbin"].map(|dir| self.on_mn1("opt/xcat").join(dir).join(command));
+            let path = path.iter().find(|path| path.exists()).unwrap();
+            let text = std::fs::read_to_string(path).unwrap();
+            let plain = text.replace("exec ", "");
+            let text = plain.replace(
+                "#!/bin/sh\n",
+                &format!("#!/bin/sh\necho \"begin {command} $*\" >>/calls\ntrap 'echo \"end {command} $*\" >>/calls' EXIT\nwhile [ -e /hold-{command} ]; do sleep 0.1; done\n"),
+            );
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    /// What the watched commands wrote down, those that only ask left out.
+    pub fn calls(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.on_mn1("calls")).unwrap_or_default();
+        let asks = |line: &&str| !line.contains("copycds -i");
+        text.lines().filter(asks).map(str::to_string).collect()
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        // The end of its input ends the shell, and with it the cluster.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
 }
 
 /// A kept cluster, and the binary that works on it.
@@ -54,7 +122,8 @@ impl Rehearsal {
         self.dir.path().join("cluster")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// The binary as the mode of the rehearsal wants it, with an environment of its own.
+    pub fn command(&self, args: &[&str]) -> Command {
         let binary = env!("CARGO_BIN_EXE_xplay");
         let mut command = match self.mode {
             Mode::Unprivileged => {
@@ -76,6 +145,23 @@ impl Rehearsal {
             .env("TMPDIR", self.dir.path())
             .stdin(Stdio::null());
         command
+    }
+
+    /// Starts the cluster and keeps it up, so that any program can work on it from outside.
+    pub fn start(&self) -> Standing {
+        let mut child = self
+            .command(&["--shell", "mn1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.as_mut().unwrap();
+        input.write_all(b"echo up\n").unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "up\n");
+        Standing { child, keep: self.keep(), dir: self.dir.path().to_path_buf() }
     }
 
     /// Runs the binary for its own output: plans have no events.
