@@ -344,6 +344,26 @@ fn the_same_inputs_give_the_same_plan_anywhere() {
     assert_eq!((&ids[0], &ids[2]), (&ids[1], &ids[3]));
 }
 
+#[test]
+fn the_exit_code_says_what_a_plan_comes_to() {
+    let code = |tasks: &str, more: &[&str]| {
+        let site = Site::new(&format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}"));
+        let ran = site.run(&[&["plan", "site.yml", "-o", "../p.xplan"][..], more].concat());
+        let verdict = ran.stdout.lines().nth(1).unwrap_or_default().to_string();
+        (ran.code, verdict.trim_start().split("  ").next().unwrap_or_default().to_string())
+    };
+    let fine = "    - stat: {path: /}\n";
+    assert_eq!(code(fine, &[]), (0, "NOTHING TO DO".into()));
+    assert_eq!(code("    - command: \"true\"\n", &[]), (2, "~ CHANGES".into()));
+    let wrong = "    - copy: {content: x, dest: /proc/nowhere/x}\n";
+    assert_eq!(code(wrong, &[]), (1, "! ERROR".into()));
+    let unknown =
+        "    - command: uptime\n      register: asked\n    - reboot:\n      when: asked.stdout == 'x'\n";
+    assert_eq!(code(unknown, &[]), (3, "? INCOMPLETE".into()));
+    let away = ["-e", "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"];
+    assert_eq!(code(fine, &away), (4, "! UNREACHABLE".into()));
+}
+
 /// Two machines: a checkout and hosts of its own on each, at other places and with another umask.
 #[test]
 fn two_machines_make_the_same_plan() {
