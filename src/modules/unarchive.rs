@@ -12,8 +12,10 @@ use flate2::read::MultiGzDecoder;
 use super::attrs::{Attrs, FILE_ARGS};
 use super::local::Digests;
 use super::sh::{FileKind, PRIVATE_DIR, Report, Stat, expand_path, q};
+use super::write::named_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, Touch,
+    Action, ArgKind, ArgSpec, Args, Call, Diff, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen,
+    Touch,
 };
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
@@ -146,7 +148,8 @@ impl Module for Unarchive {
                     return Ok(Prediction::same(result));
                 }
                 let script = format!("xp_f={}\n{}", q(src), job.extract("\"$xp_f\""));
-                Ok(Prediction::change(result, vec![Action::run(script)]).touch(left))
+                let diff = difference(&job.dest, src, None);
+                Ok(Prediction::change(result, vec![Action::run(script)]).touch(left).diff(diff))
             }
             Source::Listed(path, members) => {
                 if call.args.flag("list_files") {
@@ -158,7 +161,8 @@ impl Module for Unarchive {
                 if wants.all_there(&job, members, &seen.text())? {
                     return Ok(Prediction::same(result));
                 }
-                Ok(Prediction::change(result, vec![job.send(path, "")?]).touch(left))
+                let diff = difference(&job.dest, src, Some(members.len()));
+                Ok(Prediction::change(result, vec![job.send(path, "")?]).touch(left).diff(diff))
             }
             Source::Opaque(path) => {
                 // The target compares first; a marker tells whether anything was unpacked.
@@ -181,6 +185,17 @@ impl Module for Unarchive {
         }
         Ok(prediction.into_outcome())
     }
+}
+
+/// Says what comes to lie below the destination.
+fn difference(dest: &str, src: &str, members: Option<usize>) -> Diff {
+    let number = members.map(|n| format!(", {n} entries")).unwrap_or_default();
+    let side = |text: String| Some(Map::from_iter([("archive", text)]));
+    named_diff(
+        dest,
+        side(format!("not all of {src} as it is there")),
+        side(format!("{src} unpacked{number}")),
+    )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -446,6 +446,9 @@ fn law(bench: &Bench, module: &str, state: &str, wanted: &Wanted) -> Result<bool
     };
     prop_assert_eq!(&preview.effect, &prediction.effect, "preview and run differ");
     prop_assert_eq!(&preview.touches, &prediction.touches, "preview and run differ");
+    if prediction.effect == Effect::Change {
+        prop_assert!(!prediction.diff.is_empty(), "a change that shows nothing");
+    }
     let before = bench.content();
     let Ok(outcome) = bench.apply(module, &args, prediction.clone()) else {
         prop_assert_eq!(bench.content(), before, "a failure left something behind");
