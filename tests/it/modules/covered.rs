@@ -58,16 +58,10 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     (
         "no server or disk of their own here: recorded answers only; tests/roles runs some of them on whole machines, by hand",
         &[
-            "acl",
-            "capabilities",
-            "make",
             "mysql_db",
             "mysql_replication",
             "mysql_user",
             "mysql_variables",
-            "openssh_keypair",
-            "pam_limits",
-            "pamd",
             "postgresql_db",
             "postgresql_privs",
             "postgresql_user",

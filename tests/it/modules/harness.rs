@@ -246,7 +246,12 @@ impl<'a> Bench<'a> {
 
     /// Whether the shell finds a program.
     pub fn has(&self, program: &str) -> bool {
-        self.run(&format!("command -v {program}"), None).rc == 0
+        self.holds(&format!("command -v {program}"))
+    }
+
+    /// Whether a shell condition holds.
+    pub fn holds(&self, condition: &str) -> bool {
+        self.run(condition, None).rc == 0
     }
 
     fn out(&self, script: &str) -> String {
@@ -343,6 +348,16 @@ impl<'a> Bench<'a> {
 
     /// Returns names, attributes and contents of everything.
     pub fn digest(&self) -> BTreeMap<PathBuf, String> {
+        let mut found = self.parts();
+        for (path, text) in &mut found {
+            // What a file's bytes and mode do not tell, such as its access list, is changed at this time too.
+            let meta = fs::symlink_metadata(path).unwrap();
+            text.push_str(&format!(" {} {}", meta.ctime(), meta.ctime_nsec()));
+        }
+        found
+    }
+
+    fn parts(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();
         digest(self.root.path(), &mut found);
         found
@@ -350,7 +365,7 @@ impl<'a> Bench<'a> {
 
     /// Returns the same without the times of folders.
     pub fn content(&self) -> BTreeMap<PathBuf, String> {
-        let mut found = self.digest();
+        let mut found = self.parts();
         for (path, text) in &mut found {
             if path.is_dir() && !path.is_symlink() {
                 *text = text.split(' ').next().unwrap().to_string();
