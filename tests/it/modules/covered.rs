@@ -7,6 +7,7 @@ const STORIES: &[(&str, &[&str])] = &[
     ("modules::apt, on a root and a repository of its own", &["apt"]),
     ("modules::dnf, on a root and a repository of its own", &["dnf", "dnf5", "yum"]),
     ("modules::git, on repositories of its own", &["git"]),
+    ("modules::subversion, on a repository of its own", &["subversion"]),
     ("modules::net, on a server of its own", &["get_url", "uri"]),
     ("modules::system", &["modprobe"]),
     ("modules::fetch_brings_files_here", &["fetch"]),
@@ -53,7 +54,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("make something new each time", &["tempfile"]),
     (
         "no tool on this system: their scripts run against recorded answers only, in the tests of the module",
-        &["apk", "apt_key", "gem", "npm", "pip", "rpm_key", "subversion", "zypper"],
+        &["apk", "gem", "npm", "pip", "zypper"],
     ),
     (
         "no server or disk of their own here: recorded answers only; tests/roles runs some of them on whole machines, by hand",

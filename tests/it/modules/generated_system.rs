@@ -20,6 +20,7 @@ macro_rules! laws_of {
 }
 
 mod files;
+mod packages;
 
 /// A module with what its laws need.
 struct Law {
@@ -325,7 +326,7 @@ fn check(law: &'static Law) {
 
 /// The modules whose laws are checked here.
 pub fn modules() -> impl Iterator<Item = &'static str> {
-    LAWS.iter().chain(files::LAWS).map(|law| law.module)
+    LAWS.iter().chain(files::LAWS).chain(packages::LAWS).map(|law| law.module)
 }
 
 laws_of!(
