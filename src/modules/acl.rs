@@ -58,7 +58,7 @@ impl Module for Acl {
              [ -e {path} ] || {{ printf 'absent yes\\n'; exit 0; }}\n"
         );
         if let Some(entry) = Entry::of(&call.args)? {
-            // The tool's own simulation: "*,*" where nothing would change.
+            // The tool's own simulation: "*,*" for each file where nothing would change.
             add!(
                 script,
                 "xp_a=$(LC_ALL=C setfacl --test{} {path} 2>&1) || {{ xp_tell failed \"$xp_a\"; exit 0; }}\n\
@@ -96,7 +96,11 @@ impl Module for Acl {
         };
         let word = if args.str("state") == Some("present") { "present" } else { "absent" };
         result.insert("msg", format!("{} is {word}", entry.text));
-        if report.all("test").any(|line| line.trim_end().ends_with("*,*")) {
+        let needed = report.all("test").any(|line| {
+            let line = line.trim_end();
+            !line.is_empty() && !line.ends_with("*,*")
+        });
+        if !needed {
             return Ok(Prediction::same(result));
         }
         let script = format!(
@@ -280,7 +284,14 @@ mod tests {
             "user:joe:rw is present",
         );
         let entry = [("state", "present"), ("entry", "default:g:staff:rx"), ("recursive", "yes")];
-        check(&entry, "/f: x,*", "-d -m 'group:staff:rx' --recursive", "group:staff:rx is present");
+        check(
+            &entry,
+            "/f: *,*\ntest /f/g: x,*",
+            "-d -m 'group:staff:rx' --recursive",
+            "group:staff:rx is present",
+        );
+        let link = [("state", "present"), ("entry", "u:joe:r"), ("follow", "no")];
+        check(&link, "", "", "user:joe:r is present");
         let gone = [("state", "absent"), ("etype", "user"), ("entity", "joe"), ("follow", "no")];
         check(&gone, "/f: x,*", "-x 'user:joe' --physical", "user:joe is absent");
     }

@@ -200,10 +200,10 @@ impl Subversion {
             script += "xp_svn revert -R \"$xp_dest\" && ";
         }
         script += "xp_svn update -r \"$xp_rev\" \"$xp_dest\"";
-        let head = revision(report, "head").filter(|_| !elsewhere).map(Value::str);
+        let head = revision(report, "head").filter(|_| !elsewhere);
         let mut prediction = self.change(call, Some(before), script)?;
-        if let (Some(head), true) = (head, call.check) {
-            prediction.result.insert("after", head);
+        if let (Some(head), Some(url), true) = (head, url, call.check) {
+            prediction.result.insert("after", Value::from(vec![head, format!("URL: {url}")]));
         }
         if !modified {
             prediction.effect = Effect::Unknown;

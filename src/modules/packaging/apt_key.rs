@@ -41,8 +41,13 @@ pub struct AptKey;
 
 /// Prints the keys of apt.
 fn list(call: &Call) -> Result<String, Failure> {
+    // Asked about a file that is not there the tool would make it.
+    let there = match call.args.str("keyring") {
+        Some(path) => format!("[ ! -e {} ] || ", q(&expand_path(call, path)?)),
+        None => String::new(),
+    };
     Ok(format!(
-        "xp_o=$(LC_ALL=C apt-key{} adv --list-public-keys --keyid-format=long 2>/dev/null </dev/null) || xp_fail 'Unable to list public keys'\n\
+        "xp_o=$({there}LC_ALL=C apt-key{} adv --list-public-keys --keyid-format=long 2>/dev/null </dev/null) || xp_fail 'Unable to list public keys'\n\
          printf '%s\\n' \"$xp_o\" | sed -n 's/^\\(pub\\|sub\\)/key \\1/p'\n",
         keyring(call)?
     ))

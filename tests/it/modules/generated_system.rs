@@ -5,10 +5,22 @@
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
-use serde_json::json;
 
 use super::generated::{Wanted, hold, some_of};
 use super::harness::Bench;
+
+/// A test of each module, by the law in the table that stands beside.
+macro_rules! laws_of {
+    ($($module:ident),* $(,)?) => {
+        $(#[test] fn $module() {
+            let law = LAWS.iter().find(|law| law.module == stringify!($module)).unwrap();
+            crate::modules::generated_system::check(law);
+        })*
+    };
+}
+
+mod files;
+mod packages;
 
 /// A module with what its laws need.
 struct Law {
@@ -17,12 +29,30 @@ struct Law {
     doubles: &'static [&'static str],
     /// Tools that must be there.
     needs: &'static [&'static str],
+    /// A condition without which nothing is checked.
+    possible: &'static str,
+    /// Whether it changes nothing outside of the folder that it is given, so that none of the system's is replaced.
+    inside: bool,
     /// Lines that are run first.
     begin: &'static str,
     /// Lines of which any may have been run before.
     states: &'static [&'static str],
     always: &'static str,
     choices: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Law {
+    const BASE: Law = Law {
+        module: "",
+        doubles: &[],
+        needs: &[],
+        possible: ":",
+        inside: false,
+        begin: "",
+        states: &[],
+        always: "{}",
+        choices: &[],
+    };
 }
 
 const YES_NO: &[&str] = &["yes", "no"];
@@ -32,8 +62,6 @@ const LAWS: &[Law] = &[
     Law {
         module: "systemd",
         doubles: &["systemctl"],
-        needs: &[],
-        begin: "",
         states: &[
             "mkdir -p unit.web; echo inactive >unit.web/active; echo disabled >unit.web/enabled",
             "mkdir -p unit.web; echo active >unit.web/active; echo enabled >unit.web/enabled",
@@ -47,39 +75,35 @@ const LAWS: &[Law] = &[
             ("masked", YES_NO),
             ("daemon_reload", YES_NO),
         ],
+        ..Law::BASE
     },
     Law {
         module: "systemd_service",
         doubles: &["systemctl"],
-        needs: &[],
-        begin: "",
         states: &["mkdir -p unit.db; echo inactive >unit.db/active; echo disabled >unit.db/enabled"],
         always: r#"{"name": "db"}"#,
         choices: &[("state", &["started", "stopped"]), ("enabled", YES_NO)],
+        ..Law::BASE
     },
     Law {
         module: "service",
         doubles: &["service", "update-rc.d"],
-        needs: &[],
-        begin: "",
         states: SCRIPTS,
         always: r#"{"name": "web", "use": "sysvinit"}"#,
         choices: &[("state", &["started", "stopped"]), ("enabled", YES_NO)],
+        ..Law::BASE
     },
     Law {
         module: "sysvinit",
         doubles: &["service", "update-rc.d"],
-        needs: &[],
-        begin: "",
         states: SCRIPTS,
         always: r#"{"name": "web"}"#,
         choices: &[("state", &["started", "stopped"]), ("enabled", YES_NO)],
+        ..Law::BASE
     },
     Law {
         module: "firewalld",
         doubles: &["firewall-cmd", "firewall-offline-cmd"],
-        needs: &[],
-        begin: "",
         states: &[
             ": >zone.public.permanent; : >zone.public.running",
             "echo service=ssh >zone.public.permanent; : >zone.public.running",
@@ -94,12 +118,11 @@ const LAWS: &[Law] = &[
             ("zone", &["public", "dmz"]),
             ("permanent", YES_NO),
         ],
+        ..Law::BASE
     },
     Law {
         module: "iptables",
         doubles: &["iptables", "ip6tables"],
-        needs: &[],
-        begin: "",
         states: &[
             "for c in INPUT OUTPUT; do echo ACCEPT >iptables.filter.$c; echo ACCEPT >ip6tables.filter.$c; done",
             "echo ACCEPT >iptables.filter.INPUT; echo '-p tcp -j ACCEPT --destination-port 22' >>iptables.filter.INPUT",
@@ -113,12 +136,11 @@ const LAWS: &[Law] = &[
             ("comment", &["it's ssh"]),
             ("source", &["10.0.0.0/8"]),
         ],
+        ..Law::BASE
     },
     Law {
         module: "seboolean",
         doubles: &["getsebool", "setsebool", "semanage"],
-        needs: &[],
-        begin: "",
         states: &[
             "mkdir -p /sys/fs/selinux; echo 1 >/sys/fs/selinux/enforce",
             "echo on >bool.web_net",
@@ -127,12 +149,11 @@ const LAWS: &[Law] = &[
         ],
         always: r#"{"name": "web_net", "state": true, "ignore_selinux_state": true}"#,
         choices: &[("state", YES_NO), ("persistent", YES_NO)],
+        ..Law::BASE
     },
     Law {
         module: "selinux",
         doubles: &["setenforce"],
-        needs: &[],
-        begin: "",
         states: &[
             "mkdir -p /sys/fs/selinux; echo 1 >/sys/fs/selinux/enforce",
             "mkdir -p /sys/fs/selinux; echo 0 >/sys/fs/selinux/enforce",
@@ -141,12 +162,11 @@ const LAWS: &[Law] = &[
         ],
         always: r#"{"state": "enforcing", "policy": "targeted"}"#,
         choices: &[("state", &["permissive", "enforcing"]), ("policy", &["minimum", "targeted"])],
+        ..Law::BASE
     },
     Law {
         module: "sefcontext",
         doubles: &["semanage"],
-        needs: &[],
-        begin: "",
         states: &[
             "echo '/srv(/.*)?  all files  system_u:object_r:etc_t:s0' >labels",
             "echo '/srv(/.*)?  regular file  staff_u:object_r:usr_t:s0' >>labels",
@@ -160,24 +180,22 @@ const LAWS: &[Law] = &[
             ("state", THERE),
             ("reload", YES_NO),
         ],
+        ..Law::BASE
     },
     Law {
         module: "locale_gen",
         doubles: &["locale", "locale-gen"],
-        needs: &[],
-        begin: "",
         states: &[
             "printf '# de_DE.UTF-8 UTF-8\\nen_US.UTF-8 UTF-8\\n# fr_FR.UTF-8 UTF-8' >/etc/locale.gen; echo en_US.utf8 >locales",
             "printf 'de_DE.UTF-8 UTF-8\\n# en_US.UTF-8 UTF-8\\n' >/etc/locale.gen; echo de_DE.utf8 >locales",
         ],
         always: r#"{"name": "de_DE.UTF-8"}"#,
         choices: &[("name", &["de_DE.UTF-8", "en_US.UTF-8"]), ("state", THERE)],
+        ..Law::BASE
     },
     Law {
         module: "timezone",
         doubles: &["timedatectl"],
-        needs: &[],
-        begin: "",
         states: &[
             "echo Europe/Paris >zone; echo no >rtc",
             "echo Etc/UTC >zone; echo yes >rtc",
@@ -185,34 +203,32 @@ const LAWS: &[Law] = &[
         ],
         always: r#"{"name": "Europe/Berlin"}"#,
         choices: &[("name", &["Europe/Paris", "Etc/UTC", "No/Where"]), ("hwclock", &["local", "UTC"])],
+        ..Law::BASE
     },
     Law {
         module: "debconf",
-        doubles: &[],
         needs: &["debconf-show", "debconf-set-selections"],
         // The tool makes its files when it is first asked.
         begin: "echo 'tzdata tzdata/Zones/Etc select UTC' | debconf-set-selections",
         states: &["echo 'tzdata tzdata/Areas select Europe' | debconf-set-selections"],
         always: r#"{"name": "tzdata", "question": "tzdata/Areas", "vtype": "select", "value": "Etc"}"#,
         choices: &[("value", &["Europe", "Asia"]), ("question", &["tzdata/Other"]), ("unseen", YES_NO)],
+        ..Law::BASE
     },
     Law {
         module: "dpkg_selections",
-        doubles: &[],
         needs: &["dpkg", "apt-get"],
-        begin: "",
         states: &[
             "printf 'Package: hello\\nStatus: install ok installed\\nMaintainer: x <x@x>\\nArchitecture: all\\nVersion: 1\\nDescription: x\\n\\n' >/var/lib/dpkg/status",
             "if [ -s /var/lib/dpkg/status ]; then echo hello hold | dpkg --set-selections; fi",
         ],
         always: r#"{"name": "hello", "selection": "hold"}"#,
         choices: &[("selection", &["hold", "install", "deinstall", "purge"]), ("name", &["none"])],
+        ..Law::BASE
     },
     Law {
         module: "apt_repository",
-        doubles: &[],
         needs: &["apt-get"],
-        begin: "",
         states: &[
             "printf '# mine\\ndeb http://h/debian stable main\\n' >/etc/apt/sources.list",
             "printf 'deb http://x/y ./\\n# deb http://z/ a b\\n' >/etc/apt/sources.list.d/other.list",
@@ -231,12 +247,11 @@ const LAWS: &[Law] = &[
             ("state", THERE),
             ("mode", &["0600", "0644"]),
         ],
+        ..Law::BASE
     },
     Law {
         module: "deb822_repository",
-        doubles: &[],
         needs: &["apt-get"],
-        begin: "",
         states: &[
             "printf 'X-Repolib-Name: r\\nTypes: deb\\nURIs: http://old/\\nSuites: a\\n' >/etc/apt/sources.list.d/r.sources",
             "mkdir -p /etc/apt/keyrings",
@@ -249,12 +264,10 @@ const LAWS: &[Law] = &[
             ("state", THERE),
             ("mode", &["0600"]),
         ],
+        ..Law::BASE
     },
     Law {
         module: "hostname",
-        doubles: &[],
-        needs: &[],
-        begin: "",
         states: &[
             "mkdir -p /etc/sysconfig; echo NETWORKING=yes >/etc/sysconfig/network",
             "mkdir -p /etc/sysconfig; echo HOSTNAME=old >>/etc/sysconfig/network",
@@ -262,18 +275,18 @@ const LAWS: &[Law] = &[
         // A way that only writes a file: the others would rename the machine that runs the tests.
         always: r#"{"name": "n1.example.org", "use": "redhat"}"#,
         choices: &[("name", &["old", "n2"])],
+        ..Law::BASE
     },
     Law {
         module: "alternatives",
-        doubles: &[],
         needs: &["update-alternatives"],
-        begin: "",
         states: &[
             "update-alternatives --quiet --install \"$PWD/link\" try \"$PWD/one\" 30",
             "update-alternatives --quiet --install \"$PWD/link\" try \"$PWD/two\" 40",
         ],
         always: r#"{"name": "try", "path": "$D/two", "link": "$D/link"}"#,
         choices: &[("path", &["$D/one"]), ("priority", &["10", "50"])],
+        ..Law::BASE
     },
 ];
 
@@ -290,19 +303,21 @@ const BEGIN: &str = "mkdir -p /etc/apt/sources.list.d /etc/apt/keyrings /var/cac
 
 fn check(law: &'static Law) {
     let states = || {
+        let begin = if law.inside { "" } else { BEGIN };
         subsequence(law.states, 0..=law.states.len())
-            .prop_map(|lines| format!("{BEGIN}{}\n{}", law.begin, lines.join("\n")))
+            .prop_map(move |lines| format!("{begin}{}\n{}", law.begin, lines.join("\n")))
             .boxed()
     };
     let wanted = || {
-        let always = serde_json::from_str(law.always).unwrap_or(json!({}));
+        let always = serde_json::from_str(law.always).unwrap();
         some_of(always, law.choices).prop_map(Wanted::from).boxed()
     };
     hold(
         law.module,
         |shell| {
-            let bench = Bench::doubled(shell, law.doubles)?;
-            law.needs.iter().all(|tool| bench.has(tool)).then_some(bench)
+            let bench = if law.inside { Bench::new(shell) } else { Bench::doubled(shell, law.doubles)? };
+            let possible = law.needs.iter().all(|tool| bench.has(tool)) && bench.holds(law.possible);
+            possible.then_some(bench)
         },
         states,
         wanted,
@@ -311,13 +326,7 @@ fn check(law: &'static Law) {
 
 /// The modules whose laws are checked here.
 pub fn modules() -> impl Iterator<Item = &'static str> {
-    LAWS.iter().map(|law| law.module)
-}
-
-macro_rules! laws_of {
-    ($($module:ident),* $(,)?) => {
-        $(#[test] fn $module() { check(LAWS.iter().find(|law| law.module == stringify!($module)).unwrap()); })*
-    };
+    LAWS.iter().chain(files::LAWS).chain(packages::LAWS).map(|law| law.module)
 }
 
 laws_of!(

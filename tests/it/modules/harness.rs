@@ -246,7 +246,12 @@ impl<'a> Bench<'a> {
 
     /// Whether the shell finds a program.
     pub fn has(&self, program: &str) -> bool {
-        self.run(&format!("command -v {program}"), None).rc == 0
+        self.holds(&format!("command -v {program}"))
+    }
+
+    /// Whether a shell condition holds.
+    pub fn holds(&self, condition: &str) -> bool {
+        self.run(condition, None).rc == 0
     }
 
     fn out(&self, script: &str) -> String {
@@ -343,14 +348,32 @@ impl<'a> Bench<'a> {
 
     /// Returns names, attributes and contents of everything.
     pub fn digest(&self) -> BTreeMap<PathBuf, String> {
+        let mut found = self.parts();
+        // Scripts may come and go there; `leftovers` says whether something stays.
+        found.remove(&self.root.path().join("tmp"));
+        for (path, text) in &mut found {
+            // Readers of a database set its owner anew.
+            if path.extension().is_some_and(|ext| ext == "sqlite-wal") {
+                continue;
+            }
+            // What a file's bytes and mode do not tell, such as its access list, is changed at this time too.
+            let meta = fs::symlink_metadata(path).unwrap();
+            *text = format!("{text} {} {}", meta.ctime(), meta.ctime_nsec());
+        }
+        found
+    }
+
+    fn parts(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();
         digest(self.root.path(), &mut found);
+        // What readers of a database share is written by reading.
+        found.retain(|path, _| path.extension().is_none_or(|ext| ext != "sqlite-shm"));
         found
     }
 
     /// Returns the same without the times of folders.
     pub fn content(&self) -> BTreeMap<PathBuf, String> {
-        let mut found = self.digest();
+        let mut found = self.parts();
         for (path, text) in &mut found {
             if path.is_dir() && !path.is_symlink() {
                 *text = text.split(' ').next().unwrap().to_string();
