@@ -161,6 +161,7 @@ impl RunSettings {
             missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
+            python: python(&config.env),
             inject_facts: config.bool(&key::INJECT_FACT_VARS).unwrap_or(true),
             merge_dicts: config.text(&key::HASH_BEHAVIOUR).is_some_and(|how| how == "merge"),
             login: login(&args.login, &args.r#become, config)?,

@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub strategy: Strategy,
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
+    /// The Python of this machine, where there is one: `ansible_playbook_python`.
+    pub python: Option<String>,
     /// Facts are variables too.
     pub inject_facts: bool,
     /// Dicts of several layers of variables are merged.
@@ -124,6 +126,7 @@ impl Default for RunOptions {
             native_types: false,
             strategy: Strategy::Linear,
             gather: Gather::Implicit,
+            python: None,
             inject_facts: true,
             merge_dicts: false,
             rehearsal: false,

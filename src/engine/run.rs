@@ -191,6 +191,9 @@ fn run_magic(options: &RunOptions, inventory: &LiveInventory) -> Map {
         ("ansible_version", Value::map(version)),
         ("ansible_inventory_sources", inventory.source_names().into()),
     ]);
+    if let Some(python) = &options.python {
+        magic.insert("ansible_playbook_python", python.as_str());
+    }
     if let Some(limit) = &options.limit {
         magic.insert("ansible_limit", limit.as_str());
     }

@@ -310,6 +310,10 @@ fn extra_variables_in_every_form() {
     check(&["@vars.yml"], "from file");
     check(&["@vars.yml", "word=last"], "last");
     check(&["a=b", "word={{ a }}c"], "bc");
+    // The path of this machine's Python, which playbooks give to tools and to other hosts.
+    if let Some(python) = super::support::find_program("python3") {
+        check(&["word={{ ansible_playbook_python }}"], &python.display().to_string());
+    }
 }
 
 #[test]
