@@ -11,7 +11,7 @@ use super::output::Output;
 use super::setting_table;
 use crate::diag::did_you_mean;
 use crate::engine::Strategy;
-use crate::modules::{self, ArgKind, ArgSpec, ModuleSpec};
+use crate::modules::{self, ArgSpec, ModuleSpec};
 use crate::playbook::keywords::{self, Inherit, KEYWORDS, Keyword, Kind};
 use crate::template::Plugin;
 
@@ -127,7 +127,7 @@ fn page(spec: &ModuleSpec) -> String {
         if !arg.required {
             let _ = writeln!(text, "        default: {}", arg.default.unwrap_or("null"));
         }
-        let _ = writeln!(text, "        type: {}", type_name(arg.kind));
+        let _ = writeln!(text, "        type: {}", arg.kind.name());
     }
     if !spec.returns.is_empty() {
         text.push_str("\nRETURN VALUES:\n");
@@ -151,7 +151,7 @@ fn snippet(spec: &ModuleSpec) -> String {
 fn of_module(spec: &ModuleSpec) -> serde_json::Value {
     let option = |arg: &ArgSpec| {
         let mut option =
-            json!({"description": [arg.about], "type": type_name(arg.kind), "required": arg.required});
+            json!({"description": [arg.about], "type": arg.kind.name(), "required": arg.required});
         if let Some(default) = arg.default {
             option["default"] = default.into();
         }
@@ -241,20 +241,6 @@ fn keyword_type(kind: Kind) -> &'static str {
         Kind::Map | Kind::Vars => "dict",
         Kind::Conditions => "condition",
         Kind::Any => "raw",
-    }
-}
-
-/// The name of a type in Ansible's argument specifications.
-fn type_name(kind: ArgKind) -> &'static str {
-    match kind {
-        ArgKind::Str => "str",
-        ArgKind::Path => "path",
-        ArgKind::Int => "int",
-        ArgKind::Float => "float",
-        ArgKind::Bool => "bool",
-        ArgKind::StrList | ArgKind::List => "list",
-        ArgKind::Dict => "dict",
-        ArgKind::Raw => "raw",
     }
 }
 

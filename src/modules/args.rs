@@ -126,6 +126,22 @@ pub enum ArgKind {
     Raw,
 }
 
+impl ArgKind {
+    /// Returns the type's name in Ansible's argument specifications.
+    pub fn name(self) -> &'static str {
+        match self {
+            ArgKind::Str => "str",
+            ArgKind::Path => "path",
+            ArgKind::Int => "int",
+            ArgKind::Float => "float",
+            ArgKind::Bool => "bool",
+            ArgKind::StrList | ArgKind::List => "list",
+            ArgKind::Dict => "dict",
+            ArgKind::Raw => "raw",
+        }
+    }
+}
+
 impl ArgSpec {
     /// An optional argument without default; change fields with struct update syntax.
     pub const fn new(name: &'static str, kind: ArgKind, about: &'static str) -> Self {

@@ -221,7 +221,7 @@ impl ArgSpec {
                 "argument '{}' is of type {} and we were unable to convert to {}: {reason}",
                 self.name,
                 value.type_name(),
-                kind_name(self.kind)
+                self.kind.name()
             )
         })?;
         if self.choices.is_empty() {
@@ -395,19 +395,6 @@ fn to_dict(value: &Value, text: Option<&str>) -> Result<Value, String> {
 
 fn class_of(value: &Value) -> String {
     format!("<class '{}'>", value.type_name())
-}
-
-fn kind_name(kind: ArgKind) -> &'static str {
-    match kind {
-        ArgKind::Str => "str",
-        ArgKind::Path => "path",
-        ArgKind::Int => "int",
-        ArgKind::Float => "float",
-        ArgKind::Bool => "bool",
-        ArgKind::StrList | ArgKind::List => "list",
-        ArgKind::Dict => "dict",
-        ArgKind::Raw => "raw",
-    }
 }
 
 #[cfg(test)]
