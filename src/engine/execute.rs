@@ -88,20 +88,13 @@ impl Execution<'_> {
                 judged = self.judge(&mut lease, &call).await;
             }
         }
-        let mut outcome = match judged {
-            Ok(Judged::Already(outcome)) => Ok(*outcome),
-            Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, *prediction).await,
-            Err(trouble) => Err(trouble),
-        };
+        let mut outcome = self.conclude(&mut lease, &call, judged).await;
         if let Err(Trouble::Failed { .. }) = &outcome
             && self.forget_earlier_jobs(&mut lease).await?
         {
             // What the command of the earlier part made is not there any more, or never was good.
-            outcome = match self.judge(&mut lease, &call).await {
-                Ok(Judged::Already(outcome)) => Ok(*outcome),
-                Ok(Judged::Open(prediction)) => self.conclude(&mut lease, &call, *prediction).await,
-                Err(trouble) => Err(trouble),
-            };
+            let judged = self.judge(&mut lease, &call).await;
+            outcome = self.conclude(&mut lease, &call, judged).await;
         }
         self.let_go(&mut lease, claim).await;
         let outcome = outcome?;
@@ -135,13 +128,17 @@ impl Execution<'_> {
         Ok(Judged::Open(Box::new(self.module.plan(call, &seen)?)))
     }
 
-    /// Makes the change of a prediction, if there is one.
+    /// Makes the change that a look led to, if there is one.
     async fn conclude(
         &self,
         lease: &mut Option<Lease>,
         call: &Call<'_>,
-        prediction: Prediction,
+        judged: Result<Judged, Trouble>,
     ) -> Result<Outcome, Trouble> {
+        let prediction = match judged? {
+            Judged::Already(outcome) => return Ok(*outcome),
+            Judged::Open(prediction) => *prediction,
+        };
         match &prediction.change {
             Some(change) if !self.check => {
                 let sent = match self.foretold {

@@ -192,17 +192,6 @@ pub fn nodes(section: &Section) -> Result<BTreeMap<String, Attrs>, Failure> {
     Ok(found)
 }
 
-/// Returns what stands in a text file as earlier steps of a plan leave it; `found` is what the probe shows.
-pub fn text_after(call: &Call, path: &str, found: Option<String>) -> Result<Option<String>, Failure> {
-    match call.foreseen_file(path)? {
-        None => Ok(found),
-        Some(after) => {
-            let content = after.content(path, found.map(String::into_bytes))?;
-            Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-        }
-    }
-}
-
 /// Says what a new text leaves at a path.
 pub fn text_touch(path: &str, text: &str, mode: &str) -> Touch {
     let mode = u32::from_str_radix(mode, 8).unwrap_or(0o644);

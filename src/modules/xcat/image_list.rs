@@ -57,10 +57,7 @@ impl Module for ImageList {
         let path = path(call)?;
         let kind = kind(call);
         let sections = Sections::of_probe(seen)?;
-        let mut files = files(&sections);
-        if let Some(text) = common::text_after(call, path, files.remove(path))? {
-            files.insert(path.to_string(), text);
-        }
+        let files = files(call, path, &sections)?;
         let current = files.get(path).map(String::as_str);
         let mut result = Map::new();
         result.insert("path", path);
@@ -234,9 +231,20 @@ pub fn look(path: &str, sources: &[String]) -> String {
     )
 }
 
-/// Returns the files that [`look`] printed.
-pub fn files(sections: &Sections) -> Files {
-    sections.named("file").filter(|(_, s)| s.rc == 0).map(|(p, s)| (p.to_string(), s.out.clone())).collect()
+/// Returns the files that [`look`] printed, the one at `path` as earlier steps of a plan leave it.
+pub fn files(call: &Call, path: &str, sections: &Sections) -> Result<Files, Failure> {
+    let mut files: Files = sections
+        .named("file")
+        .filter(|(_, s)| s.rc == 0)
+        .map(|(p, s)| (p.to_string(), s.out.clone()))
+        .collect();
+    if let Some(after) = call.foreseen_file(path)? {
+        let found = files.remove(path).map(String::into_bytes);
+        if let Some(content) = after.content(path, found)? {
+            files.insert(path.to_string(), String::from_utf8_lossy(&content).into_owned());
+        }
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -55,10 +55,7 @@ impl Module for Postinstall {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let path = path(call)?;
         let sections = Sections::of_probe(seen)?;
-        let mut files = image_list::files(&sections);
-        if let Some(text) = common::text_after(call, path, files.remove(path))? {
-            files.insert(path.to_string(), text);
-        }
+        let files = image_list::files(call, path, &sections)?;
         let current = files.get(path).map(String::as_str);
         let mut result = Map::new();
         result.insert("path", path);
