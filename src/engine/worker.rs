@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::modules::Failure;
 use crate::plan::{Recorded, State, Unit};
 use crate::playbook::{Loop, LoopControl, LoopKind, Task};
-use crate::template::{Tree, Truth};
+use crate::template::{FIRST_FOUND_FOLDER, Tree, Truth};
 use crate::value::{JsonStyle, Map, Unknown, Value, to_python_json};
 use crate::vars::TaskScope;
 
@@ -320,7 +320,7 @@ impl Job {
         let templar = &self.shared.templar;
         let control = Control::read(&l.control, |tree| templar.render(tree, &scope).map_err(Trouble::from))?;
         let rendered = match &l.kind {
-            LoopKind::With(lookup) if lookup.rsplit('.').next() == Some("first_found") => {
+            LoopKind::With(lookup) if is_first_found(lookup) => {
                 templar.render_defined(&l.expr, &scope)?.unwrap_or_default()
             }
             _ => templar.render(&l.expr, &scope)?,
@@ -353,7 +353,11 @@ impl Job {
                 }) {
                     return Err(Failure::unknown(unknown.clone()).into());
                 }
-                templar.run_lookup(lookup, &terms, &Map::new(), &scope)?
+                let mut options = Map::new();
+                if is_first_found(lookup) {
+                    options.insert(FIRST_FOUND_FOLDER, folder_of(&self.header.module));
+                }
+                templar.run_lookup(lookup, &terms, &options, &scope)?
             }
         };
         let items = control.items(&values, |tree, locals| {
@@ -361,6 +365,21 @@ impl Job {
             templar.render(tree, &scope).map(|v| v.to_text()).map_err(Trouble::from)
         })?;
         Ok((items, control))
+    }
+}
+
+fn is_first_found(lookup: &str) -> bool {
+    lookup.rsplit('.').next() == Some("first_found")
+}
+
+/// The folder of a role in which `with_first_found` looks, by the name of the task's action, as in Ansible.
+fn folder_of(action: &str) -> &'static str {
+    if action.contains("template") {
+        "templates"
+    } else if action.contains("var") {
+        "vars"
+    } else {
+        "files"
     }
 }
 

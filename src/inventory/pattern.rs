@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use fancy_regex::Regex;
-
 use super::address::parse_address;
 use super::model::{ALL, HostId, Inventory};
 use crate::diag::Diagnostic;
+use crate::value::python_regex::{self, Flags, Regex};
 
 /// The order of a play's hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -262,11 +261,8 @@ impl Matcher {
             None if !pattern.contains(['*', '?', '[']) => return Ok(Matcher::Exact(pattern.to_owned())),
             None => glob_regex(pattern),
         };
-        Regex::new(&text).map(Matcher::Regex).map_err(|error| {
-            Diagnostic::error(
-                "XP0516",
-                format!("the host pattern `{pattern}` is no regular expression: {error}"),
-            )
+        python_regex::compile(&text, Flags::default()).map(Matcher::Regex).map_err(|error| {
+            Diagnostic::error("XP0516", format!("the host pattern `{pattern}` cannot be read: {error}"))
         })
     }
 

@@ -3,12 +3,12 @@
 use super::attrs::FILE_ARGS;
 use super::copy::Incoming;
 use super::sh::{Report, expand_path, q, word};
-use super::text::{Anchors, Dot, is_match, regex};
 use super::write;
 use super::{
     ArgKind, ArgSpec, Call, Failure, Links, LocalKind, Module, ModuleSpec, Outcome, Prediction, Seen,
 };
 use crate::transport::Output;
+use crate::value::python_regex::{Flags, compile, is_match};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "assemble",
@@ -106,7 +106,7 @@ fn local(call: &Call) -> Result<Incoming, Failure> {
 fn join(call: &Call, mut fragments: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, Failure> {
     let args = &call.args;
     let pattern = match args.str("regexp") {
-        Some(text) => Some(regex(text, Anchors::Text, Dot::InLine).map_err(Failure::new)?),
+        Some(text) => Some(compile(text, Flags::default()).map_err(Failure::new)?),
         None => None,
     };
     fragments.sort();

@@ -1,11 +1,12 @@
 //! `blockinfile`: a block of lines between markers in a text file.
 
 use super::attrs::FILE_ARGS;
-use super::text::{Anchors, Dot, is_match, lines, regex};
+use super::text::lines;
 use super::write::{self, Edit};
 use super::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, edit};
 use crate::transport::Output;
 use crate::value::Map;
+use crate::value::python_regex::{Flags, compile, is_match};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "blockinfile",
@@ -162,7 +163,7 @@ impl Block {
             (None, Some(after)) if after != "EOF" => (after, 1),
             _ => return Ok(all.len()),
         };
-        let compiled = regex(pattern, Anchors::Text, Dot::InLine).map_err(Failure::new)?;
+        let compiled = compile(pattern, Flags::default()).map_err(Failure::new)?;
         if pattern.starts_with("(?m)") || pattern.starts_with("(?ms)") || pattern.starts_with("(?sm)") {
             let found = compiled.find(text).map_err(|e| Failure::new(e.to_string()))?;
             return Ok(found

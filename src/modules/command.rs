@@ -564,6 +564,13 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
         let cmd = result.get("cmd").cloned().unwrap_or_default();
         return Err(Failure::new(reason).with("cmd", cmd).with("rc", Value::Null));
     }
+    if let Some((code, reason)) = not_started(result, output) {
+        // The module itself fails, so nothing changed and there is no output.
+        let cmd = result.get("cmd").cloned().unwrap_or_default();
+        let failure = Failure::new(reason).with("cmd", cmd).with("rc", code);
+        let empty = ["stdout", "stderr"].map(|key| (key, ""));
+        return Err(empty.into_iter().fold(failure, |f, (key, text)| f.with(key, text)));
+    }
     if output.rc != 0 {
         result.insert("msg", "non-zero return code");
         // A command fails, but it ran: the task counts as changed.
@@ -576,6 +583,29 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
     }
     result.insert("msg", "");
     Ok(())
+}
+
+/// The error of a program that could not be started: its number, and Python's words for it, which playbooks look for.
+///
+/// What the shell says of `exec` is the whole of stderr then; a program that was started and says the like of another
+/// one, as `sh -c` does, is not meant.
+fn not_started(result: &Map, output: &Output) -> Option<(i32, String)> {
+    let program = result.get("cmd")?.as_list()?.first()?.to_text();
+    if !matches!(output.rc, 126 | 127) || !output.stdout.is_empty() {
+        return None;
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let named = format!(": {program}: ");
+    if said.is_empty() || !said.lines().all(|line| line.contains(&named)) {
+        return None;
+    }
+    let (_, reason) = said.trim_end().rsplit_once(": ")?;
+    let (code, words) = match (reason, output.rc) {
+        ("Permission denied", _) => (13, "Permission denied"),
+        (_, 127) => (2, "No such file or directory"),
+        _ => return None,
+    };
+    Some((code, format!("[Errno {code}] {words}: b'{program}'")))
 }
 
 /// Returns the output up to the most lines that are kept.

@@ -195,7 +195,7 @@ pub static SPECS: &[ModuleSpec] = &[
         args: &[
             arg("pre_reboot_delay", INT, "Seconds before it goes down; counted in whole minutes.")
                 .default("0"),
-            arg("post_reboot_delay", INT, "Seconds before the first look.").default("0"),
+            arg("post_reboot_delay", ArgKind::Float, "Seconds before the first look.").default("0"),
             arg("reboot_timeout", INT, "Seconds until it is a failure.").default("600"),
             arg("connect_timeout", INT, "Seconds for one try."),
             arg("test_command", STR, "A command that must succeed in the end.").default("whoami"),

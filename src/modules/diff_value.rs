@@ -17,7 +17,7 @@ pub fn registered(module: &str, diffs: &[Diff], result: &Map, shown: Shown) -> O
         "file" => Some(Value::map(of_file(diffs, result))),
         "lineinfile" | "blockinfile" => Some(of_edit(diffs, shown)),
         _ if shown == Shown::No => None,
-        "copy" | "template" | "assemble" => Some(Value::list(diffs.iter().map(whole).collect())),
+        "copy" | "template" => Some(Value::list(diffs.iter().map(whole).collect())),
         _ => match diffs {
             [] => None,
             [one] => Some(whole(one)),
@@ -110,6 +110,7 @@ mod tests {
         check("lineinfile", std::slice::from_ref(&text), Shown::Yes, Some(&format!("[{shown}, {{}}]")));
         check("copy", std::slice::from_ref(&text), Shown::Yes, Some(&format!("[{shown}]")));
         check("copy", std::slice::from_ref(&text), Shown::No, None);
+        check("assemble", std::slice::from_ref(&text), Shown::Yes, Some(shown));
         check("hostname", &[text], Shown::Yes, Some(shown));
     }
 }

@@ -1,8 +1,8 @@
 //! `find`: files of the target by name, kind, age, size and content.
 
 use super::sh::{FileKind, Report, Stat, expand_path, q};
-use super::text::{Anchors, Dot, is_match, regex};
 use super::{ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Prediction, Seen};
+use crate::value::python_regex::{Flags, Regex, compile, is_match};
 use crate::value::{Map, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -351,9 +351,9 @@ fn more(mut rest: &[u8], contents: bool) -> Vec<(String, Vec<u8>)> {
 }
 
 struct Filter {
-    patterns: Vec<fancy_regex::Regex>,
-    excludes: Vec<fancy_regex::Regex>,
-    contains: Option<fancy_regex::Regex>,
+    patterns: Vec<Regex>,
+    excludes: Vec<Regex>,
+    contains: Option<Regex>,
     age: Option<i64>,
     stamp: String,
     size: Option<i64>,
@@ -363,15 +363,15 @@ struct Filter {
 
 impl Filter {
     fn of(args: &Args) -> Result<Self, Failure> {
-        let compile = |pattern: &String| {
+        let named = |pattern: &String| {
             let text = if args.flag("use_regex") { format!("^(?:{pattern})") } else { glob(pattern) };
-            regex(&text, Anchors::Text, Dot::Everything).map_err(Failure::new)
+            compile(&text, Flags { dot_all: true, ..Flags::default() }).map_err(Failure::new)
         };
         let all = |name: &str| -> Result<Vec<_>, Failure> {
-            args.texts(name).iter().filter(|p| !p.is_empty()).map(compile).collect()
+            args.texts(name).iter().filter(|p| !p.is_empty()).map(named).collect()
         };
         let contains = match args.str("contains") {
-            Some(text) => Some(regex(text, Anchors::Text, Dot::InLine).map_err(Failure::new)?),
+            Some(text) => Some(compile(text, Flags::default()).map_err(Failure::new)?),
             None => None,
         };
         let mode = match super::attrs::Mode::of(args, "mode")? {
@@ -400,7 +400,7 @@ impl Filter {
         if !self.hidden && name.starts_with('.') {
             return Ok(false);
         }
-        let any = |list: &[fancy_regex::Regex]| -> Result<bool, Failure> {
+        let any = |list: &[Regex]| -> Result<bool, Failure> {
             for pattern in list {
                 if is_match(pattern, name).map_err(Failure::new)? {
                     return Ok(true);

@@ -1,13 +1,12 @@
 //! `lineinfile`: one line in a text file.
 
-use fancy_regex::Regex;
-
 use super::attrs::FILE_ARGS;
-use super::text::{Anchors, Dot, bare, expand, lines, regex};
+use super::text::{bare, lines};
 use super::write::{self, Edit};
 use super::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen, edit};
 use crate::transport::Output;
 use crate::value::Map;
+use crate::value::python_regex::{self, Flags, Regex, Template};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "lineinfile",
@@ -146,7 +145,7 @@ impl Module for Lineinfile {
 }
 
 fn compile(pattern: &str) -> Result<Regex, Failure> {
-    regex(pattern, Anchors::Text, Dot::InLine).map_err(Failure::new)
+    python_regex::compile(pattern, Flags::default()).map_err(Failure::new)
 }
 
 fn broken(error: impl std::fmt::Display) -> Failure {
@@ -198,7 +197,7 @@ impl Rules {
         if let Some(at) = self.matching(all)? {
             let mut new = match (&self.search, self.backrefs) {
                 (Search::Regex(regex), true) => match regex.captures(all[at].as_str()).map_err(broken)? {
-                    Some(captures) => expand(&self.line, &captures).map_err(broken)?,
+                    Some(captures) => Template::parse(&self.line, regex).map_err(broken)?.fill(&captures),
                     None => self.line.clone(),
                 },
                 _ => self.line.clone(),

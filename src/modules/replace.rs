@@ -1,11 +1,11 @@
 //! `replace`: every match of a regular expression in a text file.
 
 use super::attrs::FILE_ARGS;
-use super::text::{Anchors, Dot, regex, replace_all};
 use super::write::{self, Edit};
 use super::{ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, edit};
 use crate::transport::Output;
 use crate::value::Map;
+use crate::value::python_regex::{self, Flags, Regex, Template, compile};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "replace",
@@ -40,6 +40,16 @@ impl Module for Replace {
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
+        // A wrong expression is told whatever the file holds, and before what is wrong with the file.
+        let expression = |text: &str| -> Result<Regex, Failure> {
+            compile(text, Flags { lines: true, ..Flags::default() }).map_err(Failure::new)
+        };
+        let wrong = |e: String| Failure::new(format!("Unable to process replace due to error: {e}"));
+        Template::parse(
+            args.str("replace").unwrap_or_default(),
+            &expression(args.str("regexp").unwrap_or_default())?,
+        )
+        .map_err(wrong)?;
         let found = edit::found(call, seen, "path")?;
         if found.content.is_none() {
             return Err(Failure::new(format!("Path {} does not exist !", found.shown)).with("rc", 257));
@@ -54,7 +64,8 @@ impl Module for Replace {
         };
         let mut section = (0, text.text.len());
         if let Some(pattern) = section_pattern {
-            let compiled = regex(&pattern, Anchors::Text, Dot::Everything).map_err(Failure::new)?;
+            let compiled =
+                compile(&pattern, Flags { dot_all: true, ..Flags::default() }).map_err(Failure::new)?;
             let captures = compiled.captures(&text.text).map_err(|e| Failure::new(e.to_string()))?;
             let Some(part) = captures.and_then(|c| c.name("subsection").map(|m| (m.start(), m.end()))) else {
                 let mut result = Map::new();
@@ -66,12 +77,11 @@ impl Module for Replace {
             };
             section = part;
         }
-        let compiled =
-            regex(&form("regexp").unwrap_or_default(), Anchors::Lines, Dot::InLine).map_err(Failure::new)?;
+        let compiled = expression(&form("regexp").unwrap_or_default())?;
         let (start, end) = section;
+        let template = form("replace").unwrap_or_default();
         let (replaced, count) =
-            replace_all(&compiled, &text.text[start..end], &form("replace").unwrap_or_default())
-                .map_err(|e| Failure::new(format!("Unable to process replace due to error: {e}")))?;
+            python_regex::replace(&compiled, &text.text[start..end], &template, None).map_err(wrong)?;
         let same = replaced == text.text[start..end];
         let after = format!("{}{replaced}{}", &text.text[..start], &text.text[end..]);
         let mut result = Map::new();

@@ -347,7 +347,7 @@ impl<'a> Job<'a> {
             let exclude = if exclude.is_empty() { String::new() } else { format!(" -x{exclude}") };
             add!(
                 script,
-                "command -v unzip >/dev/null 2>&1 || xp_fail 'there is no unzip on the target'\n\
+                "{NEEDS_UNZIP}\
                  xp_do \"unpack the archive into $xp_to\" unzip {} {archive}{names}{exclude} -d \"$xp_to\"\n",
                 if newer { "-uoq" } else { "-oq" }
             );
@@ -356,7 +356,7 @@ impl<'a> Job<'a> {
             let newer = if newer { " --keep-newer-files" } else { "" };
             add!(
                 script,
-                "command -v tar >/dev/null 2>&1 || xp_fail 'there is no tar on the target'\n\
+                "{NEEDS_TAR}\
                  xp_do 'read the archive' sh -c '{} <\"$0\" >/dev/null' {archive}\n\
                  xp_e=$({} <{archive} | LC_ALL=C tar -x{newer}{options} -f - -C \"$xp_to\"{names} 2>&1) || xp_fail \"cannot unpack the archive into $xp_to: $(xp_why \"$xp_e\")\"\n",
                 self.kind.decoder(),
@@ -417,13 +417,18 @@ impl<'a> Job<'a> {
     }
 }
 
+const NEEDS_UNZIP: &str =
+    "command -v unzip >/dev/null 2>&1 || xp_fail \"Unable to find required 'unzip' binary in the path\"\n";
+const NEEDS_TAR: &str =
+    "command -v tar >/dev/null 2>&1 || xp_fail \"Unable to find required 'tar' binary in the path\"\n";
+
 /// Returns the lines that compare the archive `xp_f` with the folder `xp_to`; prints `same`, names, or `broken`.
 fn compare(job: &Job) -> String {
     let (options, names) = job.selection();
     let list = if job.args.flag("list_files") { "yes" } else { "" };
     if job.kind == Kind::Zip {
         return format!(
-            "command -v unzip >/dev/null 2>&1 || xp_fail 'there is no unzip on the target'\n\
+            "{NEEDS_UNZIP}\
              if ! unzip -tqq \"$xp_f\" >/dev/null 2>&1 </dev/null; then printf 'broken '; xp_word 'unzip cannot read it'; printf '\\n'; fi\n\
              if [ -n \"{list}\" ]; then unzip -Z1 \"$xp_f\" 2>/dev/null | while IFS= read -r xp_m; do printf 'member '; xp_word \"$xp_m\"; printf '\\n'; done; fi\n\
              xp_e=$(unzip -Z1 \"$xp_f\" 2>/dev/null | while IFS= read -r xp_m; do case $xp_m in\n\

@@ -1,12 +1,12 @@
 //! `wait_for`: waits for a port, a file or a text. One script on the target does all the waiting.
 
 use super::sh::{Report, expand_path, q};
-use super::text::{Anchors, Dot, regex};
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
     Run, Seen,
 };
 use crate::transport::Output;
+use crate::value::python_regex::{Flags, Match, compile};
 use crate::value::{Map, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -284,10 +284,10 @@ fn named_groups(pattern: &str) -> String {
 
 /// Adds what the groups of the expression found in the file.
 fn insert_groups(result: &mut Map, pattern: &str, content: &[u8]) -> Result<(), Failure> {
-    let regex = regex(pattern, Anchors::Lines, Dot::InLine).map_err(Failure::new)?;
+    let regex = compile(pattern, Flags { lines: true, ..Flags::default() }).map_err(Failure::new)?;
     let text = String::from_utf8_lossy(content);
     let Some(found) = regex.captures(&*text).map_err(|e| Failure::new(e.to_string()))? else { return Ok(()) };
-    let value = |group: Option<fancy_regex::Match<'_>>| match group {
+    let value = |group: Option<Match<'_>>| match group {
         Some(text) => Value::str(text.as_str()),
         None => Value::Null,
     };

@@ -31,7 +31,7 @@ pub use engine::{Templar, TemplarSettings, Texts, VaultOpener};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::escape_html;
-pub use lookups::{SettingValue, fnmatch, glob};
+pub use lookups::{FIRST_FOUND_FOLDER, SettingValue, fnmatch, glob};
 pub use lower::Syntax;
 pub use reads::Read;
 pub use registry::Plugin;

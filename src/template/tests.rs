@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use super::args::{VArgs, ValueArgs, flag_or, need, text_or};
 use super::error::{Fail, R};
+use super::filters::html::split_url;
 use super::filters::regex::{MatchMode, matches};
 use super::filters::{sets, short_name, to_bool};
 use super::interp::{Interp, same, truth_value};
@@ -12,7 +13,7 @@ use super::ir::CompareOp;
 use super::ops::{Num, math};
 use super::runtime::{Obj, V, text_of};
 use super::{Truth, filters, versions};
-use crate::value::{Key, Value};
+use crate::value::{Key, Map, Value};
 
 pub(super) type PlainTest = fn(&mut Interp<'_>, Value, ValueArgs) -> R<bool>;
 pub(super) type RawTest = fn(&mut Interp<'_>, V, VArgs) -> R<V>;
@@ -137,13 +138,7 @@ const TABLE: &[(&str, Test)] = &[
     ("is_same_file", Plain(same_file)),
     ("uri", Plain(uri)),
     ("url", Plain(url)),
-    (
-        "urn",
-        Plain(|_, v, a| {
-            a.bind(["schemes"])?;
-            Ok(v.to_text().to_lowercase().starts_with("urn:"))
-        }),
-    ),
+    ("urn", Plain(urn)),
     (
         "vault_encrypted",
         Raw(|_, v, a| {
@@ -388,23 +383,35 @@ fn same_file(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<bool> {
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-fn schemes(v: Option<Value>) -> Vec<String> {
-    v.iter().filter_map(Value::as_list).flatten().map(Value::to_text).collect()
+/// The parts of a text that can be read as a URI: any text can. As Ansible, a scheme counts only when a list is given.
+fn uri_parts(v: &Value, schemes: Option<&Value>) -> Option<Map> {
+    let parts = match v {
+        Value::Str(_) | Value::Secret(_) => split_url(&v.to_text()),
+        _ => return None,
+    };
+    let scheme = parts.get("scheme").map(Value::to_text).unwrap_or_default();
+    let fits = match schemes {
+        None | Some(Value::Null) => true,
+        Some(Value::List(list)) => list.is_empty() || list.iter().any(|s| s.to_text() == scheme),
+        Some(text) => text.to_text().contains(&scheme),
+    };
+    fits.then_some(parts)
 }
 
 fn uri(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<bool> {
-    let [allowed] = args.bind(["schemes"])?;
-    let text = v.to_text();
-    let Some((scheme, rest)) = text.split_once(':') else { return Ok(false) };
-    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        && !rest.is_empty();
-    let allowed = schemes(allowed);
-    Ok(valid && (allowed.is_empty() || allowed.iter().any(|s| s == scheme)))
+    let [schemes] = args.bind(["schemes"])?;
+    Ok(uri_parts(&v, schemes.as_ref()).is_some())
 }
 
-fn url(interp: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<bool> {
-    let text = v.to_text();
-    let has_host = text.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with('/'));
-    Ok(uri(interp, v, args)? && has_host)
+fn url(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<bool> {
+    let [schemes] = args.bind(["schemes"])?;
+    Ok(uri_parts(&v, schemes.as_ref()).is_some_and(|parts| {
+        parts.get("netloc").is_some_and(Value::is_truthy)
+            || parts.get("scheme").is_some_and(|scheme| scheme.as_str() == Some("file"))
+    }))
+}
+
+fn urn(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<bool> {
+    let [] = args.bind([])?;
+    Ok(uri_parts(&v, Some(&Value::list(vec!["urn".into()]))).is_some())
 }

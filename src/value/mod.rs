@@ -9,6 +9,7 @@ mod json;
 pub mod literal;
 mod key;
 mod python;
+pub mod python_regex;
 
 pub use convert::{from_json, to_json, to_json_text};
 pub use json::{JsonStyle, to_python_json, write_json_text};

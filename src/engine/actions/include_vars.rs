@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use fancy_regex::Regex;
-
 use crate::engine::files;
 use crate::engine::item::ItemRun;
 use crate::engine::login::truth;
 use crate::engine::result::{TaskResult, Trouble, explain};
 use crate::modules::Failure;
 use crate::template::{TreeKind, Var, VarMap};
+use crate::value::python_regex::{self, Flags, Regex};
 use crate::value::{Map, Value};
 use crate::vars::plain_layer;
 
@@ -126,9 +125,7 @@ impl Choice {
                 other => Some(other.to_text().split_whitespace().map(str::to_string).collect()),
             }
         };
-        let regex = |text: &str| {
-            Regex::new(text).map_err(|e| Trouble::msg(format!("\"{text}\" is no regular expression: {e}")))
-        };
+        let regex = |text: &str| python_regex::compile(text, Flags::default()).map_err(Trouble::msg);
         let defaults = || ["json", "yaml", "yml"].map(str::to_string).to_vec();
         let ignored = list("ignore_files").unwrap_or_default();
         let depth = given.get("depth").map(|d| d.as_int().or_else(|| d.to_text().parse().ok()));

@@ -56,7 +56,8 @@ pub async fn reboot(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
         Err(other) => return Err(other.into()),
     }
     let number = |name: &str| u64::try_from(args.int(name).unwrap_or(0).max(0)).unwrap_or(0);
-    tokio::time::sleep(Duration::from_secs(number("post_reboot_delay"))).await;
+    let delay = args.float("post_reboot_delay").unwrap_or(0.0).max(0.0);
+    tokio::time::sleep(Duration::try_from_secs_f64(delay).unwrap_or_default()).await;
     if let Some(secs) = args.int("connect_timeout").and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0) {
         host.reach.spec.connect_timeout = Some(Duration::from_secs(secs));
     }

@@ -167,7 +167,7 @@ fn urlize(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
 }
 
 /// The parts of a URL as Python's `urlsplit` gives them.
-pub(super) fn split_url(url: &str) -> Map {
+pub(in crate::template) fn split_url(url: &str) -> Map {
     let (mut scheme, mut rest) = ("", url);
     if let Some((s, r)) = url.split_once(':')
         && s.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -3,7 +3,7 @@
 mod convert;
 mod dicts;
 mod hash;
-mod html;
+pub(super) mod html;
 mod json;
 pub(super) mod lists;
 mod math;

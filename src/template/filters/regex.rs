@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use fancy_regex::{Captures, Regex};
-
 use super::Filter::{self, Plain};
 use super::convert::{spelled_flag, text_arg};
 use crate::template::args::{ValueArgs, int_or, text_or};
 use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
 use crate::value::Value;
+use crate::value::python_regex::{self, Flags, Regex};
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
     ("regex_escape", Plain(regex_escape)),
@@ -54,16 +53,8 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
     if let Some(regex) = cache.get(&key) {
         return Ok(regex.clone());
     }
-    let flags = match (ignore_case, multiline) {
-        (true, true) => "(?im)",
-        (true, false) => "(?i)",
-        (false, true) => "(?m)",
-        (false, false) => "",
-    };
-    let translated = format!("{flags}{}", translate(pattern, multiline));
-    let regex = Regex::new(&translated)
-        .map(Arc::new)
-        .map_err(|e| Fail::failed(format!("invalid regular expression '{pattern}': {e}")))?;
+    let flags = Flags { ignore_case, lines: multiline, dot_all: false };
+    let regex = python_regex::compile(pattern, flags).map(Arc::new).map_err(Fail::failed)?;
     // Patterns made from data could fill the cache without end.
     if cache.len() > 1000 {
         cache.clear();
@@ -72,116 +63,7 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
     Ok(regex)
 }
 
-/// Turns Python's syntax into that of the library: `\Z`, a `$` that also matches before a final line break, and
-/// brackets inside of classes.
-fn translate(pattern: &str, multiline: bool) -> String {
-    let mut out = String::new();
-    let mut chars = pattern.chars().peekable();
-    let mut in_class = false;
-    // `(?m)` in the pattern makes `$` the end of a line anyway.
-    let multiline = multiline
-        || pattern.starts_with("(?")
-            && pattern.split(')').next().is_some_and(|f| f.contains('m') && !f.contains(':'));
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('Z') if !in_class => out.push_str("\\z"),
-                Some(d) if d.is_alphanumeric() || d.is_ascii_punctuation() => {
-                    // Python takes an escaped sign for the sign; letters keep their meaning.
-                    if !"\"'#@!%&,/:;<=>_`~".contains(d) {
-                        out.push('\\');
-                    }
-                    out.push(d);
-                }
-                Some(d) => out.push(d),
-                None => out.push('\\'),
-            },
-            '(' if !in_class => {
-                out.push('(');
-                // Python's `(?P=name)` refers back to a named group.
-                let ahead: String = chars.clone().take(3).collect();
-                if ahead == "?P=" {
-                    let name: String = chars.by_ref().skip(3).take_while(|c| *c != ')').collect();
-                    out.pop();
-                    out.extend(["\\k<", &name, ">"]);
-                }
-            }
-            '[' if in_class => out.push_str("\\["),
-            '&' | '~' if in_class && chars.peek() == Some(&c) => {
-                out.push('\\');
-                out.push(c);
-            }
-            '[' => {
-                in_class = true;
-                out.push('[');
-                if chars.peek() == Some(&'^') {
-                    chars.next();
-                    out.push('^');
-                }
-                // A bracket in first place is a plain one.
-                if chars.peek() == Some(&']') {
-                    chars.next();
-                    out.push_str("\\]");
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                out.push(']');
-            }
-            '$' if !in_class && !multiline => out.push_str("(?=\\n?\\z)"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// Expands `\1`, `\g<1>`, `\g<name>` and escapes of a replacement.
-fn expand(replacement: &str, captures: &Captures<'_, str>) -> R<String> {
-    let mut out = String::new();
-    let mut chars = replacement.chars().peekable();
-    let group = |i: usize| captures.get(i).map_or("", |m| m.as_str()).to_string();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('g') if chars.peek() == Some(&'<') => {
-                chars.next();
-                let name: String = chars.by_ref().take_while(|c| *c != '>').collect();
-                match name.parse::<usize>() {
-                    Ok(i) if i < captures.len() => out.push_str(&group(i)),
-                    Ok(i) => return Err(Fail::failed(format!("invalid group reference {i}"))),
-                    Err(_) => out.push_str(captures.name(&name).map_or("", |m| m.as_str())),
-                }
-            }
-            Some(d) if d.is_ascii_digit() => {
-                let mut number = d.to_string();
-                if let Some(e) = chars.peek().copied().filter(char::is_ascii_digit) {
-                    chars.next();
-                    number.push(e);
-                }
-                let i: usize = number.parse().unwrap_or(0);
-                if i >= captures.len() {
-                    return Err(Fail::failed(format!("invalid group reference {i}")));
-                }
-                out.push_str(&group(i));
-            }
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('\\') => out.push('\\'),
-            Some(d) => {
-                out.push('\\');
-                out.push(d);
-            }
-            None => out.push('\\'),
-        }
-    }
-    Ok(out)
-}
-
-fn gave_up(pattern: &str, e: &fancy_regex::Error) -> Box<Fail> {
+fn gave_up(pattern: &str, e: &impl std::fmt::Display) -> Box<Fail> {
     Fail::failed(format!("the pattern '{pattern}' gave up: {e}"))
 }
 
@@ -193,21 +75,9 @@ fn regex_replace(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let mandatory = usize::try_from(int_or(mandatory, "mandatory_count", 0)?).unwrap_or(0);
     let regex = compile(&pattern, spelled_flag(ignore_case, false), spelled_flag(multiline, false))?;
     let text = v.to_text();
-    let mut out = String::new();
-    let mut last = 0;
-    let mut done = 0;
-    for captures in regex.captures_iter(text.as_str()) {
-        let captures = captures.map_err(|e| gave_up(&pattern, &e))?;
-        let Some(whole) = captures.get(0) else { continue };
-        out.push_str(&text[last..whole.start()]);
-        out.push_str(&expand(&replacement, &captures)?);
-        last = whole.end();
-        done += 1;
-        if done == count {
-            break;
-        }
-    }
-    out.push_str(&text[last..]);
+    let most = (count > 0).then_some(count);
+    let (out, done) = python_regex::replace(&regex, &text, &replacement, most)
+        .map_err(|e| Fail::failed(format!("the pattern '{pattern}' cannot replace: {e}")))?;
     if mandatory > 0 && done != mandatory {
         return Err(Fail::failed(format!(
             "'{pattern}' should match {mandatory} times, but matches {done} times in '{text}'"
@@ -237,11 +107,10 @@ fn regex_search(_: &mut Interp<'_>, v: Value, mut args: ValueArgs) -> R<Value> {
         let group = group.to_text();
         let found =
             match (group.strip_prefix("\\g<").and_then(|g| g.strip_suffix('>')), group.strip_prefix('\\')) {
-                (Some(name), _) => match name.parse::<usize>() {
-                    Ok(i) if i < captures.len() => captures.get(i),
-                    Ok(_) => return Err(Fail::failed("no such group")),
-                    Err(_) => captures.name(name),
-                },
+                (Some(name), _) if regex.capture_names().flatten().any(|known| known == name) => {
+                    captures.name(name)
+                }
+                (Some(_), _) => return Err(Fail::failed("no such group")),
                 (None, Some(number)) => match number.parse::<usize>() {
                     Ok(i) if i < captures.len() => captures.get(i),
                     _ => return Err(Fail::failed("no such group")),

@@ -165,8 +165,13 @@ fn fileglob(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
     Ok(out)
 }
 
+/// The option of `first_found` by which the engine says which folder a task's files are in; a lookup in a template
+/// always looks among `files`.
+pub const FOLDER: &str = "_subdir";
+
 fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let mut skip = flag_or(call.option(interp, "skip")?, false);
+    let kind = call.option(interp, FOLDER)?.map_or_else(|| "files".to_string(), |v| v.to_text());
     let mut names = Vec::new();
     let files = call.option(interp, "files")?;
     let paths = call.option(interp, "paths")?;
@@ -189,7 +194,7 @@ fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
             Value::Unknown(u) => return Err(Fail::unknown(u.clone())),
             Value::Map(map) => {
                 skip = skip || map.get("skip").is_some_and(Value::is_truthy);
-                let (files, paths) = (words(map.get("files")), words(map.get("paths")));
+                let (files, paths) = (words(map.get("files"), &FILES), words(map.get("paths"), &PATHS));
                 // Where all files are undefined nothing is looked for.
                 if !files.is_empty() || !map.contains("files") {
                     combine(files, paths, &mut names);
@@ -199,15 +204,13 @@ fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         }
     }
     if files.is_some() || paths.is_some() {
-        let mut listed = words(files.as_ref());
+        let mut listed = words(files.as_ref(), &FILES);
         listed.extend(std::mem::take(&mut names));
-        combine(listed, words(paths.as_ref()), &mut names);
+        combine(listed, words(paths.as_ref(), &PATHS), &mut names);
     }
     for name in &names {
-        for kind in ["files", "templates", "vars", "tasks"] {
-            if let Some(path) = find_file(&interp.scope, kind, name) {
-                return Ok(vec![V::str(path.display().to_string())]);
-            }
+        if let Some(path) = find_file(&interp.scope, &kind, name) {
+            return Ok(vec![V::str(path.display().to_string())]);
         }
     }
     if skip {
@@ -216,17 +219,20 @@ fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     Err(Fail::failed(format!("no file was found when using first_found: {}", names.join(", "))))
 }
 
-/// Returns a list of names; a text is split at commas, semicolons and colons.
-fn words(v: Option<&Value>) -> Vec<String> {
+/// What separates the names of files, and those of folders, that stand in one text.
+const FILES: [char; 2] = [',', ';'];
+const PATHS: [char; 3] = [',', ';', ':'];
+
+/// Returns the names in a text or in a list of texts.
+fn words(v: Option<&Value>, separators: &[char]) -> Vec<String> {
+    let split = |v: &Value| -> Vec<String> {
+        let text = v.to_text();
+        text.split(separators).map(|w| w.trim().to_string()).filter(|w| !w.is_empty()).collect()
+    };
     match v {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::List(items)) => items.iter().map(Value::to_text).collect(),
-        Some(other) => other
-            .to_text()
-            .split([',', ';', ':'])
-            .map(|w| w.trim().to_string())
-            .filter(|w| !w.is_empty())
-            .collect(),
+        Some(Value::List(items)) => items.iter().flat_map(split).collect(),
+        Some(other) => split(other),
     }
 }
 

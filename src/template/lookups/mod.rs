@@ -19,7 +19,7 @@ mod url;
 mod vars;
 
 pub use config::SettingValue;
-pub use files::{fnmatch, glob};
+pub use files::{FOLDER as FIRST_FOUND_FOLDER, fnmatch, glob};
 
 /// What a lookup is given.
 pub(super) struct Call {

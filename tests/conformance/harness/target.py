@@ -86,6 +86,9 @@ def attempt(row: Row, plan: Plan, aliases: set[str], work: pathlib.Path, log: pa
         shutil.copytree(original, targets, symlinks=True)
     else:
         targets.mkdir(parents=True)
+    # What targets of Python packages read besides (`needs/file` in their aliases).
+    lists = pathlib.Path("test/lib/ansible_test/_data/requirements")
+    shutil.copytree(plan.source / lists, work / lists)
     output = work / "output_dir"
     output.mkdir()
     ssh = plan.connection == "ssh" or "needs/ssh" in aliases

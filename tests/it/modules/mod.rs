@@ -350,6 +350,20 @@ fn commands_tell_what_they_did() {
             "{}",
             shell.name
         );
+        for (line, rc, reason) in [
+            ("nosuch --x", "2", "[Errno 2] No such file or directory: b'nosuch'"),
+            ("/nosuch", "2", "[Errno 2] No such file or directory: b'/nosuch'"),
+            ("/etc/passwd", "13", "[Errno 13] Permission denied: b'/etc/passwd'"),
+        ] {
+            let args = format!(r#"{{"_raw_params": "{line}"}}"#);
+            let failed = run("command", &args).unwrap_err();
+            assert_eq!((get(&failed.result, "rc").as_str(), &*failed.msg), (rc, reason), "{}", shell.name);
+            assert_eq!([get(&failed.result, "stdout"), get(&failed.result, "stderr")], ["''", "''"]);
+            assert_eq!(get(&failed.result, "changed"), "");
+        }
+        // A program that did start may say the same of another one.
+        let failed = run("command", r#"{"_raw_params": "sh -c nosuch"}"#).unwrap_err();
+        assert_eq!((get(&failed.result, "rc").as_str(), &*failed.msg), ("127", "non-zero return code"));
         let script = run("script", r#"{"_raw_params": "hello.sh 'x y'"}"#).unwrap();
         assert_eq!(get(&script.result, "stdout"), "'hello x y'", "{}", shell.name);
         let read = bench.plan("command", r#"{"_raw_params": "echo seen", "reads": true}"#, true).unwrap();
