@@ -237,7 +237,7 @@ impl Reader {
                     match range.filter(|to| !matches!(to, ']' | '\\')) {
                         Some(to) => {
                             self.at += 2;
-                            any.push_str(&format!("{c}-{to}"));
+                            add!(any, "{c}-{to}");
                             if self.either_case && c.is_ascii_alphabetic() && to.is_ascii_alphabetic() {
                                 let swap = |c: char| {
                                     if c.is_ascii_lowercase() {
@@ -246,7 +246,7 @@ impl Reader {
                                         c.to_ascii_lowercase()
                                     }
                                 };
-                                any.push_str(&format!("{}-{}", swap(c), swap(to)));
+                                add!(any, "{}-{}", swap(c), swap(to));
                             }
                         }
                         None if self.either_case && c.is_ascii_alphabetic() => {

@@ -42,6 +42,7 @@ mod mount_facts;
 mod iptables;
 mod seboolean;
 mod sefcontext;
+mod seport;
 mod selinux;
 mod service_facts;
 mod authorized_key;

@@ -46,6 +46,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::seboolean::Seboolean,
     &super::sefcontext::Sefcontext,
     &super::selinux::Selinux,
+    &super::seport::Seport,
     &super::service::Service,
     &super::service_facts::ServiceFacts,
     &super::setup::Setup,

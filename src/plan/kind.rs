@@ -68,7 +68,9 @@ pub fn of_module(name: &str) -> Kind {
         "mount" | "sysctl" | "selinux" | "seboolean" | "modprobe" | "hostname" | "timezone" | "cron"
         | "iptables" | "firewalld" | "ufw" | "lvg" | "lvol" | "filesystem" | "parted"
         | "xcat_sync_install" | "xcat_updatenode" | "alternatives" | "debconf" | "locale_gen"
-        | "sefcontext" | "pam_limits" | "pamd" | "mysql_variables" | "mysql_replication" => Kind::System,
+        | "sefcontext" | "seport" | "pam_limits" | "pamd" | "mysql_variables" | "mysql_replication" => {
+            Kind::System
+        }
         "command" | "shell" | "raw" | "script" | "expect" | "make" => Kind::Command,
         _ => Kind::Other,
     }

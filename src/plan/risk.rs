@@ -19,7 +19,7 @@ pub fn of_module(name: &str) -> Risk {
         "lvg" | "lvol" | "filesystem" | "parted" => Risk::Destructive,
         "package" | "apt" | "dnf" | "dnf5" | "yum" | "zypper" | "apk" | "pip" | "rpm_key" | "apt_key"
         | "service" | "systemd" | "systemd_service" | "sysvinit" | "mount" | "user" | "group" | "selinux"
-        | "seboolean" | "sysctl" | "modprobe" | "xcat_osimage" | "xcat_node" | "xcat_genimage"
+        | "seboolean" | "seport" | "sysctl" | "modprobe" | "xcat_osimage" | "xcat_node" | "xcat_genimage"
         | "xcat_copycds" | "xcat_otherpkgs" | "xcat_image_service" | "xcat_sync_install" | "hostname"
         | "unarchive" | "synchronize" | "archive" | "dpkg_divert" | "git" | "npm" | "gem" | "pamd"
         | "mysql_user" | "mysql_replication" | "mysql_variables" | "postgresql_user" | "postgresql_privs" => {

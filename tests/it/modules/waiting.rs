@@ -79,7 +79,8 @@ fn programs_are_answered() {
         bench.sh("printf '%s\\n' 'stty -echo' 'printf \"Name: \"' 'read -r a' 'printf \"\\nAgain (y/N)? \"' 'read -r b' 'echo; echo \"<$a> <$b>\"; [ -t 0 ] && [ -t 1 ]' >ask");
         let ask = |responses: &str, more: &str| {
             let args = format!(r#"{{"command": "sh '$D/ask'", "responses": {responses}{more}}}"#);
-            assert_eq!(bench.plan("expect", &args, true).unwrap().effect, Effect::Unknown);
+            let preview = bench.plan("expect", &args, true).unwrap();
+            assert!(more.contains("creates") || preview.effect == Effect::Unknown);
             run(&bench, "expect", &args)
         };
         let said = ask(r#"{"(?i)name: $": "it's $(touch pwned)", "\\(y/N\\)\\?": "y"}"#, "").unwrap();

@@ -182,6 +182,23 @@ pub const LAWS: &[Law] = &[
         ..Law::BASE
     },
     Law {
+        module: "seport",
+        doubles: &["semanage"],
+        states: &[
+            "echo 'web_port_t tcp 8080' >>ports",
+            "echo 'web_port_t tcp 9000-9010' >>ports; echo 'db_port_t udp 8080' >>ports",
+            "echo 'db_port_t tcp 81' >>ports; mkdir -p /sys/fs/selinux; echo 1 >/sys/fs/selinux/enforce",
+        ],
+        always: r#"{"ports": "8080", "proto": "tcp", "setype": "web_port_t", "ignore_selinux_state": true}"#,
+        choices: &[
+            ("ports", &["80,8080,9001-9005", "81", "9000-9010"]),
+            ("proto", &["udp"]),
+            ("state", THERE),
+            ("reload", YES_NO),
+        ],
+        ..Law::BASE
+    },
+    Law {
         module: "ufw",
         doubles: &["ufw"],
         begin: "mkdir -p /etc/ufw /etc/default; echo inactive >ufw.state; echo low >ufw.logging; \
@@ -204,4 +221,4 @@ pub const LAWS: &[Law] = &[
     },
 ];
 
-laws_of!(lvg, lvol, filesystem, parted, archive, dpkg_divert, synchronize, htpasswd, ufw);
+laws_of!(lvg, lvol, filesystem, parted, archive, dpkg_divert, synchronize, htpasswd, seport, ufw);
