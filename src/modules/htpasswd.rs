@@ -93,10 +93,11 @@ impl Module for Htpasswd {
             let scheme = args.str("hash_scheme").unwrap_or_default();
             line = Some(format!("{given}:{}\n", hash(password, scheme, &place)?));
         }
+        let changes = line.is_some() || absent && kept.is_some();
         let mut after = String::new();
         for old in text.text.split_inclusive('\n') {
             // Blank lines are taken out, as programs stumble over them.
-            if old.trim().is_empty() && (absent && kept.is_some() || line.is_some()) {
+            if old.trim().is_empty() && changes {
                 continue;
             }
             if !of_user(old) || (!absent && holds) {

@@ -378,7 +378,7 @@ mod tests {
         let script = case(given, route(to)).probe().unwrap().unwrap();
         let line = script.lines().nth(1).unwrap();
         let line = line.strip_prefix("LC_ALL=C rsync ").unwrap().strip_suffix(" </dev/null").unwrap();
-        let line = line.replace(" --out-format='<<CHANGED>>%i %n%L' --", "");
+        let line = line.replace(" '--out-format=<<CHANGED>>%i %n%L' --", "");
         assert_eq!(line, expect, "{given:?}");
     }
 

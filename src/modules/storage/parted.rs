@@ -295,7 +295,9 @@ fn show(args: &Args) -> String {
     format!(
         "xp_s=/sys/block/{name}\nfor xp_v in queue/logical_block_size queue/physical_block_size size device/vendor device/model; do \
          [ ! -r \"$xp_s/$xp_v\" ] || xp_tell \"${{xp_v##*/}}\" \"$(cat \"$xp_s/$xp_v\")\"; done\n\
-         xp_o=$(parted -s -m {device} -- unit {unit} print 2>&1); printf 'rc %s\\n' $?\nprintf 'content\\n%s\\n' \"$xp_o\"\n",
+         xp_o=$(parted -s -m {device} -- unit {unit} print 2>/dev/null); xp_rc=$?\nprintf 'rc %s\\n' $xp_rc\n\
+         [ $xp_rc = 0 ] || xp_tell wrong \"$(parted -s -m {device} -- unit {unit} print 2>&1 >/dev/null)\"\n\
+         printf 'content\\n%s\\n' \"$xp_o\"\n",
         name = q(name),
         device = q(device),
         unit = q(args.str("unit").unwrap_or_default()),
@@ -307,13 +309,17 @@ fn disk_of(call: &Call, report: &Report) -> Result<Disk, Failure> {
     let args = &call.args;
     let unit = args.str("unit").unwrap_or_default();
     let printed = String::from_utf8_lossy(report.content.as_deref().unwrap_or_default()).into_owned();
-    let unlabelled = printed.to_lowercase().contains("unrecognised disk label");
+    // Older versions complain on stdout.
+    let complaint = format!("{} {printed}", report.word("wrong").unwrap_or_default());
+    let unlabelled = complaint.to_lowercase().contains("unrecognised disk label");
     if report.need("rc")? != "0" && !unlabelled {
         let device = args.str("device").unwrap_or_default();
         let msg = format!(
             "Error while getting device information with parted script: 'parted -s -m {device} -- unit {unit} print'"
         );
-        return Err(crate::modules::tool::missing(call, msg).with("out", printed));
+        return Err(crate::modules::tool::missing(call, msg)
+            .with("out", printed)
+            .with("err", complaint.trim()));
     }
     // Complaints stand before what is printed for programs.
     let from = ["BYT;", "CHS;", "CYL;"].iter().find_map(|word| printed.find(word));
