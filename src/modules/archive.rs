@@ -3,7 +3,7 @@
 use super::attrs::{Attrs, FILE_ARGS};
 use super::command::pattern;
 use super::local::Digests;
-use super::sh::{Look, Report, expand_path, q, word};
+use super::sh::{Look, Report, expand_path, q};
 use super::tool::missing;
 use super::write::{self, Before, Write, attr_diff, change_of_new};
 use super::{

@@ -100,10 +100,9 @@ impl Module for Expect {
         let code: i32 = report.get("rc").and_then(|rc| rc.trim().parse().ok()).unwrap_or(1);
         let own = Output { rc: code, stdout, stderr: Vec::new(), ..output.clone() };
         if let Some(number) = ended.strip_prefix("none ") {
-            let asked =
-                call.args.get("responses").and_then(Value::as_map).and_then(|all| {
-                    all.iter().nth(number.trim().parse().ok()?).map(|(key, _)| key.to_text())
-                });
+            let asked = call.args.get("responses").and_then(Value::as_map).and_then(|all| {
+                all.iter().nth(number.trim().parse().ok()?).map(|(key, _)| key.to_value().to_text())
+            });
             let text = String::from_utf8_lossy(&own.stdout).into_owned();
             return Err(Failure::new(format!(
                 "No remaining responses for '{}', output was '{}'",
@@ -171,8 +170,8 @@ fn talk(call: &Call) -> Result<String, Failure> {
     let mut answers = String::new();
     let mut count = 0;
     for (key, value) in args.get("responses").and_then(Value::as_map).into_iter().flat_map(Map::iter) {
-        let pattern = translate(&key.to_text()).map_err(|why| {
-            Failure::new(format!("the prompt '{}' cannot be looked for: {why}", key.to_text()))
+        let pattern = translate(&key.to_value().to_text()).map_err(|why| {
+            Failure::new(format!("the prompt '{}' cannot be looked for: {why}", key.to_value().to_text()))
         })?;
         add!(script, "xp_pattern{count}={}; export xp_pattern{count}\n", q(&pattern));
         let text = |value: &Value| q(value.to_text().trim_end_matches('\n'));

@@ -112,7 +112,7 @@ impl Module for Ufw {
             work.state(state, &now);
         }
         if let Some(default) = args.str("default") {
-            work.default(default, args.str("direction"), &now)?;
+            work.policy(default, args.str("direction"), &now)?;
         }
         if args.has("rule") {
             work.rule(args, &report)?;
@@ -248,7 +248,7 @@ impl Work {
         self.differs("state", word(now.active), state);
     }
 
-    fn default(&mut self, policy: &str, direction: Option<&str>, now: &State) -> Result<(), Failure> {
+    fn policy(&mut self, policy: &str, direction: Option<&str>, now: &State) -> Result<(), Failure> {
         let (direction, current) = match direction {
             None | Some("incoming") => ("incoming", &now.incoming),
             Some("outgoing") => ("outgoing", &now.outgoing),
