@@ -84,7 +84,7 @@ impl Module for Seport {
         &SPEC
     }
 
-    fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
+    fn probe(&self, _: &Call) -> Result<Option<String>, Failure> {
         Ok(Some(format!(
             "{ENABLED}LC_ALL=C; export LC_ALL\ncommand -v semanage >/dev/null 2>&1 || {{ printf 'missing yes\\n'; exit 0; }}\n\
              xp_tell all \"$(semanage port -l -n)\"\nxp_tell own \"$(semanage port -l -n -C)\"\n"
