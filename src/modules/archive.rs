@@ -151,7 +151,7 @@ impl Module for Archive {
                 "zip" => "printf 'is %s\\nwill %s\\n' \"$(xp_zipped | xp_sha256 /dev/stdin)\" \"$(xp_to_zip | xp_sha256 /dev/stdin)\"\n".to_string(),
                 _ => format!(
                     "printf 'is %s\\n' \"$({unpack} <\"$xp_dest\" 2>/dev/null | xp_sha256 /dev/stdin)\"\n\
-                     if [ -n \"$xp_must{}\" ]; then xp_s=$(xp_tar 2>/dev/null | xp_sha256 /dev/stdin); else xp_s=$(xp_sha256 \"$xp_first\"); fi\n\
+                     if [ -n \"${{xp_must}}{}\" ]; then xp_s=$(xp_tar 2>/dev/null | xp_sha256 /dev/stdin); else xp_s=$(xp_sha256 \"$xp_first\"); fi\n\
                      printf 'will %s\\n' \"$xp_s\"\n",
                     if format == "tar" { "yes" } else { "" }
                 ),
