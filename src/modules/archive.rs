@@ -311,7 +311,7 @@ impl Module for Archive {
             }
         }
         add!(script, "printf 'stat '; xp_stat {quoted}\n");
-        let run = Run { script, long: true, ..Run::default() };
+        let run = Run { script, ..Run::default() };
         let mut prediction = Prediction::change(result, vec![Action::Run(run)]);
         prediction.diff = diff;
         prediction.warnings = change.warnings;
