@@ -8,19 +8,7 @@ use crate::playbook::{LiteralArgs, ModuleCatalog, ModuleKnown};
 pub struct BuiltIn;
 
 /// Modules that playbooks often call and that are not built in; the message then says so instead of guessing.
-const NOT_BUILT_IN: &[&str] = &[
-    "archive",
-    "at",
-    "expect",
-    "filesystem",
-    "htpasswd",
-    "lvg",
-    "lvol",
-    "mount_facts",
-    "parted",
-    "synchronize",
-    "xml",
-];
+const NOT_BUILT_IN: &[&str] = &["at", "docker_container", "nmcli", "xml"];
 
 impl ModuleCatalog for BuiltIn {
     fn find(&self, name: &str) -> ModuleKnown {

@@ -412,6 +412,10 @@ impl Execution<'_> {
 
     pub(super) fn with_environment(&self, script: &str) -> String {
         let mut text = String::new();
+        if self.reach.r#become.is_some() && !self.module.spec().runs_commands() {
+            // A login's folder that the other user may not enter makes tools such as find fail.
+            text.push_str("[ -x . ] || cd /\n");
+        }
         for (name, value) in &self.environment {
             text.push_str("export ");
             text.push_str(name);

@@ -562,8 +562,12 @@ impl ItemRun {
         args: modules::Args,
         attempt: u32,
     ) -> Result<Prepared, Trouble> {
-        let (reach, delegated) = self.reach()?;
+        let (mut reach, delegated) = self.reach()?;
         let job = self.job_name(attempt, &reach, delegated.is_some());
+        let mut args = args;
+        if module.spec().name == "synchronize" {
+            self.route(&mut reach, delegated.is_some(), &mut args)?;
+        }
         let files =
             TaskFiles::new(self.shared.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
         let is_seen = self.task.register.is_some() || self.shared.options.verbosity > 0;

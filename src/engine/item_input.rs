@@ -9,6 +9,7 @@ use crate::modules::{self, Failure};
 use crate::playbook::Directives;
 use crate::template::{Tree, TreeKind};
 use crate::value::{Map, Value};
+use crate::vars::TaskScope;
 
 impl ItemRun {
     /// Renders the module's arguments: defaults of the play, then those of a template, then the task's own.
@@ -84,21 +85,32 @@ impl ItemRun {
         let delegate = self.delegate()?;
         let target: Arc<str> = delegate.as_deref().map_or_else(|| own.clone(), Arc::from);
         let host_scope = if delegate.is_some() { self.scope.on_host(&target) } else { self.scope.clone() };
+        let (reach, implicit) = self.reach_of(&target, &host_scope)?;
+        let delegated = delegate.filter(|to| **to != *own).map(|to| {
+            let address = (reach.spec.address != to && !implicit).then(|| reach.spec.address.clone());
+            (to, address)
+        });
+        Ok((reach, delegated))
+    }
+
+    /// Returns how to reach a host in whose scope its settings stand, and whether it is this machine without any inventory
+    /// saying so.
+    pub fn reach_of(&self, target: &Arc<str>, host_scope: &TaskScope) -> Result<(Reach, bool), Trouble> {
         let directives: &Directives = &self.task.directives;
         let reader = LoginReader::new(
             &self.shared.templar,
-            &host_scope,
+            host_scope,
             &self.scope,
             directives,
             &self.shared.options.login,
         );
-        let mut reach = reader.read(&target).map_err(|e| match e {
+        let mut reach = reader.read(target).map_err(|e| match e {
             LoginError::Render(e) => Trouble::from(*e),
             LoginError::Bad(msg) => Trouble::msg(msg),
         })?;
         // An unlisted localhost means this machine, as in Ansible.
-        let implicit = matches!(&*target, "localhost" | "127.0.0.1" | "::1")
-            && !self.shared.vars.hosts.contains(&target);
+        let implicit = matches!(&**target, "localhost" | "127.0.0.1" | "::1")
+            && !self.shared.vars.hosts.contains(target);
         if implicit {
             reach.spec.kind = crate::transport::Kind::Local;
         }
@@ -112,11 +124,7 @@ impl ItemRun {
         {
             (self.shared.secrets)(secret.expose());
         }
-        let delegated = delegate.filter(|to| **to != *own).map(|to| {
-            let address = (reach.spec.address != to && !implicit).then(|| reach.spec.address.clone());
-            (to, address)
-        });
-        Ok((reach, delegated))
+        Ok((reach, implicit))
     }
 
     /// Returns the host that `delegate_to` names.

@@ -37,6 +37,7 @@ mod prepared;
 mod reaches;
 mod recall;
 mod result;
+mod route;
 mod run;
 mod shared;
 mod spread;

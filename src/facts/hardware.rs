@@ -311,16 +311,8 @@ fn mounts(sections: &Sections, facts: &mut Map) {
         map.insert("dump", dump.parse::<i64>().unwrap_or(0));
         map.insert("passno", pass.parse::<i64>().unwrap_or(0));
         let exact = statfs(sections, fields[1]);
-        if let Some([size, total, available, inodes, free]) = exact {
-            map.insert("size_total", size * total);
-            map.insert("size_available", size * available);
-            map.insert("block_size", size);
-            map.insert("block_total", total);
-            map.insert("block_available", available);
-            map.insert("block_used", total.saturating_sub(available));
-            map.insert("inode_total", inodes);
-            map.insert("inode_available", free);
-            map.insert("inode_used", inodes.saturating_sub(free));
+        if let Some(usage) = &exact {
+            map.extend(usage.facts());
         }
         if let Some([total, used, available]) = find(&blocks, &mount).filter(|_| exact.is_none()) {
             map.insert("size_total", total * 1024);
@@ -341,11 +333,41 @@ fn mounts(sections: &Sections, facts: &mut Map) {
     facts.insert("ansible_mounts", Value::list(list));
 }
 
-/// Returns what the file system itself counts: size of a block, blocks, those available, inodes, those free.
-fn statfs(sections: &Sections, mount: &str) -> Option<[u64; 5]> {
+/// Returns what the file system itself counts.
+fn statfs(sections: &Sections, mount: &str) -> Option<Usage> {
     let line = sections.lines("statfs").iter().rev().find(|l| l.rsplit(' ').next() == Some(mount))?;
-    let mut numbers = line.split_whitespace().map(|n| n.parse().ok());
-    Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??])
+    Usage::parse(line.rsplit_once(' ')?.0)
+}
+
+/// What a file system counts: the size of a block, blocks, those available, inodes, those free, and the size in which it
+/// is best read.
+#[derive(Debug)]
+pub struct Usage([u64; 5], u64);
+
+impl Usage {
+    /// Reads the numbers of `stat -f -c '%S %b %a %c %d %s'`; the last may be missing.
+    pub fn parse(text: &str) -> Option<Usage> {
+        let numbers: Option<Vec<u64>> = text.split_whitespace().map(|n| n.parse().ok()).collect();
+        let numbers = numbers?;
+        let counted: [u64; 5] = numbers.get(..5)?.try_into().ok()?;
+        Some(Usage(counted, numbers.get(5).copied().unwrap_or(counted[0])))
+    }
+
+    /// Returns the facts about it.
+    pub fn facts(&self) -> Map {
+        let [size, total, available, inodes, free] = self.0;
+        Map::from_iter([
+            ("size_total", size.saturating_mul(total)),
+            ("size_available", size.saturating_mul(available)),
+            ("block_size", self.1),
+            ("block_total", total),
+            ("block_available", available),
+            ("block_used", total.saturating_sub(available)),
+            ("inode_total", inodes),
+            ("inode_available", free),
+            ("inode_used", inodes.saturating_sub(free)),
+        ])
+    }
 }
 
 /// Blanks in mount tables are written as octal numbers.

@@ -14,6 +14,7 @@ mod sections;
 mod system;
 mod virtualization;
 
+pub use hardware::Usage;
 pub use sections::Sections;
 
 use crate::value::Map;

@@ -86,7 +86,7 @@ impl ModuleSpec {
 
     /// Whether running it again after an interruption does no harm even where its effect cannot be foreseen.
     pub fn can_repeat(&self) -> bool {
-        !self.runs_commands() && !matches!(self.name, "uri" | "foreign")
+        !self.runs_commands() && !matches!(self.name, "uri" | "foreign" | "expect")
     }
 
     /// Returns the full name, such as `ansible.builtin.copy`.

@@ -291,7 +291,7 @@ pub(super) fn enter(call: &Call) -> Result<String, Failure> {
 }
 
 /// Returns a path or pattern as shell text in which `*`, `?` and brackets match files.
-fn pattern(call: &Call, text: &str) -> Result<String, Failure> {
+pub(super) fn pattern(call: &Call, text: &str) -> Result<String, Failure> {
     let text = expand_path(call, text)?;
     let mut out = String::new();
     for c in text.chars() {

@@ -1,11 +1,12 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
-use super::{Module, ModuleSpec, controller, mysql, packaging, postgresql, xcat};
+use super::{Module, ModuleSpec, controller, mysql, packaging, postgresql, storage, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
 static GENERAL: &[&dyn Module] = &[
     &super::acl::Acl,
     &super::alternatives::Alternatives,
+    &super::archive::Archive,
     &super::assemble::Assemble,
     &super::authorized_key::AuthorizedKey,
     &super::blockinfile::Blockinfile,
@@ -13,6 +14,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::command::Command,
     &super::copy::Copy,
     &super::cron::Cron,
+    &super::expect::Expect,
     &super::fetch::Fetch,
     &super::file::File,
     &super::find::Find,
@@ -24,6 +26,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::group::Group,
     &super::hostname::Hostname,
     &super::ini_file::IniFile,
+    &super::htpasswd::Htpasswd,
     &super::iptables::Iptables,
     &super::known_hosts::KnownHosts,
     &super::lineinfile::Lineinfile,
@@ -31,6 +34,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::make::Make,
     &super::modprobe::Modprobe,
     &super::mount::Mount,
+    &super::mount_facts::MountFacts,
     &super::npm::Npm,
     &super::openssh_keypair::OpensshKeypair,
     &super::pam_limits::PamLimits,
@@ -42,6 +46,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::seboolean::Seboolean,
     &super::sefcontext::Sefcontext,
     &super::selinux::Selinux,
+    &super::seport::Seport,
     &super::service::Service,
     &super::service_facts::ServiceFacts,
     &super::setup::Setup,
@@ -50,12 +55,14 @@ static GENERAL: &[&dyn Module] = &[
     &super::stat::Stat,
     &super::sysctl::Sysctl,
     &super::subversion::Subversion,
+    &super::synchronize::Synchronize,
     &super::systemd::Systemd,
     &super::systemd::SystemdService,
     &super::service::Sysvinit,
     &super::tempfile::Tempfile,
     &super::template::Template,
     &super::timezone::Timezone,
+    &super::ufw::Ufw,
     &super::unarchive::Unarchive,
     &super::uri::Uri,
     &super::user::User,
@@ -84,7 +91,8 @@ pub fn short_name(name: &str) -> Option<&'static str> {
 
 /// Returns every module that works on targets.
 pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
-    let groups = [GENERAL, packaging::MODULES, mysql::MODULES, postgresql::MODULES, xcat::MODULES];
+    let groups =
+        [GENERAL, packaging::MODULES, storage::MODULES, mysql::MODULES, postgresql::MODULES, xcat::MODULES];
     groups.into_iter().flatten().copied()
 }
 

@@ -76,6 +76,11 @@ impl Case {
         })
     }
 
+    /// Plans with all that a probe left.
+    pub fn plan_seen(&self, seen: &Seen) -> Result<Prediction, Failure> {
+        self.with(|call| self.module.plan(call, seen))
+    }
+
     /// Plans and judges the outputs of the actions.
     pub fn finish(&self, stdout: &str, ran: &[Output]) -> Result<Outcome, Failure> {
         let seen = Seen { stdout: stdout.into(), ..Seen::default() };

@@ -54,22 +54,23 @@ pub fn of_module(name: &str) -> Kind {
     match name.rsplit('.').next().unwrap_or(name) {
         "copy" | "template" | "file" | "lineinfile" | "blockinfile" | "replace" | "assemble"
         | "unarchive" | "synchronize" | "git" | "get_url" | "ini_file" | "fetch" | "tempfile" | "acl"
-        | "subversion" | "capabilities" | "openssh_keypair" => Kind::File,
+        | "subversion" | "archive" | "capabilities" | "openssh_keypair" => Kind::File,
         "package" | "apt" | "dnf" | "dnf5" | "yum" | "zypper" | "apk" | "pip" | "rpm_key" | "apt_key"
         | "apt_repository" | "yum_repository" | "zypper_repository" | "deb822_repository"
-        | "dpkg_selections" | "npm" | "gem" => Kind::Package,
+        | "dpkg_selections" | "dpkg_divert" | "npm" | "gem" => Kind::Package,
         "service" | "systemd" | "systemd_service" | "sysvinit" => Kind::Service,
-        "user" | "group" | "authorized_key" | "known_hosts" | "mysql_user" | "postgresql_user" => {
-            Kind::Account
-        }
+        "user" | "group" | "authorized_key" | "htpasswd" | "known_hosts" | "mysql_user"
+        | "postgresql_user" => Kind::Account,
         "xcat_osimage" | "xcat_node" => Kind::Table,
         "xcat_copycds" | "xcat_genimage" | "xcat_image_list" | "xcat_image_service" | "xcat_otherpkgs"
         | "xcat_packimage" | "xcat_postinstall" => Kind::Image,
         "xcat_nodeset" | "xcat_boot" | "reboot" => Kind::Boot,
         "mount" | "sysctl" | "selinux" | "seboolean" | "modprobe" | "hostname" | "timezone" | "cron"
-        | "iptables" | "firewalld" | "lvg" | "lvol" | "filesystem" | "parted" | "xcat_sync_install"
-        | "xcat_updatenode" | "alternatives" | "debconf" | "locale_gen" | "sefcontext" | "pam_limits"
-        | "pamd" | "mysql_variables" | "mysql_replication" => Kind::System,
+        | "iptables" | "firewalld" | "ufw" | "lvg" | "lvol" | "filesystem" | "parted"
+        | "xcat_sync_install" | "xcat_updatenode" | "alternatives" | "debconf" | "locale_gen"
+        | "sefcontext" | "seport" | "pam_limits" | "pamd" | "mysql_variables" | "mysql_replication" => {
+            Kind::System
+        }
         "command" | "shell" | "raw" | "script" | "expect" | "make" => Kind::Command,
         _ => Kind::Other,
     }

@@ -30,7 +30,7 @@ mod versions;
 pub use engine::{Templar, TemplarSettings, Texts, VaultOpener};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
-pub use filters::escape_html;
+pub use filters::{escape_html, shadow_hash};
 pub use lookups::{FIRST_FOUND_FOLDER, SettingValue, fnmatch, glob};
 pub use lower::Syntax;
 pub use reads::Read;

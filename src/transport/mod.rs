@@ -31,6 +31,7 @@ pub use read_only::ReadOnly;
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;
 pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, Kind};
+pub use ssh::arguments as ssh_arguments;
 pub use ssh::config as ssh_config;
 pub use ssh::known_hosts;
 pub use ssh::signature;

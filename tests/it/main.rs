@@ -6,6 +6,7 @@
 )]
 
 mod builder;
+mod by_ssh;
 mod cli;
 mod controllers;
 mod costs;

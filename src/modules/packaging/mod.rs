@@ -12,6 +12,7 @@ mod debver;
 mod dnf;
 mod dnf_output;
 mod dnf_state;
+mod dpkg_divert;
 mod dpkg_selections;
 mod fetch;
 mod files;
@@ -36,6 +37,7 @@ pub static MODULES: &[&dyn Module] = &[
     &debconf::Debconf,
     &dnf::Dnf,
     &dnf::Dnf5,
+    &dpkg_divert::DpkgDivert,
     &dpkg_selections::DpkgSelections,
     &package_facts::PackageFacts,
     &pip::Pip,

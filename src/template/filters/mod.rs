@@ -21,6 +21,7 @@ pub(super) use convert::to_bool;
 pub(super) use dicts::pairs_with_members;
 
 pub use html::escape_html;
+pub use password::shadow_hash;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -70,6 +70,12 @@ pub(in crate::template) fn crypt(
     })
 }
 
+/// Returns a password's hash as `/etc/shadow` holds it, of the kinds sha256_crypt and sha512_crypt; nothing where the kind
+/// or the salt is none.
+pub fn shadow_hash(password: &str, kind: &str, salt: &str, rounds: Option<i128>) -> Option<String> {
+    crypt(password, kind, Some(salt), rounds).ok()
+}
+
 /// Returns random letters and digits.
 pub(in crate::template) fn random_text(len: usize) -> String {
     random_of(&ALPHABET[2..].iter().map(|b| char::from(*b)).collect::<Vec<_>>(), len, None)

@@ -93,21 +93,27 @@ impl Connection for BinaryConnection {
 impl Client {
     fn command(&self) -> Command {
         let mut ssh = Command::new("ssh");
-        let spec = &self.spec;
-        match spec.arguments.files.as_ref().or(spec.arguments_first.files.as_ref()) {
-            Some(Files::Only(path)) => ssh.arg("-F").arg(path),
-            Some(Files::None) => ssh.args(["-F", "none"]),
-            Some(Files::Usual) | None => &mut ssh,
-        };
-        for option in options(spec) {
-            ssh.arg("-o").arg(option.to_string());
-        }
+        ssh.args(arguments(&self.spec));
         let socket: PathBuf = self.folder.path().join("%C");
         ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ControlMaster=auto"]);
         ssh.arg("-o").arg(format!("ControlPersist={PERSIST}"));
         ssh.arg("-o").arg(format!("ControlPath={}", socket.display()));
         ssh
     }
+}
+
+/// Returns the arguments by which OpenSSH's client connects as a spec says, without the address.
+pub fn arguments(spec: &ConnectionSpec) -> Vec<String> {
+    let mut words = Vec::new();
+    match spec.arguments.files.as_ref().or(spec.arguments_first.files.as_ref()) {
+        Some(Files::Only(path)) => words.extend(["-F".to_string(), path.display().to_string()]),
+        Some(Files::None) => words.extend(["-F".to_string(), "none".to_string()]),
+        Some(Files::Usual) | None => {}
+    }
+    for option in options(spec) {
+        words.extend(["-o".to_string(), option.to_string()]);
+    }
+    words
 }
 
 impl Opener for Client {

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use self::auth::Agent;
 pub(in crate::transport) use self::binary::BinaryConnection;
+pub use self::binary::arguments;
 use self::keys::KeyContent;
 use self::known_hosts::{KnownFile, KnownHosts};
 pub(in crate::transport) use self::login::look_at_keys;

@@ -12,6 +12,8 @@ from . import archive, sandbox, table, target
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 LAST_LINES = 15
+# What is run over SSH when nothing is named: there the way to the host matters.
+OVER_SSH = ("modules",)
 
 
 def main(words: list[str]) -> int:
@@ -62,7 +64,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="also run the targets that are marked fail")
     parser.add_argument("--only", nargs="+", metavar="AREA|NAME", help="run these targets, in the table or not")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, metavar="N", help="so many at once")
-    parser.add_argument("--connection", choices=("local", "ssh"), default="local", help="how testhost is reached")
+    parser.add_argument("--connection", choices=("local", "ssh"), default="local", help="how testhost is reached; by ssh the targets about modules are run")
     parser.add_argument("--keep", action="store_true", help="keep the copies that the targets ran in")
     parser.add_argument("--record", action="store_true", help="mark what passed in the table")
     parser.add_argument("--core", default=archive.VERSION, metavar="VERSION", help="the version of ansible-core")
@@ -82,6 +84,7 @@ def choose(rows: list[table.Row], asked: argparse.Namespace, targets: pathlib.Pa
             found = found or [table.unlisted(word, targets)]
             chosen += [row for row in found if row not in chosen]
     else:
+        rows = [row for row in rows if asked.connection != "ssh" or row.area in OVER_SSH]
         chosen = [row for row in rows if asked.all or row.result == "pass"]
     return sorted(chosen, key=lambda row: -row.seconds)
 

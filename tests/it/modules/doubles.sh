@@ -31,6 +31,18 @@ semanage)
     'fcontext -l -n')
         cat "$S/labels" 2>/dev/null
         sed 's/^/ /; s/^ //' "$S/equal" 2>/dev/null; : ;;
+    'port -l -n -C') cat "$S/ports" 2>/dev/null; : ;;
+    'port -l -n')
+        { printf '%s\n' 'web_port_t tcp 80, 443' 'db_port_t tcp 5000-5010'; cat "$S/ports" 2>/dev/null; } |
+            awk '{ for (i = 3; i <= NF; i++) { sub(/,$/, "", $i); kind[$2 " " $i] = $1 } } END { for (k in kind) { split(k, part, " "); print kind[k], part[1], part[2] } }' ;;
+    port\ *)
+        verb=$2; shift 2; [ "$1" = -N ] && shift
+        type=; [ "$1" = -t ] && { type=$2; shift 2; }
+        [ "$1" = -p ] && [ $# = 3 ] || refuse "$@"
+        [ "$verb" != -d ] || grep -q " $2 $3\$" "$S/ports" 2>/dev/null || { echo "Port $2/$3 is defined in policy, cannot be deleted" >&2; exit 1; }
+        { awk -v p="$2" -v n="$3" '!($2 == p && $3 == n)' "$S/ports" 2>/dev/null; :; } >"$S/ports.new"
+        mv "$S/ports.new" "$S/ports"
+        [ "$verb" = -d ] || printf '%s %s %s\n' "$type" "$2" "$3" >>"$S/ports" ;;
     fcontext\ *)
         verb=$2; shift 2; user=; level=s0; type=; kind=; equal=
         while [ $# -gt 1 ]; do

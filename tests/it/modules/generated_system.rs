@@ -21,6 +21,7 @@ macro_rules! laws_of {
 
 mod files;
 mod packages;
+mod storage;
 
 /// A module with what its laws need.
 struct Law {
@@ -326,7 +327,7 @@ fn check(law: &'static Law) {
 
 /// The modules whose laws are checked here.
 pub fn modules() -> impl Iterator<Item = &'static str> {
-    LAWS.iter().chain(files::LAWS).chain(packages::LAWS).map(|law| law.module)
+    LAWS.iter().chain(files::LAWS).chain(packages::LAWS).chain(storage::LAWS).map(|law| law.module)
 }
 
 laws_of!(

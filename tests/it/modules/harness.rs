@@ -91,6 +91,16 @@ pub struct Bench<'a> {
 const ETC: &str = "passwd group shadow gshadow subuid subgid login.defs nsswitch.conf skel pam.d security default debconf.conf \
                    ld.so.cache alternatives hostname hosts localtime timezone locale.gen fstab";
 
+/// Programs that stand for tools, each for those that its outermost `case` names.
+const DOUBLES: [(&str, &str); 2] =
+    [("double", include_str!("doubles.sh")), ("double_disks", include_str!("doubles_disks.sh"))];
+
+/// The names in a line such as `a | b)` that begins a branch.
+fn names_of_case(line: &str) -> impl Iterator<Item = &str> {
+    let (names, _) = line.split_once(')').unwrap_or_default();
+    names.split('|').map(str::trim)
+}
+
 impl<'a> Bench<'a> {
     pub fn new(shell: &'a Shell) -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -154,11 +164,15 @@ impl<'a> Bench<'a> {
         let mut bench = Bench::rooted(shell)?;
         let programs = bench.root.path().join("programs");
         fs::create_dir_all(&programs).unwrap();
-        let double = programs.join("double");
-        fs::write(&double, include_str!("doubles.sh")).unwrap();
-        fs::set_permissions(&double, fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, text) in DOUBLES {
+            let double = programs.join(name);
+            fs::write(&double, text).unwrap();
+            fs::set_permissions(&double, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         for tool in tools {
-            std::os::unix::fs::symlink("double", programs.join(tool)).unwrap();
+            let known = |text: &str| text.lines().any(|line| names_of_case(line).any(|name| name == *tool));
+            let (double, _) = DOUBLES.iter().find(|(_, text)| known(text)).unwrap();
+            std::os::unix::fs::symlink(double, programs.join(tool)).unwrap();
         }
         bench.programs = Some(programs);
         bench.environment.push(("DOUBLES", "$D"));

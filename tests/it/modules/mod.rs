@@ -12,6 +12,7 @@ mod harness;
 mod net;
 mod subversion;
 mod system;
+mod waiting;
 
 use harness::{Bench, shells};
 use xplay::modules::Effect;
@@ -424,6 +425,26 @@ fn facts_are_gathered() {
         let result = bench.plan("setup", small, false).unwrap().result;
         let facts = result.get("ansible_facts").unwrap().as_map().unwrap();
         assert!(facts.contains("ansible_kernel") && !facts.contains("ansible_system"));
+    }
+}
+
+#[test]
+fn mounts_are_told() {
+    for shell in shells() {
+        let bench = Bench::new(&shell);
+        bench.sh("printf '/dev/none /my\\\\040data xfs defaults 0 0\\n' >fstab");
+        let points = |args: &str| {
+            let prediction = bench.plan("mount_facts", args, false).unwrap();
+            assert_eq!(prediction.effect, Effect::Read);
+            let facts = prediction.result.get("ansible_facts").unwrap().clone();
+            facts.get("mount_points").unwrap().as_map().unwrap().clone()
+        };
+        let all = points("{}");
+        let proc = all.get("/proc").unwrap();
+        assert_eq!(proc.get("fstype").unwrap().to_text(), "proc", "{}", shell.name);
+        let own = points(r#"{"sources": ["$D/fstab"]}"#);
+        assert_eq!(own.get("/my data").unwrap().get("device").unwrap().to_text(), "/dev/none");
+        assert!(points(r#"{"fstypes": ["none*"]}"#).is_empty());
     }
 }
 
