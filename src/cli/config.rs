@@ -121,6 +121,7 @@ settings! {
     DISPLAY_OK = ["ANSIBLE_DISPLAY_OK_HOSTS"] ["defaults"."display_ok_hosts"];
     DISPLAY_SKIPPED = ["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] ["defaults"."display_skipped_hosts"];
     DUPLICATE_DICT_KEY = ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"] ["defaults"."duplicate_dict_key"];
+    ENABLE_TASK_DEBUGGER = ["ANSIBLE_ENABLE_TASK_DEBUGGER"] ["defaults"."enable_task_debugger"];
     FORCE_COLOR = ["ANSIBLE_FORCE_COLOR"] ["defaults"."force_color"];
     FORCE_HANDLERS = ["ANSIBLE_FORCE_HANDLERS"] ["defaults"."force_handlers"];
     PRIVATE_ROLE_VARS = ["ANSIBLE_PRIVATE_ROLE_VARS"] ["defaults"."private_role_vars"];
@@ -163,6 +164,7 @@ settings! {
     SSH_EXTRA_ARGS = ["ANSIBLE_SSH_EXTRA_ARGS"] ["ssh_connection"."ssh_extra_args"];
     STDOUT_CALLBACK = ["ANSIBLE_STDOUT_CALLBACK"] ["defaults"."stdout_callback"];
     STRATEGY = ["ANSIBLE_STRATEGY"] ["defaults"."strategy"];
+    TASK_DEBUGGER_IGNORE_ERRORS = ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"] ["defaults"."task_debugger_ignore_errors"];
     TASK_TIMEOUT = ["ANSIBLE_TASK_TIMEOUT"] ["defaults"."task_timeout"];
     TIMEOUT = ["ANSIBLE_TIMEOUT", "ANSIBLE_SSH_TIMEOUT"] ["defaults"."timeout", "ssh_connection"."timeout"];
     TRANSPORT = ["ANSIBLE_TRANSPORT"] ["defaults"."transport"];

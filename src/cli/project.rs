@@ -92,7 +92,10 @@ pub fn collect(
     let templar = Arc::new(Templar::new(sources.clone(), templar_settings(from, secrets, out)));
     let mut found = Diagnostics::new();
     let given: Vec<inventory::Source> = from.inventory.iter().map(|s| inventory::Source::parse(s)).collect();
-    let options = inventory::LoadOptions { missing_is_error: !from.inventory_is_default };
+    let options = inventory::LoadOptions {
+        missing_is_error: !from.inventory_is_default,
+        merge_dicts: from.merge_dicts,
+    };
     let present = given.iter().any(|s| match s {
         inventory::Source::Path(path) => path.exists(),
         inventory::Source::List(_) => true,

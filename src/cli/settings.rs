@@ -41,6 +41,8 @@ pub struct Sources {
     pub native_types: bool,
     /// What a key that is given twice in a mapping is.
     pub duplicate_keys: DuplicateKeys,
+    /// Dicts of several layers or inventories are merged (`hash_behaviour`).
+    pub merge_dicts: bool,
     /// Directories with modules that are files.
     pub library: Vec<PathBuf>,
     /// Every setting by name, for playbooks that ask for them.
@@ -163,7 +165,9 @@ impl RunSettings {
             strategy: strategy(config)?,
             python: python(&config.env),
             inject_facts: config.bool(&key::INJECT_FACT_VARS).unwrap_or(true),
-            merge_dicts: config.text(&key::HASH_BEHAVIOUR).is_some_and(|how| how == "merge"),
+            debugs_failures: config.bool(&key::ENABLE_TASK_DEBUGGER).unwrap_or(false),
+            debugger_spares_ignored: config.bool(&key::TASK_DEBUGGER_IGNORE_ERRORS).unwrap_or(true),
+            merge_dicts: merges_dicts(config),
             login: login(&args.login, &args.r#become, config)?,
             limit: joined(&args.hosts.limit),
             ..RunOptions::default()
@@ -257,6 +261,11 @@ fn python(env: &Env) -> Option<String> {
     found("python3").or_else(|| found("python")).map(|file| file.display().to_string())
 }
 
+/// Whether dicts of several layers are one.
+fn merges_dicts(config: &Config) -> bool {
+    config.text(&key::HASH_BEHAVIOUR).is_some_and(|how| how == "merge")
+}
+
 /// Returns where hosts, roles and variables come from.
 pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
     let configured: Vec<String> = config
@@ -297,6 +306,7 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         },
         library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
         all: Arc::new(super::setting_table::all(config)),
+        merge_dicts: merges_dicts(config),
         private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
         keywords: KeywordDefaults {
             any_errors_fatal: config.bool(&key::ANY_ERRORS_FATAL),

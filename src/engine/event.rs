@@ -84,7 +84,8 @@ pub enum Event {
     },
     /// The question was answered; the work goes on.
     Answered {
-        text: String,
+        /// The question, where it is to be shown once more with its answer.
+        text: Option<String>,
         answer: String,
     },
     /// `pause` with a prompt and the like: text that must be seen.

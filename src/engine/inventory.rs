@@ -92,8 +92,11 @@ impl LiveInventory {
 
     /// `meta: refresh_inventory`: reads the sources again. Returns warnings.
     pub fn refresh(&self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let given = read(&self.inventory).sources.clone();
-        let options = LoadOptions { missing_is_error: false };
+        let (given, merge_dicts) = {
+            let known = read(&self.inventory);
+            (known.sources.clone(), known.merge_dicts)
+        };
+        let options = LoadOptions { missing_is_error: false, merge_dicts };
         let (fresh, warnings) = inventory::load(&given, &self.templar, &self.sources, &options)?;
         *write(&self.inventory) = fresh;
         for addition in read(&self.added).iter() {

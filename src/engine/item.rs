@@ -6,6 +6,7 @@ use super::actions;
 use super::ahead::Foretold;
 use super::event::{Event, Status, TaskHeader};
 use super::files::TaskFiles;
+use super::item_input::as_number;
 use super::jobs;
 use super::journal::StepKey;
 use super::login::{Reach, seconds, truth};
@@ -189,12 +190,12 @@ impl ItemRun {
 
     /// `ignore_errors` and `ignore_unreachable`.
     pub fn ignore(&self, mut result: TaskResult) -> TaskResult {
-        let keyword = match result.status {
-            Status::Failed => &self.task.directives.ignore_errors,
-            Status::Unreachable => &self.task.directives.ignore_unreachable,
+        let ignored = match result.status {
+            Status::Failed => self.flag(|d| &d.ignore_errors),
+            Status::Unreachable => self.flag(|d| &d.ignore_unreachable),
             _ => return result,
         };
-        if self.flag(keyword).unwrap_or(false) {
+        if ignored.unwrap_or(false) {
             result.status = Status::Ignored;
             forgive(&mut result, "ignored");
         }
@@ -205,7 +206,7 @@ impl ItemRun {
         let wanted = !self.task.until.is_empty() || self.task.retries.is_some();
         // A plan asks once: waiting does not bring about what it does not do.
         if !wanted || self.shared.options.planning {
-            return self.attempt(0, doubt).await;
+            return self.attempt(0, None, doubt).await;
         }
         let retries = match self.number(&self.task.retries)? {
             Some(n) => n.max(0.0) as u32,
@@ -214,8 +215,10 @@ impl ItemRun {
         let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);
         let mut attempt =
             self.earlier.as_ref().and_then(|e| e.open.as_ref()).map_or(1, |sent| sent.attempt.max(1));
+        // The count is there for the conditions about the result, unless nothing is ever repeated.
+        let counted = retries > 0;
         loop {
-            let mut result = match self.attempt(attempt, doubt).await {
+            let mut result = match self.attempt(attempt, counted.then_some(attempt), doubt).await {
                 Ok(result) => result,
                 Err(trouble @ Trouble::Failed { .. })
                     if !self.task.until.is_empty() || attempt <= retries =>
@@ -224,6 +227,9 @@ impl ItemRun {
                 }
                 Err(trouble) => return Err(trouble),
             };
+            if !counted {
+                return Ok(result);
+            }
             result.result.insert("attempts", attempt);
             if self.is_done(&result)? {
                 return Ok(result);
@@ -272,32 +278,27 @@ impl ItemRun {
         Ok(true)
     }
 
-    async fn attempt(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
-        let result = match self.execute(attempt, doubt).await {
+    async fn attempt(
+        &self,
+        attempt: u32,
+        count: Option<u32>,
+        doubt: Option<&Unknown>,
+    ) -> Result<TaskResult, Trouble> {
+        let mut result = match self.execute(attempt, doubt).await {
             Ok(result) => result,
             Err(trouble @ Trouble::Failed { .. }) => self.troubled(trouble),
             Err(trouble) => return Err(trouble),
         };
+        if let Some(count) = count {
+            result.result.insert("attempts", count);
+        }
         self.judge(result)
     }
 
-    /// Applies `failed_when` and `changed_when`.
+    /// Applies `changed_when`, then `failed_when`, which sees what the first says.
     fn judge(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
         if result.status == Status::Skipped {
             return Ok(result);
-        }
-        if !self.task.failed_when.is_empty() {
-            let failed = match self.all(&self.task.failed_when, &result) {
-                Ok(failed) => failed,
-                Err(trouble) => return Ok(doubtful(result, "failed_when_result", trouble)),
-            };
-            let was_changed = result.result.get("changed").is_some_and(Value::is_truthy);
-            result.result.insert("failed_when_result", as_value(&failed));
-            match failed {
-                Truth::True => result.status = Status::Failed,
-                Truth::False => result.status = if was_changed { Status::Changed } else { Status::Ok },
-                Truth::Unknown(_) => {}
-            }
         }
         if !self.task.changed_when.is_empty() {
             let changed = match self.all(&self.task.changed_when, &result) {
@@ -313,6 +314,19 @@ impl ItemRun {
             }
             if matches!(result.status, Status::Ok | Status::Changed) {
                 result.status = if is_changed { Status::Changed } else { Status::Ok };
+            }
+        }
+        if !self.task.failed_when.is_empty() {
+            let failed = match self.all(&self.task.failed_when, &result) {
+                Ok(failed) => failed,
+                Err(trouble) => return Ok(doubtful(result, "failed_when_result", trouble)),
+            };
+            let was_changed = result.result.get("changed").is_some_and(Value::is_truthy);
+            result.result.insert("failed_when_result", as_value(&failed));
+            match failed {
+                Truth::True => result.status = Status::Failed,
+                Truth::False => result.status = if was_changed { Status::Changed } else { Status::Ok },
+                Truth::Unknown(_) => {}
             }
         }
         Ok(result)
@@ -386,7 +400,7 @@ impl ItemRun {
             Action::Mistake { diagnostic, .. } => return Err(explain(vec![Diagnostic::clone(diagnostic)])),
         };
         if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
-            let owner = match (&result.delegated, self.flag(&self.task.directives.delegate_facts)?) {
+            let owner = match (&result.delegated, self.flag(|d| &d.delegate_facts)?) {
                 (Some((to, _)), true) => Some(Arc::from(to.as_str())),
                 _ => None,
             };
@@ -555,6 +569,12 @@ impl ItemRun {
         Ok(result)
     }
 
+    /// Returns how long the task may take.
+    fn timeout(&self) -> Result<Option<std::time::Duration>, Trouble> {
+        let value = self.keyword(|d| &d.timeout)?.unwrap_or_default();
+        Ok(as_number(&value)?.filter(|t| *t > 0.0).map(seconds))
+    }
+
     /// Gets everything ready that an execution needs.
     pub fn prepare(
         &self,
@@ -578,7 +598,7 @@ impl ItemRun {
             check: self.check()?,
             // A plan's expectations are about differences, shown or not.
             diff: self.diff()? || self.unit.is_some(),
-            timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
+            timeout: self.timeout()?,
             job,
             attempt,
         })
@@ -634,10 +654,7 @@ impl ItemRun {
             Some(Var::Lazy(_)) | None => false,
         };
         let unchecked = self.shared.options.planning
-            && match &self.task.directives.check_mode {
-                Some(tree) => !truth(&self.render(tree)?),
-                None => false,
-            };
+            && self.keyword(|d| &d.check_mode)?.is_some_and(|v| !truth(&v));
         if by_variable || unchecked {
             given.insert("reads", true);
         }

@@ -8,6 +8,7 @@ mod actions;
 mod ahead;
 mod ask;
 mod budget;
+mod debugger;
 mod dispatch;
 mod event;
 mod execute;

@@ -39,6 +39,10 @@ pub struct RunOptions {
     pub python: Option<String>,
     /// Facts are variables too.
     pub inject_facts: bool,
+    /// Failures start the debugger unless a task says otherwise.
+    pub debugs_failures: bool,
+    /// Failures that are ignored do not.
+    pub debugger_spares_ignored: bool,
     /// Dicts of several layers of variables are merged.
     pub merge_dicts: bool,
     pub rehearsal: bool,
@@ -128,6 +132,8 @@ impl Default for RunOptions {
             gather: Gather::Implicit,
             python: None,
             inject_facts: true,
+            debugs_failures: false,
+            debugger_spares_ignored: true,
             merge_dicts: false,
             rehearsal: false,
             planning: false,

@@ -100,6 +100,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         guide: request.guide,
         journal: request.journal,
         halt: request.halt,
+        debugging: tokio::sync::Mutex::default(),
         leftovers: Mutex::default(),
         old_marks: Mutex::default(),
         lost_claims: Mutex::default(),
@@ -278,7 +279,8 @@ impl Whole {
         if hosts.is_empty() {
             return Ok(false);
         }
-        let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
+        let mut sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
+        sizes.retain(|size| !matches!(size, Value::Omit));
         let all = batches(&hosts, &sizes)
             .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?;
         for (number, batch) in all.into_iter().enumerate() {
@@ -366,6 +368,7 @@ impl Whole {
                 recap,
                 gate,
             );
+            run.debugs |= strategy == Strategy::Debug;
             for host in &lost_already {
                 run.set_alive(host, false);
                 run.failed.insert(host.clone());

@@ -48,6 +48,8 @@ pub struct Shared {
     /// Where the run is written down, so that it can be resumed.
     pub journal: Option<Arc<Journal>>,
     pub halt: Halt,
+    /// Held by the host that the user looks at with the debugger.
+    pub debugging: tokio::sync::Mutex<()>,
     /// What steps left on targets until their verdicts are written.
     pub leftovers: Mutex<HashMap<String, Vec<Leftover>>>,
     /// Marks that are needed no more, by the place where they are.

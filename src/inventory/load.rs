@@ -26,6 +26,8 @@ pub enum Source {
 pub struct LoadOptions {
     /// A source that does not exist is an error, not a warning.
     pub missing_is_error: bool,
+    /// A dict that a later source gives is merged into an earlier one (`hash_behaviour`).
+    pub merge_dicts: bool,
 }
 
 /// Entries of a directory that are no inventories.
@@ -66,6 +68,7 @@ pub fn load(
         source: None,
     };
     builder.inventory.sources = given.to_vec();
+    builder.inventory.merge_dicts = options.merge_dicts;
     for source in given {
         match source {
             Source::List(text) => read_list(&mut builder, text),

@@ -76,7 +76,7 @@ fn to_line(event: &Event) -> serde_json::Value {
         Event::Deprecation(text) => json!({ "event": "deprecation", "text": text }),
         Event::Question { text, .. } => json!({ "event": "question", "text": text.trim_end() }),
         Event::Answered { text, answer } => {
-            json!({ "event": "answered", "text": text.trim_end(), "answer": answer })
+            json!({ "event": "answered", "text": text.as_deref().map(str::trim_end), "answer": answer })
         }
         Event::Notice(text) => json!({ "event": "notice", "text": text }),
         Event::PlayEnded => json!({ "event": "play_ended" }),

@@ -410,7 +410,7 @@ impl<W: Write + Send> Reporter for Terminal<W> {
             }
             Event::Answered { text, .. } => {
                 self.progress.come_back();
-                self.banner(text.trim_end())
+                text.as_ref().map_or(Ok(()), |text| self.banner(text.trim_end()))
             }
             Event::Notice(text) => self.say("", text),
             Event::PlayEnded => Ok(()),

@@ -151,21 +151,15 @@ fn mistakes_are_shown_together_before_anything_runs() {
 fn what_has_no_effect_is_said() {
     let project = Project::new(&[(
         "site.yml",
-        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      debugger: on_failed\n      module_defaults: {group/aws: {region: x}}\n",
+        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      module_defaults: {group/aws: {region: x}}\n",
     )]);
     insta::assert_snapshot!(project.run(&["run", "site.yml", "--syntax-check"]).all(), @r#"
 
     playbook: site.yml
-    warning[XP0902]: `debugger` has no effect
-     --> site.yml:4:17
-      |
-    4 |       debugger: on_failed
-      |                 ^^^^^^^^^ this
-
     warning[XP0902]: defaults for the group `aws` have no effect
-     --> site.yml:5:24
+     --> site.yml:4:24
       |
-    5 |       module_defaults: {group/aws: {region: x}}
+    4 |       module_defaults: {group/aws: {region: x}}
       |                        ^^^^^^^^^^^^^^^^^^^^^^^^ among these
       |
       = note: none of its modules is built in; a task that calls one is an error at load

@@ -63,13 +63,24 @@ pub(in crate::template) fn compile(pattern: &str, ignore_case: bool, multiline: 
     let translated = format!("{flags}{}", translate(pattern, multiline));
     let regex = Regex::new(&translated)
         .map(Arc::new)
-        .map_err(|e| Fail::failed(format!("invalid regular expression '{pattern}': {e}")))?;
+        .map_err(|e| Fail::failed(format!("invalid regular expression '{pattern}': {}", reason(&e))))?;
     // Patterns made from data could fill the cache without end.
     if cache.len() > 1000 {
         cache.clear();
     }
     cache.insert(key, regex.clone());
     Ok(regex)
+}
+
+/// Why a pattern is none, in Python's words where people look for them.
+fn reason(error: &fancy_regex::Error) -> String {
+    let text = error.to_string();
+    match error {
+        fancy_regex::Error::ParseError(place, fancy_regex::ParseError::TargetNotRepeatable) => {
+            format!("nothing to repeat at position {place}")
+        }
+        _ => text,
+    }
 }
 
 /// Turns Python's syntax into that of the library: `\Z`, a `$` that also matches before a final line break, and
