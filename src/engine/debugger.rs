@@ -23,7 +23,7 @@ enum Command<'a> {
     Continue,
     Quit,
     Redo,
-    /// Arguments and variables count when the task is done again, so there is nothing to do.
+    /// The task as it is written again, with variables that were set here.
     Update,
     Help,
     Print(&'a str),
@@ -42,7 +42,7 @@ enum Slot {
 const HELP: &str = "\
 p EXPRESSION         print it: task, task.args, task_vars, host, result._result
 task.args[KEY] = VALUE, task_vars[KEY] = VALUE, del task.args[KEY]
-update_task (u)      take changed variables into account
+update_task (u)      the task as it is written, with the variables that were set
 redo (r)             do the task again
 continue (c)         go on
 quit (q)             end the run";
@@ -53,6 +53,8 @@ struct Session<'a> {
     header: &'a TaskHeader,
     scope: TaskScope,
     task: Arc<Task>,
+    /// As it is written.
+    original: Arc<Task>,
     /// Variables that were set here.
     vars: Map,
 }
@@ -83,6 +85,7 @@ impl PlayRun<'_> {
                     header,
                     scope,
                     task: current.clone(),
+                    original: task.clone(),
                     vars: vars.clone(),
                 };
                 let again = session.talk(self, &host, &result).await;
@@ -154,7 +157,10 @@ impl Session<'_> {
                     run.stop.get_or_insert(Stop::Asked);
                     return false;
                 }
-                Command::Update => None,
+                Command::Update => {
+                    self.task = self.original.clone();
+                    None
+                }
                 Command::Help => Some(HELP.to_string()),
                 Command::Print(text) => Some(self.print(text, host, result).unwrap_or_else(|e| e)),
                 Command::Set(slot, key, value) => self.set(slot, key, Some(value), host, result).err(),
@@ -183,13 +189,16 @@ impl Session<'_> {
         let expr = self.templar.compile_expr(text, None).map_err(|d| failed(&d.message))?;
         let mut names = IndexMap::new();
         let mut add = |name: &str, value: Value| names.insert(Arc::from(name), Tree::value(value));
-        let args = raw_value(&Tree { kind: TreeKind::Map(Arc::new(self.args())), span: None });
+        let seen = self.scope.with_locals(self.vars.clone()).boxed();
+        let shown = |tree: &Tree| self.templar.render(tree, &seen).unwrap_or_else(|_| raw_value(tree));
+        let args: Map =
+            self.args().iter().map(|(name, value)| (raw_value(name).to_text(), shown(value))).collect();
         add(
             "task",
             Value::map(Map::from_iter([
                 ("name", Value::str(self.header.bare_name.as_str())),
                 ("action", Value::str(self.task.action_name())),
-                ("args", args),
+                ("args", Value::map(args)),
             ])),
         );
         if text.contains("task_vars") {

@@ -97,6 +97,8 @@ pub enum Event {
 /// What all results of one task have in common.
 #[derive(Clone, Debug, Default)]
 pub struct TaskHeader {
+    /// What the task is called with, where banners show it.
+    pub arguments: String,
     pub id: String,
     /// As shown: `role : name`.
     pub name: String,

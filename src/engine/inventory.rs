@@ -92,11 +92,10 @@ impl LiveInventory {
 
     /// `meta: refresh_inventory`: reads the sources again. Returns warnings.
     pub fn refresh(&self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let (given, merge_dicts) = {
+        let (given, options) = {
             let known = read(&self.inventory);
-            (known.sources.clone(), known.merge_dicts)
+            (known.sources.clone(), LoadOptions { missing_is_error: false, ..known.options.clone() })
         };
-        let options = LoadOptions { missing_is_error: false, merge_dicts };
         let (fresh, warnings) = inventory::load(&given, &self.templar, &self.sources, &options)?;
         *write(&self.inventory) = fresh;
         for addition in read(&self.added).iter() {

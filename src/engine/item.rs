@@ -1,4 +1,4 @@
-//! One item of a task on one host: conditions, arguments, attempts, `changed_when` and `failed_when`.
+//! One item of a task on one host: its conditions, and what executes it.
 
 use std::sync::Arc;
 
@@ -25,10 +25,6 @@ use crate::vars::TaskScope;
 
 /// The host that a task was delegated to, and its address where that differs.
 pub type Delegate = (String, Option<String>);
-
-/// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
-const DEFAULT_DELAY_SECS: f64 = 5.0;
-const DEFAULT_RETRIES: u32 = 3;
 
 /// Modules that send something from this side; like Ansible's they are not run in the background.
 const NOT_IN_BACKGROUND: [&str; 7] = ["assemble", "copy", "fetch", "raw", "script", "template", "unarchive"];
@@ -116,7 +112,11 @@ impl ItemRun {
     pub async fn run_anew(&self) -> TaskResult {
         let planning = self.shared.options.planning;
         let mut doubt = self.doubt.clone();
-        let conditions = if self.ahead.is_some() { Ok(Condition::Holds) } else { self.conditions() };
+        let conditions = match self.empty_delegate() {
+            Some(trouble) => Err(trouble),
+            None if self.ahead.is_some() => Ok(Condition::Holds),
+            None => self.conditions(),
+        };
         let mut result = match conditions {
             Ok(Condition::Unknown(_, unknown)) if planning => {
                 doubt.get_or_insert(unknown);
@@ -124,7 +124,7 @@ impl ItemRun {
             }
             Ok(Condition::Holds) => self.whole(doubt.as_ref()).await,
             Ok(Condition::Fails(skipped) | Condition::Unknown(skipped, _)) => skipped,
-            Err(trouble) => TaskResult::from_trouble(trouble),
+            Err(trouble) => self.framed(TaskResult::from_trouble(trouble)),
         };
         if planning {
             self.conclude(&mut result, doubt.as_ref());
@@ -141,6 +141,17 @@ impl ItemRun {
         result
     }
 
+    /// A delegate without a name is a mistake whether the task's conditions hold or not, as in Ansible; one that cannot be
+    /// told is one only where they hold.
+    fn empty_delegate(&self) -> Option<Trouble> {
+        self.task.directives.delegate_to.as_ref()?;
+        match self.keyword(|d| &d.delegate_to) {
+            Ok(Some(Value::Null)) => self.delegate().err(),
+            Ok(Some(Value::Str(name))) if name.is_empty() => self.delegate().err(),
+            _ => None,
+        }
+    }
+
     /// All attempts; what is not known yet is a result of a plan, not a failure.
     async fn whole(&self, doubt: Option<&Unknown>) -> TaskResult {
         match self.attempts(doubt).await {
@@ -149,7 +160,7 @@ impl ItemRun {
         }
     }
 
-    fn troubled(&self, trouble: Trouble) -> TaskResult {
+    pub(super) fn troubled(&self, trouble: Trouble) -> TaskResult {
         match trouble.unknown() {
             Some(unknown) if self.shared.options.planning => self.not_known_yet(unknown),
             _ => TaskResult::from_trouble(trouble),
@@ -202,164 +213,7 @@ impl ItemRun {
         result
     }
 
-    async fn attempts(&self, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
-        let wanted = !self.task.until.is_empty() || self.task.retries.is_some();
-        // A plan asks once: waiting does not bring about what it does not do.
-        if !wanted || self.shared.options.planning {
-            return self.attempt(0, None, doubt).await;
-        }
-        let retries = match self.number(&self.task.retries)? {
-            Some(n) => n.max(0.0) as u32,
-            None => DEFAULT_RETRIES,
-        };
-        let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);
-        let mut attempt =
-            self.earlier.as_ref().and_then(|e| e.open.as_ref()).map_or(1, |sent| sent.attempt.max(1));
-        // The count is there for the conditions about the result, unless nothing is ever repeated.
-        let counted = retries > 0;
-        loop {
-            let mut result = match self.attempt(attempt, counted.then_some(attempt), doubt).await {
-                Ok(result) => result,
-                Err(trouble @ Trouble::Failed { .. })
-                    if !self.task.until.is_empty() || attempt <= retries =>
-                {
-                    TaskResult::from_trouble(trouble)
-                }
-                Err(trouble) => return Err(trouble),
-            };
-            if !counted {
-                return Ok(result);
-            }
-            result.result.insert("attempts", attempt);
-            if self.is_done(&result)? {
-                return Ok(result);
-            }
-            if attempt > retries {
-                // Ansible counts the repetitions here, not the first attempt.
-                result.result.insert("attempts", retries);
-                if result.status != Status::Failed {
-                    result.status = Status::Failed;
-                }
-                return Ok(result);
-            }
-            let left = retries - attempt + 1;
-            self.shared
-                .emit(Event::Retry {
-                    host: self.scope.host().clone(),
-                    task: self.header.clone(),
-                    left,
-                    result: result.result.clone(),
-                })
-                .await;
-            tokio::select! {
-                () = tokio::time::sleep(seconds(delay)) => {}
-                () = self.shared.halt.asked() => return Ok(TaskResult::halted()),
-            }
-            attempt += 1;
-        }
-    }
-
-    fn is_done(&self, result: &TaskResult) -> Result<bool, Trouble> {
-        if result.status == Status::Unreachable || result.status == Status::Lost {
-            return Ok(true);
-        }
-        if self.task.until.is_empty() {
-            return Ok(result.status != Status::Failed);
-        }
-        let scope = self.with_result(result);
-        for condition in &self.task.until {
-            match self.shared.templar.test(condition, &scope)? {
-                Truth::True => {}
-                Truth::False => return Ok(false),
-                // A plan cannot wait for it.
-                Truth::Unknown(_) => return Ok(true),
-            }
-        }
-        Ok(true)
-    }
-
-    async fn attempt(
-        &self,
-        attempt: u32,
-        count: Option<u32>,
-        doubt: Option<&Unknown>,
-    ) -> Result<TaskResult, Trouble> {
-        let mut result = match self.execute(attempt, doubt).await {
-            Ok(result) => result,
-            Err(trouble @ Trouble::Failed { .. }) => self.troubled(trouble),
-            Err(trouble) => return Err(trouble),
-        };
-        if let Some(count) = count {
-            result.result.insert("attempts", count);
-        }
-        self.judge(result)
-    }
-
-    /// Applies `changed_when`, then `failed_when`, which sees what the first says.
-    fn judge(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
-        if result.status == Status::Skipped {
-            return Ok(result);
-        }
-        if !self.task.changed_when.is_empty() {
-            let changed = match self.all(&self.task.changed_when, &result) {
-                Ok(changed) => changed,
-                Err(trouble) => return Ok(doubtful(result, "changed_when_result", trouble)),
-            };
-            let is_changed = !matches!(changed, Truth::False);
-            match changed {
-                Truth::Unknown(unknown) if self.shared.options.planning => {
-                    result.result.insert("changed", Value::Unknown(unknown));
-                }
-                _ => drop(result.result.insert("changed", is_changed)),
-            }
-            if matches!(result.status, Status::Ok | Status::Changed) {
-                result.status = if is_changed { Status::Changed } else { Status::Ok };
-            }
-        }
-        if !self.task.failed_when.is_empty() {
-            let failed = match self.all(&self.task.failed_when, &result) {
-                Ok(failed) => failed,
-                Err(trouble) => return Ok(doubtful(result, "failed_when_result", trouble)),
-            };
-            let was_changed = result.result.get("changed").is_some_and(Value::is_truthy);
-            result.result.insert("failed_when_result", as_value(&failed));
-            match failed {
-                Truth::True => result.status = Status::Failed,
-                Truth::False => result.status = if was_changed { Status::Changed } else { Status::Ok },
-                Truth::Unknown(_) => {}
-            }
-        }
-        Ok(result)
-    }
-
-    fn all(&self, conditions: &[crate::template::Expr], result: &TaskResult) -> Result<Truth, Trouble> {
-        let scope = self.with_result(result);
-        let mut unknown: Option<Unknown> = None;
-        for condition in conditions {
-            match self
-                .shared
-                .templar
-                .test(condition, &scope)
-                .map_err(|e| Trouble::condition(&condition.text, &e))?
-            {
-                Truth::True => {}
-                Truth::False => return Ok(Truth::False),
-                Truth::Unknown(u) => unknown = unknown.or(Some(u)),
-            }
-        }
-        Ok(unknown.map_or(Truth::True, Truth::Unknown))
-    }
-
-    /// The scope in which the result stands under its registered name.
-    fn with_result(&self, result: &TaskResult) -> Arc<dyn Scope> {
-        let mut locals = Map::new();
-        if let Some(name) = &self.task.register {
-            locals.insert(&**name, result.registered());
-        }
-        self.scope.with_locals(locals).boxed()
-    }
-
-    async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
+    pub(super) async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         if let Action::Module { .. } = &self.task.action
             && !self.shared.options.planning
             && let Some(limit) = jobs::limit(self)?
@@ -447,7 +301,7 @@ impl ItemRun {
         };
         let names: Vec<String> = match &wanted {
             Value::List(items) => items.iter().map(Value::to_text).collect(),
-            Value::Null => vec!["smart".into()],
+            Value::Null => self.shared.options.facts_modules.clone(),
             one => vec![one.to_text()],
         };
         let mut facts = Map::new();
@@ -501,9 +355,14 @@ impl ItemRun {
         let found = match self.vars.get(&format!("ansible_{plain}_interpreter")) {
             Some(Var::Value(value)) => value,
             Some(Var::Tree(tree)) => self.render(&tree)?,
+            Some(Var::Lazy(_)) | None if plain == "python" => {
+                self.shared.options.interpreter_python.clone().map_or(Value::Null, Value::from)
+            }
             Some(Var::Lazy(_)) | None => return Ok(None),
         };
-        Ok(Some(found).filter(|program| !program.to_text().starts_with("auto")))
+        Ok(Some(found)
+            .filter(|program| !program.is_null())
+            .filter(|program| !program.to_text().starts_with("auto")))
     }
 
     /// Runs a module on the task's host or its delegate.
@@ -542,6 +401,9 @@ impl ItemRun {
         }
         let prepared = self.prepare(module, args, attempt)?;
         let options = &self.shared.options;
+        if let Some(user) = module.parts_with(&prepared.args).filter(|_| !prepared.check) {
+            self.shared.pool.part_with(&prepared.reach.spec, &user).await;
+        }
         if !(options.planning || prepared.check && options.previews()) {
             return self.executed(name, &prepared, None).await;
         }
@@ -653,8 +515,8 @@ impl ItemRun {
             Some(Var::Value(value)) => truth(&value),
             Some(Var::Lazy(_)) | None => false,
         };
-        let unchecked = self.shared.options.planning
-            && self.keyword(|d| &d.check_mode)?.is_some_and(|v| !truth(&v));
+        let unchecked =
+            self.shared.options.planning && self.keyword(|d| &d.check_mode)?.is_some_and(|v| !truth(&v));
         if by_variable || unchecked {
             given.insert("reads", true);
         }
@@ -743,22 +605,5 @@ pub fn forgive(result: &mut TaskResult, how: &str) {
             unit.state = State::Read;
             unit.reason = Some(format!("fails ({how}): {}", unit.reason.take().unwrap_or_default()));
         }
-    }
-}
-
-/// The task ran, but its own condition about the result could not be told: what came back is kept.
-fn doubtful(mut result: TaskResult, key: &str, trouble: Trouble) -> TaskResult {
-    let failed = TaskResult::from_trouble(trouble);
-    result.status = failed.status;
-    result.explanation = failed.explanation;
-    result.result.insert(key, failed.result.get("msg").cloned().unwrap_or(Value::Null));
-    result
-}
-
-fn as_value(truth: &Truth) -> Value {
-    match truth {
-        Truth::True => true.into(),
-        Truth::False => false.into(),
-        Truth::Unknown(u) => Value::Unknown(u.clone()),
     }
 }

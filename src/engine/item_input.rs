@@ -24,6 +24,9 @@ impl ItemRun {
             match self.render(tree)? {
                 Value::Map(map) => all.extend(Map::clone(&map)),
                 Value::Null => {}
+                Value::Str(text) => {
+                    return Err(Trouble::msg(format!("invalid or malformed argument: '{text}'")));
+                }
                 other => {
                     return Err(Trouble::msg(format!("arguments must be a map, not {}", other.type_name())));
                 }
@@ -121,12 +124,16 @@ impl ItemRun {
 
     /// Returns the host that `delegate_to` names.
     pub fn delegate(&self) -> Result<Option<String>, Trouble> {
-        Ok(match self.keyword(|d| &d.delegate_to)?.unwrap_or_default() {
-            Value::Null | Value::Omit => None,
-            Value::Str(s) if s.is_empty() => None,
-            Value::Unknown(unknown) => return Err(Failure::unknown(unknown).into()),
-            other => Some(other.to_text()),
-        })
+        let Some(name) = self.keyword(|d| &d.delegate_to)? else { return Ok(None) };
+        if name.is_null() || name.to_text().is_empty() {
+            let written = self.task.directives.delegate_to.as_ref().and_then(Tree::as_text);
+            let written = written.unwrap_or_default();
+            return Err(Trouble::msg(format!("Empty hostname produced from delegate_to: \"{written}\"")));
+        }
+        match name {
+            Value::Unknown(unknown) => Err(Failure::unknown(unknown).into()),
+            name => Ok(Some(name.to_text())),
+        }
     }
 
     pub fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
@@ -201,10 +208,7 @@ impl ItemRun {
     }
 
     /// Returns what a keyword says that is true or false; without it, false.
-    pub fn flag<'a>(
-        &'a self,
-        keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
-    ) -> Result<bool, Trouble> {
+    pub fn flag<'a>(&'a self, keyword: impl Fn(&'a Directives) -> &'a Option<Tree>) -> Result<bool, Trouble> {
         Ok(self.keyword(keyword)?.is_some_and(|v| truth(&v)))
     }
 
@@ -216,13 +220,13 @@ impl ItemRun {
 
 /// Reads a number; nothing and what is left out are none.
 pub fn as_number(value: &Value) -> Result<Option<f64>, Trouble> {
-        if matches!(value, Value::Null | Value::Omit) {
-            return Ok(None);
-        }
-        match value.number().or_else(|| value.to_text().trim().parse().ok()) {
-            Some(n) if f64::is_finite(n) => Ok(Some(n)),
-            _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
-        }
+    if matches!(value, Value::Null | Value::Omit) {
+        return Ok(None);
+    }
+    match value.number().or_else(|| value.to_text().trim().parse().ok()) {
+        Some(n) if f64::is_finite(n) => Ok(Some(n)),
+        _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
+    }
 }
 
 /// A map as maps of one entry each, so that each is rendered by itself; anything else as it is.

@@ -7,6 +7,7 @@
 mod actions;
 mod ahead;
 mod ask;
+mod attempts;
 mod budget;
 mod debugger;
 mod dispatch;
@@ -55,7 +56,7 @@ pub use execute::PROGRESS_MARK;
 pub use fact_cache::FactCache;
 pub use gate::Unanswered;
 pub use halt::Halt;
-pub use options::{Gather, Login, RunOptions};
+pub use options::{Gather, Login, Mismatch, RunOptions};
 pub use reaches::Before;
 pub use run::{RunEnd, RunRequest, run};
 pub use strategy::Strategy;

@@ -17,6 +17,7 @@ use super::strategy::Alone;
 
 use super::{dispatch, layers, login};
 use crate::diag::{Diagnostic, Style};
+use crate::inventory::raw_value;
 use crate::plan::Actual;
 use crate::playbook::{Action, Block, Directives, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
@@ -299,6 +300,7 @@ impl<'a> PlayRun<'a> {
             self.shared.emit(Event::TaskStarted(header.clone())).await;
         }
         let results = self.spread(task, &header, &chosen, place).await;
+        self.shared.tell_template_warnings().await;
         let results = self.debugged(task, &header, results, place).await;
         let (halted, results): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, r)| r.halted);
         if halted.is_empty() {
@@ -685,7 +687,10 @@ impl<'a> PlayRun<'a> {
         if self.shared.options.style == Style::Ansible {
             place_in_file.path = std::path::absolute(&place_in_file.path).unwrap_or(place_in_file.path);
         }
+        let hides = self.hides(directives, scope);
+        let shown = self.shared.options.shows_arguments && !hides;
         TaskHeader {
+            arguments: if shown { arguments(task) } else { String::new() },
             id: task.id.to_string(),
             name,
             bare_name: own,
@@ -694,7 +699,7 @@ impl<'a> PlayRun<'a> {
             place: Some(format!("{}:{}", place_in_file.path.display(), place_in_file.line)),
             check: truth(|d| &d.check_mode).unwrap_or(self.shared.options.check),
             diff: truth(|d| &d.diff).unwrap_or(self.shared.options.diff),
-            no_log: self.hides(directives, scope),
+            no_log: hides,
             tags: Vec::new(),
         }
     }
@@ -751,4 +756,18 @@ impl<'a> PlayRun<'a> {
         let value = self.shared.templar.render(tree.as_ref()?, &scope.boxed()).ok()?;
         value.number().or_else(|| value.to_text().trim_end_matches('%').trim().parse().ok())
     }
+}
+
+/// What a task is called with, as it is written.
+fn arguments(task: &Task) -> String {
+    let Action::Module { args, free_form, .. } = &task.action else { return String::new() };
+    let args = raw_value(args);
+    let mut all: Vec<String> = args
+        .as_map()
+        .into_iter()
+        .flat_map(Map::iter)
+        .map(|(name, value)| format!("{}={}", name.json_name(), value.to_text()))
+        .collect();
+    all.extend(free_form.as_ref().map(|text| format!("_raw_params={}", raw_value(text).to_text())));
+    all.join(", ")
 }

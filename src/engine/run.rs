@@ -15,15 +15,16 @@ use super::halt::Halt;
 use super::inventory::LiveInventory;
 use super::jobs::Jobs;
 use super::journal::Journal;
-use super::options::{Gather, RunOptions};
+use super::options::{Gather, Mismatch, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::strategy::{Batch, Strategy};
 use super::{files, login};
-use crate::diag::{Diagnostic, SourceMap};
+use crate::diag::{Diagnostic, Severity, SourceMap};
 use crate::inventory::Inventory;
 use crate::plan::Guide;
+use crate::playbook::keywords::is_reserved;
 use crate::playbook::{Action, BatchSize, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
@@ -262,6 +263,13 @@ impl Whole {
             .select(&pattern, self.shared.options.limit.as_deref(), order.as_deref(), play.hosts_span)
             .map_err(first)?;
         for warning in selected.warnings {
+            match self.shared.options.mismatch {
+                Mismatch::Told => {}
+                Mismatch::Ignored => continue,
+                Mismatch::Error => {
+                    return Err(Box::new(Diagnostic { severity: Severity::Error, ..warning }));
+                }
+            }
             let place = play.hosts_span.map(|s| self.shared.sources.place(s));
             let place = place.map(|p| format!(" ({}:{})", p.path.display(), p.line)).unwrap_or_default();
             let help = warning.help.map(|h| format!("; {h}")).unwrap_or_default();
@@ -269,6 +277,7 @@ impl Whole {
         }
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
+        self.tell_reserved(play, &vars).await;
         if hosts.is_empty() {
             let check = self.shared.options.check;
             self.shared.emit(Event::PlayStarted { name, hosts, batch: 0, lockstep: true, check }).await;
@@ -302,6 +311,15 @@ impl Whole {
         }
         self.shared.emit(Event::PlayEnded).await;
         Ok(true)
+    }
+
+    /// Warns about variables that are called like something of the language.
+    async fn tell_reserved(&self, play: &Play, vars: &PlayVars) {
+        let names = self.shared.vars.extra.keys().chain(play.vars.keys()).chain(vars.prompts.keys());
+        for name in names.filter(|name| is_reserved(name) || Templar::has_function(name)) {
+            self.shared.templar.warn(format!("Found variable using reserved name: {name}"));
+        }
+        self.shared.tell_template_warnings().await;
     }
 
     /// Runs the play on one batch.

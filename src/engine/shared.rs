@@ -71,6 +71,13 @@ impl Shared {
         }
     }
 
+    /// Tells what templates were found to be odd about since the last time.
+    pub async fn tell_template_warnings(&self) {
+        for text in self.templar.take_warnings() {
+            self.emit(Event::Warning(text)).await;
+        }
+    }
+
     /// Sends an event; an engine whose listener is gone goes on silently.
     pub async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;

@@ -87,7 +87,7 @@ pub(super) async fn play_with(
         Inventory::new()
     } else {
         let list = [inventory::Source::parse(hosts)];
-        let options = inventory::LoadOptions { missing_is_error: true, merge_dicts: false };
+        let options = inventory::LoadOptions { missing_is_error: true, ..Default::default() };
         inventory::load(&list, &templar, &sources, &options).unwrap().0
     };
     let loader = loader(&templar, &sources);

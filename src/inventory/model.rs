@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indexmap::IndexMap;
 
 use super::Source;
+use super::load::LoadOptions;
 use crate::diag::{Diagnostic, Span};
 use crate::template::{Tree, VarMap, merged};
 use crate::value::Value;
@@ -58,8 +59,8 @@ pub struct Inventory {
     implicit: [Arc<Host>; 3],
     /// As given, in order.
     pub sources: Vec<Source>,
-    /// Dicts that are set again are merged.
-    pub merge_dicts: bool,
+    /// How they were read.
+    pub options: LoadOptions,
     members: Members,
 }
 
@@ -115,7 +116,7 @@ impl Inventory {
             localhost: None,
             implicit,
             sources: Vec::new(),
-            merge_dicts: false,
+            options: LoadOptions::default(),
             members: Members::default(),
         };
         inventory.add_group("all");
@@ -365,13 +366,13 @@ impl Inventory {
     }
 
     pub(super) fn set_host_var(&mut self, host: HostId, name: Arc<str>, value: Tree) {
-        let merge = self.merge_dicts;
+        let merge = self.options.merge_dicts;
         set(Arc::make_mut(&mut self.hosts[host.0 as usize].vars), name, value, merge);
     }
 
     /// Sets a variable of a group; the priority is one that is no variable.
     pub(super) fn set_group_var(&mut self, group: GroupId, name: Arc<str>, value: Tree) {
-        let merge = self.merge_dicts;
+        let merge = self.options.merge_dicts;
         let group = &mut self.groups[group.0 as usize];
         if &*name == "ansible_group_priority" {
             let number = value.as_value().and_then(|v| match v {

@@ -71,8 +71,10 @@ impl Random {
 fn text_key(text: &str) -> Vec<u32> {
     let mut bytes = text.as_bytes().to_vec();
     bytes.extend(Sha512::digest(text.as_bytes()));
-    let mut key: Vec<u32> =
-        bytes.rchunks(4).map(|chunk| chunk.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte))).collect();
+    let mut key: Vec<u32> = bytes
+        .rchunks(4)
+        .map(|chunk| chunk.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte)))
+        .collect();
     while key.len() > 1 && key.last() == Some(&0) {
         key.pop();
     }
