@@ -523,13 +523,13 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_said() {
-        let dir = project("[defaults]\nerror_on_undefined_vars = no\nstrategy = linear\n");
+        let dir = project("[defaults]\nprecedence = all_inventory\nstrategy = linear\n");
         let config = Config::load(env(dir.path(), &[])).unwrap();
         let file = dir.path().join("ansible.cfg");
         assert_eq!(
             config.warnings,
             [format!(
-                "error_on_undefined_vars = no ({}:2) is not supported by xplay and has no effect",
+                "precedence = all_inventory ({}:2) is not supported by xplay and has no effect",
                 file.display()
             )]
         );

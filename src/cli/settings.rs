@@ -681,6 +681,25 @@ mod tests {
     }
 
     #[test]
+    fn inventories_are_judged_by_settings() {
+        let s = settings("", &[], &[]).unwrap().sources;
+        assert_eq!(
+            (s.unparsed_is_failed, s.none_parsed_is_failed, s.localhost_warning),
+            (false, false, true)
+        );
+        assert_eq!((s.group_names, s.ignored_sources), (GroupNames::Kept, Ignored::default()));
+        let cfg = "[inventory]\nany_unparsed_is_failed = yes\nunparsed_is_failed = yes\nignore_extensions = .a,.b\n\
+                   host_pattern_mismatch = error\n[defaults]\nforce_valid_group_names = always\nlocalhost_warning = no\n";
+        let s = settings(cfg, &[("ANSIBLE_INVENTORY_IGNORE_REGEX", "^x")], &[]).unwrap();
+        assert_eq!(s.options.mismatch, Mismatch::Error);
+        let s = s.sources;
+        assert_eq!((s.unparsed_is_failed, s.none_parsed_is_failed, s.localhost_warning), (true, true, false));
+        assert_eq!(s.group_names, GroupNames::Replaced);
+        let ignored = Ignored { endings: Some(vec![".a".into(), ".b".into()]), patterns: vec!["^x".into()] };
+        assert_eq!(s.ignored_sources, ignored);
+    }
+
+    #[test]
     fn bad_values_are_named() {
         let check = |cfg: &str, typed: &[&str], expect: &str| {
             assert_eq!(settings(cfg, &[], typed).unwrap_err().to_string(), expect);

@@ -23,6 +23,7 @@ impl ItemRun {
         }
         let retries = match self.number(&self.task.retries)? {
             Some(n) => n.max(0.0) as u32,
+            None if self.task.until.is_empty() => 0,
             None => DEFAULT_RETRIES,
         };
         let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);

@@ -1,5 +1,6 @@
 //! One item of a task on one host: its conditions, and what executes it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::actions;
@@ -231,13 +232,18 @@ impl ItemRun {
 
     /// Executes the item and waits for its end.
     pub async fn execute_now(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
-        let mut result = match &self.task.action {
+        let result = match &self.task.action {
             Action::Module { name, args, free_form, template_args, file: Some(file), .. } => {
                 let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
                 self.foreign(name, file, given, attempt, doubt).await?
             }
             Action::Module { name, args, free_form, template_args, dynamic, file: None } => {
-                let name = &self.module_name(name, dynamic.as_ref())?;
+                let (name, file) = &self.module_name(name, dynamic.as_ref())?;
+                if let Some(file) = file {
+                    let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
+                    let result = self.foreign(name, file, given, attempt, doubt).await?;
+                    return self.with_notify(self.with_facts(result)?);
+                }
                 if let Some(action) = actions::find(name) {
                     let result = Box::pin(action.run(self, name, attempt, doubt)).await?;
                     return self.with_notify(result);
@@ -253,6 +259,11 @@ impl ItemRun {
             Action::Meta(_) => TaskResult::ok(Map::new()),
             Action::Mistake { diagnostic, .. } => return Err(explain(vec![Diagnostic::clone(diagnostic)])),
         };
+        self.with_notify(self.with_facts(result)?)
+    }
+
+    /// Adds the facts that a result brings.
+    fn with_facts(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
         if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
             let owner = match (&result.delegated, self.flag(|d| &d.delegate_facts)?) {
                 (Some((to, _)), true) => Some(Arc::from(to.as_str())),
@@ -260,19 +271,32 @@ impl ItemRun {
             };
             result.effects.facts.push((owner, facts.clone()));
         }
-        self.with_notify(result)
+        Ok(result)
     }
 
-    /// Returns the name of the module, rendered where it is a template.
-    fn module_name(&self, written: &Arc<str>, dynamic: Option<&Tree>) -> Result<Arc<str>, Trouble> {
-        let Some(tree) = dynamic else { return Ok(written.clone()) };
+    /// Returns the name of the module, rendered where it is a template, and its file where the project has one.
+    fn module_name(
+        &self,
+        written: &Arc<str>,
+        dynamic: Option<&Tree>,
+    ) -> Result<(Arc<str>, Option<Arc<Path>>), Trouble> {
+        let Some(tree) = dynamic else { return Ok((written.clone(), None)) };
         let name = self.render(tree)?.to_text();
+        if let Some(file) = self.module_file(&name) {
+            return Ok((name.into(), Some(file)));
+        }
         if modules::spec(&name).is_none() {
             return Err(Trouble::msg(format!(
                 "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
             )));
         }
-        Ok(name.into())
+        Ok((name.into(), None))
+    }
+
+    /// The file of the project that a module's name stands for.
+    fn module_file(&self, name: &str) -> Option<Arc<Path>> {
+        let role = self.task.role.as_deref();
+        self.shared.loader.find_module(name, role, &self.vars.search().playbook_dir)
     }
 
     /// Adds the handlers that a changed result notifies.
@@ -309,7 +333,10 @@ impl ItemRun {
         for name in names {
             let name = if name == "smart" { "setup" } else { name.as_str() };
             let own = if modules::short_name(name) == Some("setup") { given.clone() } else { Map::new() };
-            let result = self.module(name, own, attempt, doubt).await?;
+            let result = match self.module_file(name) {
+                Some(file) => self.foreign(name, &file, own, attempt, doubt).await?,
+                None => self.module(name, own, attempt, doubt).await?,
+            };
             if let Some(found) = result.result.get("ansible_facts").and_then(Value::as_map) {
                 facts.extend(found.clone());
             }

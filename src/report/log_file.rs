@@ -72,9 +72,10 @@ mod tests {
             log.write_all(b"\n").unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let heads =
-            fancy_regex::Regex::new(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} p=\d+ u=me n=ansible (\w+)\| ")
-                .unwrap();
+        let heads = fancy_regex::Regex::new(
+            r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} p=\d+ u=me n=ansible (\w+)\| ",
+        )
+        .unwrap();
         assert_eq!(
             heads.replace_all(&text, "$1 "),
             "INFO one\nINFO two\nINFO  more\nWARNING [WARNING]: odd\nERROR fatal: [a]: FAILED!\n"

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Load, Place, lock};
+use super::{Load, Loader, Place, lock};
+use crate::playbook::Role;
 
 /// The modules of one directory by name.
 pub(super) type Library = Arc<HashMap<String, Arc<Path>>>;
@@ -14,13 +15,9 @@ const NO_MODULES: [&str; 12] =
     ["md", "txt", "rst", "pyc", "pyo", "ps1", "yml", "yaml", "ini", "swp", "bak", "rpm"];
 
 impl Load<'_> {
-    /// Where tasks at a place find modules, the nearest first. What a role of the play brings is there for all that follows.
+    /// Where tasks at a place find modules, the nearest first.
     pub(super) fn libraries_at(&self, place: &Place) -> Vec<PathBuf> {
-        let roles = place.role_chain();
-        let roles = roles.iter().rev().map(|role| role.files.path.join("library"));
-        let near =
-            roles.chain(lock(&self.loader.role_libraries).clone()).chain([self.playbook_dir.join("library")]);
-        near.chain(self.loader.options.library.iter().cloned()).collect()
+        self.loader.libraries_of(place.role.as_deref(), &self.playbook_dir)
     }
 
     /// Remembers the modules that a role brings.
@@ -32,17 +29,38 @@ impl Load<'_> {
         }
     }
 
-    /// Returns the file that a module's name stands for. Names with a namespace are never files of the project.
+    /// Returns the file that a module's name stands for.
     pub(super) fn module_file(&self, name: &str) -> Option<Arc<Path>> {
+        self.loader.module_in(&self.libraries, name)
+    }
+}
+
+impl Loader {
+    /// Returns the file of the project that a module's name stands for, for a task of a role and a playbook: names that
+    /// only the run knows.
+    pub fn find_module(&self, name: &str, role: Option<&Role>, playbook_dir: &Path) -> Option<Arc<Path>> {
+        self.module_in(&self.libraries_of(role, playbook_dir), name)
+    }
+
+    /// What a role brings is there for all that follows.
+    fn libraries_of(&self, role: Option<&Role>, playbook_dir: &Path) -> Vec<PathBuf> {
+        let parents = role.into_iter().flat_map(|role| role.parents.iter().rev().map(|parent| &**parent));
+        let roles = role.into_iter().chain(parents).map(|role| role.files.path.join("library"));
+        let near = roles.chain(lock(&self.role_libraries).clone()).chain([playbook_dir.join("library")]);
+        near.chain(self.options.library.iter().cloned()).collect()
+    }
+
+    /// Names with a namespace are never files of the project.
+    fn module_in(&self, libraries: &[PathBuf], name: &str) -> Option<Arc<Path>> {
         let short = name.strip_prefix("ansible.legacy.").unwrap_or(name);
         if short.contains(['.', '/', ' ']) {
             return None;
         }
-        self.libraries.iter().find_map(|dir| self.library(dir).get(short).cloned())
+        libraries.iter().find_map(|dir| self.library(dir).get(short).cloned())
     }
 
     fn library(&self, dir: &Path) -> Library {
-        if let Some(known) = lock(&self.loader.libraries).get(dir) {
+        if let Some(known) = lock(&self.libraries).get(dir) {
             return known.clone();
         }
         let mut modules = HashMap::new();
@@ -58,7 +76,7 @@ impl Load<'_> {
             }
         }
         let library = Arc::new(modules);
-        lock(&self.loader.libraries).insert(dir.to_owned(), library.clone());
+        lock(&self.libraries).insert(dir.to_owned(), library.clone());
         library
     }
 }
