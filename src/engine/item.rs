@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::actions;
 use super::ahead::Foretold;
-use super::event::{Event, Status, TaskHeader};
+use super::event::{Status, TaskHeader};
 use super::files::TaskFiles;
 use super::item_input::as_number;
 use super::jobs;

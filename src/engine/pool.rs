@@ -83,10 +83,12 @@ impl Pool {
     /// Closes the shells on a host in which tasks became a user.
     pub async fn part_with(&self, spec: &ConnectionSpec, user: &str) {
         let slot = self.slot(spec);
-        let who = |who: &Option<String>| who.as_deref().and_then(|w| w.split_once(':')).map(|(_, user)| user);
+        let is_user = |who: &Option<String>| {
+            who.as_deref().and_then(|w| w.split_once(':')).is_some_and(|(_, u)| u == user)
+        };
         let leaving: Vec<Idle> = {
             let mut idle = lock(&slot.idle);
-            let (leaving, staying) = idle.drain(..).partition(|(w, _)| who(w) == Some(user));
+            let (leaving, staying) = idle.drain(..).partition(|(who, _)| is_user(who));
             *idle = staying;
             leaving
         };
