@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use super::args::{AdhocArgs, ColorWhen, ListArgs, RunArgs, TaskArgs};
-use super::config::Config;
+use super::config::{self as key, Config};
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::settings::{Format, RunSettings};
-use super::{drive, journal, project, run};
+use super::{drive, journal, project, run, settings};
 
 /// The name under which messages show the play that was typed.
 const PLAYBOOK: &str = "<ansible ad-hoc>";
@@ -21,9 +21,9 @@ pub fn adhoc(
     out: &Output,
 ) -> Result<Ending, CliError> {
     let mut settings = RunSettings::new(&as_run(args), color, config)?;
-    let dir = args.playbook_dir.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
+    let dir = settings::playbook_dir(args.playbook_dir.as_deref(), config);
     let path = dir.unwrap_or_else(|| config.env.cwd.clone()).join(PLAYBOOK);
-    settings.sources.typed.push((path.clone(), play(args).to_string()));
+    settings.sources.typed.push((path.clone(), play(args, config).to_string()));
     settings.output.extras.tree = args.tree.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
     if settings.output.format == Format::Default {
         settings.output.format = if args.one_line { Format::OneLine } else { Format::Minimal };
@@ -31,14 +31,20 @@ pub fn adhoc(
     if !args.list_hosts {
         project::login_passwords(&settings.passwords, &mut settings.options.login, out)?;
     }
+    settings.output.terminal.explain_on_stderr = out.voice == Voice::Ansible;
     let secrets = project::vault_secrets(&settings.vault, out)?;
     let project = project::load(&settings.sources, &[path], secrets.clone(), out)?;
-    run::check_hosts(&project, settings.options.limit.as_deref(), out)?;
+    run::check_hosts(
+        &project,
+        &settings.sources,
+        (settings.options.limit.as_deref(), Some(&args.pattern)),
+        out,
+    )?;
     if args.list_hosts {
         return list_hosts(args, &project, settings.options.limit.as_deref(), out);
     }
     let asked = journal::Asked {
-        title: format!("adhoc {} -m {}", args.pattern, args.module_name),
+        title: format!("adhoc {} -m {}", args.pattern, module_name(args, config)),
         playbooks: &[],
         sources: &settings.sources,
         vault: &secrets,
@@ -72,10 +78,16 @@ fn as_run(args: &AdhocArgs) -> RunArgs {
     }
 }
 
+fn module_name(args: &AdhocArgs, config: &Config) -> String {
+    let name = args.module_name.clone().or_else(|| config.text(&key::MODULE_NAME));
+    name.unwrap_or_else(|| "command".into())
+}
+
 /// The play that was typed. JSON is YAML, and quotes everything.
-fn play(args: &AdhocArgs) -> Json {
-    let name = args.module_name.as_str();
-    let typed = args.args.trim();
+fn play(args: &AdhocArgs, config: &Config) -> Json {
+    let name = &module_name(args, config);
+    let typed = args.args.clone().or_else(|| config.text(&key::MODULE_ARGS)).unwrap_or_default();
+    let typed = typed.trim();
     let mapping = typed
         .starts_with('{')
         .then(|| crate::yaml::parse_value(typed).ok())

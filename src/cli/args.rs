@@ -126,12 +126,12 @@ pub struct AdhocArgs {
     /// Which hosts.
     #[arg(required = true, value_name = "PATTERN", allow_hyphen_values = false)]
     pub pattern: String,
-    /// The module.
-    #[arg(short, long, value_name = "NAME", default_value = "command")]
-    pub module_name: String,
+    /// The module (command).
+    #[arg(short, long, value_name = "NAME")]
+    pub module_name: Option<String>,
     /// Its arguments: key=value, a free text where it takes one, or JSON.
-    #[arg(short, long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
-    pub args: String,
+    #[arg(short, long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub args: Option<String>,
     /// Run it in the background, at most for this many seconds.
     #[arg(short = 'B', long, value_name = "SECONDS")]
     pub background: Option<u64>,

@@ -100,6 +100,7 @@ macro_rules! settings {
 }
 
 settings! {
+    ACTION_WARNINGS = ["ANSIBLE_ACTION_WARNINGS"] ["defaults"."action_warnings"];
     ANY_ERRORS_FATAL = ["ANSIBLE_ANY_ERRORS_FATAL"] ["defaults"."any_errors_fatal"];
     ASK_PASS = ["ANSIBLE_ASK_PASS"] ["defaults"."ask_pass"];
     ASK_VAULT_PASS = ["ANSIBLE_ASK_VAULT_PASS"] ["defaults"."ask_vault_pass"];
@@ -112,19 +113,25 @@ settings! {
     BECOME_PASSWORD_FILE = ["ANSIBLE_BECOME_PASSWORD_FILE"] ["defaults"."become_password_file"];
     COLLECTIONS_PATH = ["ANSIBLE_COLLECTIONS_PATH"] ["defaults"."collections_path", "defaults"."collections_paths"];
     CONNECTION_PASSWORD_FILE = ["ANSIBLE_CONNECTION_PASSWORD_FILE"] ["defaults"."connection_password_file"];
+    DEPRECATION_WARNINGS = ["ANSIBLE_DEPRECATION_WARNINGS"] ["defaults"."deprecation_warnings"];
     DIFF_ALWAYS = ["ANSIBLE_DIFF_ALWAYS"] ["diff"."always"];
     CALLBACKS_ENABLED = ["ANSIBLE_CALLBACKS_ENABLED"] ["defaults"."callbacks_enabled"];
     CALLBACK_FORMAT_PRETTY = ["ANSIBLE_CALLBACK_FORMAT_PRETTY"] ["defaults"."callback_format_pretty"];
     CALLBACK_RESULT_FORMAT = ["ANSIBLE_CALLBACK_RESULT_FORMAT"] ["defaults"."callback_result_format"];
     CHECK_MODE_MARKERS = ["ANSIBLE_CHECK_MODE_MARKERS"] ["defaults"."check_mode_markers"];
+    DIFF_CONTEXT = ["ANSIBLE_DIFF_CONTEXT"] ["diff"."context"];
+    DISPLAY_ARGS = ["ANSIBLE_DISPLAY_ARGS_TO_STDOUT"] ["defaults"."display_args_to_stdout"];
     DISPLAY_FAILED_STDERR = ["ANSIBLE_DISPLAY_FAILED_STDERR"] ["defaults"."display_failed_stderr"];
     DISPLAY_OK = ["ANSIBLE_DISPLAY_OK_HOSTS"] ["defaults"."display_ok_hosts"];
     DISPLAY_SKIPPED = ["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] ["defaults"."display_skipped_hosts"];
     DUPLICATE_DICT_KEY = ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"] ["defaults"."duplicate_dict_key"];
+    ENABLE_TASK_DEBUGGER = ["ANSIBLE_ENABLE_TASK_DEBUGGER"] ["defaults"."enable_task_debugger"];
     FORCE_COLOR = ["ANSIBLE_FORCE_COLOR"] ["defaults"."force_color"];
     FORCE_HANDLERS = ["ANSIBLE_FORCE_HANDLERS"] ["defaults"."force_handlers"];
     PRIVATE_ROLE_VARS = ["ANSIBLE_PRIVATE_ROLE_VARS"] ["defaults"."private_role_vars"];
     ERROR_ON_MISSING_HANDLER = ["ANSIBLE_ERROR_ON_MISSING_HANDLER"] ["defaults"."error_on_missing_handler"];
+    ERROR_ON_UNDEFINED = ["ANSIBLE_ERROR_ON_UNDEFINED_VARS"] ["defaults"."error_on_undefined_vars"];
+    FACTS_MODULES = ["ANSIBLE_FACTS_MODULES"] ["defaults"."facts_modules"];
     FACT_CACHE = ["ANSIBLE_CACHE_PLUGIN"] ["defaults"."fact_caching"];
     FACT_CACHE_CONNECTION = ["ANSIBLE_CACHE_PLUGIN_CONNECTION"] ["defaults"."fact_caching_connection"];
     FACT_CACHE_PREFIX = ["ANSIBLE_CACHE_PLUGIN_PREFIX"] ["defaults"."fact_caching_prefix"];
@@ -132,10 +139,14 @@ settings! {
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
     GATHERING = ["ANSIBLE_GATHERING"] ["defaults"."gathering"];
     HASH_BEHAVIOUR = ["ANSIBLE_HASH_BEHAVIOUR"] ["defaults"."hash_behaviour"];
+    HOST_PATTERN_MISMATCH = ["ANSIBLE_HOST_PATTERN_MISMATCH"] ["inventory"."host_pattern_mismatch"];
     HOST_KEY_CHECKING = ["ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_HOST_KEY_CHECKING"]
         ["defaults"."host_key_checking", "ssh_connection"."host_key_checking"];
     INJECT_FACT_VARS = ["ANSIBLE_INJECT_FACT_VARS"] ["defaults"."inject_facts_as_vars"];
     INVENTORY = ["ANSIBLE_INVENTORY"] ["defaults"."inventory"];
+    INVENTORY_ANY_UNPARSED_FAILED = ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] ["inventory"."any_unparsed_is_failed"];
+    INVENTORY_UNPARSED_FAILED = ["ANSIBLE_INVENTORY_UNPARSED_FAILED"] ["inventory"."unparsed_is_failed"];
+    INVENTORY_UNPARSED_WARNING = ["ANSIBLE_INVENTORY_UNPARSED_WARNING"] ["inventory"."inventory_unparsed_warning"];
     JINJA2_NATIVE = ["ANSIBLE_JINJA2_NATIVE"] ["defaults"."jinja2_native"];
     JUNIT_DIR = ["JUNIT_OUTPUT_DIR"] [];
     JUNIT_FAIL_ON_CHANGE = ["JUNIT_FAIL_ON_CHANGE"] [];
@@ -144,11 +155,21 @@ settings! {
     JUNIT_RELATIVE_PATH = ["JUNIT_TASK_RELATIVE_PATH"] [];
     JUNIT_SETUP_TASKS = ["JUNIT_INCLUDE_SETUP_TASKS_IN_REPORT"] [];
     JUNIT_TASK_CLASS = ["JUNIT_TASK_CLASS"] [];
+    INTERPRETER_PYTHON = ["ANSIBLE_PYTHON_INTERPRETER"] ["defaults"."interpreter_python"];
+    INVENTORY_IGNORE_EXTS = ["ANSIBLE_INVENTORY_IGNORE"]
+        ["defaults"."inventory_ignore_extensions", "inventory"."ignore_extensions"];
+    INVENTORY_IGNORE_PATTERNS = ["ANSIBLE_INVENTORY_IGNORE_REGEX"]
+        ["defaults"."inventory_ignore_patterns", "inventory"."ignore_patterns"];
     LIBRARY = ["ANSIBLE_LIBRARY"] ["defaults"."library"];
+    LOCALHOST_WARNING = ["ANSIBLE_LOCALHOST_WARNING"] ["defaults"."localhost_warning"];
     LOG_PATH = ["ANSIBLE_LOG_PATH"] ["defaults"."log_path"];
+    MODULE_ARGS = ["ANSIBLE_MODULE_ARGS"] ["defaults"."module_args"];
+    MODULE_NAME = [] ["defaults"."module_name"];
     MANAGED = [] ["defaults"."ansible_managed"];
     NOCOLOR = ["ANSIBLE_NOCOLOR", "NO_COLOR"] ["defaults"."nocolor"];
     NO_LOG = ["ANSIBLE_NO_LOG"] ["defaults"."no_log"];
+    PLAYBOOK_DIR = ["ANSIBLE_PLAYBOOK_DIR"] ["defaults"."playbook_dir"];
+    POLL_INTERVAL = ["ANSIBLE_POLL_INTERVAL"] ["defaults"."poll_interval"];
     PRIVATE_KEY_FILE = ["ANSIBLE_PRIVATE_KEY_FILE"] ["defaults"."private_key_file"];
     REMOTE_PORT = ["ANSIBLE_REMOTE_PORT"] ["defaults"."remote_port"];
     REMOTE_USER = ["ANSIBLE_REMOTE_USER"] ["defaults"."remote_user"];
@@ -163,11 +184,13 @@ settings! {
     SSH_EXTRA_ARGS = ["ANSIBLE_SSH_EXTRA_ARGS"] ["ssh_connection"."ssh_extra_args"];
     STDOUT_CALLBACK = ["ANSIBLE_STDOUT_CALLBACK"] ["defaults"."stdout_callback"];
     STRATEGY = ["ANSIBLE_STRATEGY"] ["defaults"."strategy"];
+    TASK_DEBUGGER_IGNORE_ERRORS = ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"] ["defaults"."task_debugger_ignore_errors"];
     TASK_TIMEOUT = ["ANSIBLE_TASK_TIMEOUT"] ["defaults"."task_timeout"];
     TIMEOUT = ["ANSIBLE_TIMEOUT", "ANSIBLE_SSH_TIMEOUT"] ["defaults"."timeout", "ssh_connection"."timeout"];
     TRANSPORT = ["ANSIBLE_TRANSPORT"] ["defaults"."transport"];
     VAULT_IDENTITY_LIST = ["ANSIBLE_VAULT_IDENTITY_LIST"] ["defaults"."vault_identity_list"];
     VAULT_PASSWORD_FILE = ["ANSIBLE_VAULT_PASSWORD_FILE"] ["defaults"."vault_password_file"];
+    TRANSFORM_GROUP_CHARS = ["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"] ["defaults"."force_valid_group_names"];
     TREE_DIR = ["ANSIBLE_CALLBACK_TREE_DIR"] ["callback_tree"."directory"];
     VAULT_ENCRYPT_IDENTITY = ["ANSIBLE_VAULT_ENCRYPT_IDENTITY"] ["defaults"."vault_encrypt_identity"];
     VAULT_ENCRYPT_SALT = ["ANSIBLE_VAULT_ENCRYPT_SALT"] ["defaults"."vault_encrypt_salt"];
@@ -177,7 +200,6 @@ settings! {
 
 /// Settings that change what a playbook does and that xplay does not have: variable, section, key, harmless values.
 const NOT_SUPPORTED: &[(&str, &str, &str, &[&str])] = &[
-    ("ANSIBLE_ERROR_ON_UNDEFINED_VARS", "defaults", "error_on_undefined_vars", YES),
     (
         "ANSIBLE_JINJA2_EXTENSIONS",
         "defaults",
@@ -186,7 +208,6 @@ const NOT_SUPPORTED: &[(&str, &str, &str, &[&str])] = &[
     ),
     ("ANSIBLE_PRECEDENCE", "defaults", "precedence", &[]),
 ];
-const YES: &[&str] = &["true", "yes", "1", "on"];
 
 /// A value and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -502,13 +523,13 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_said() {
-        let dir = project("[defaults]\nerror_on_undefined_vars = no\nstrategy = linear\n");
+        let dir = project("[defaults]\nprecedence = all_inventory\nstrategy = linear\n");
         let config = Config::load(env(dir.path(), &[])).unwrap();
         let file = dir.path().join("ansible.cfg");
         assert_eq!(
             config.warnings,
             [format!(
-                "error_on_undefined_vars = no ({}:2) is not supported by xplay and has no effect",
+                "precedence = all_inventory ({}:2) is not supported by xplay and has no effect",
                 file.display()
             )]
         );

@@ -117,7 +117,13 @@ pub async fn run_with(
     }
     if let Some(path) = &extras.log {
         let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
-        let plain = TerminalOptions { color: false, live: false, ..settings.terminal.clone() };
+        let plain = TerminalOptions {
+            color: false,
+            live: false,
+            // The log has everything, and what goes to stderr was said there already.
+            explain_on_stderr: false,
+            ..settings.terminal.clone()
+        };
         match LogFile::open(path, &user) {
             Ok(file) => reporters.push(Box::new(Terminal::new(file, out.secrets.clone(), plain))),
             Err(e) => out.warning(&format!("nothing is logged: cannot open \"{}\": {e}", path.display())),

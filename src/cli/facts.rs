@@ -29,7 +29,7 @@ pub fn facts(args: &FactsArgs, config: &Config, out: &Output) -> Result<Ending, 
     let playbook = write_playbook(dir.path().join("facts.yml"), args)?;
     let project = project::load(&sources, &[playbook], secrets, out)?;
     let limit = (!args.hosts.limit.is_empty()).then(|| args.hosts.limit.join(":"));
-    run::check_hosts(&project, limit.as_deref(), out)?;
+    run::check_hosts(&project, &sources, (limit.as_deref(), Some(&args.pattern)), out)?;
     let limits = limit.as_deref().map(|l| project.limit(l, out)).transpose()?;
     let hosts = project.matching(&args.pattern, limits.as_deref(), out)?;
     if hosts.is_empty() {

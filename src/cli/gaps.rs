@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, Span};
 use crate::engine::Strategy;
 use crate::inventory::raw_value;
-use crate::playbook::{Entry, Play, Task};
+use crate::playbook::{Entry, Play};
 use crate::template::Tree;
 use crate::value::Key;
 
@@ -24,7 +24,6 @@ pub fn in_play(play: &Play) -> Vec<Diagnostic> {
     let mut seen: Vec<Span> = Vec::new();
     groups(&play.directives.module_defaults, &mut seen, &mut found);
     for task in sections.iter().flat_map(|s| s.iter()).flat_map(Entry::tasks).chain(&play.handlers) {
-        in_task(task, &mut found);
         groups(&task.directives.module_defaults, &mut seen, &mut found);
     }
     found
@@ -46,20 +45,4 @@ fn groups(defaults: &[Tree], seen: &mut Vec<Span>, found: &mut Vec<Diagnostic>) 
             );
         }
     }
-}
-
-fn in_task(task: &Task, found: &mut Vec<Diagnostic>) {
-    for (name, tree, harmless) in [("debugger", &task.directives.debugger, &["never"][..])] {
-        if let Some(tree) = tree.as_ref().filter(|t| !is(t, harmless)) {
-            found.push(warn(format!("`{name}` has no effect"), tree, task.span));
-        }
-    }
-}
-
-fn is(tree: &Tree, words: &[&str]) -> bool {
-    words.contains(&raw_value(tree).to_text().as_str())
-}
-
-fn warn(message: String, tree: &Tree, otherwise: Span) -> Diagnostic {
-    Diagnostic::warning(CODE, message).at(tree.span.unwrap_or(otherwise), "this")
 }

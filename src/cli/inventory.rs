@@ -3,7 +3,7 @@
 use super::args::InventoryArgs;
 use super::config::Config;
 use super::exit::{CliError, Ending};
-use super::output::Output;
+use super::output::{Output, Voice};
 use super::{project, settings};
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::inventory::{ListOptions, VarFiles, graph_text, host_json, list_json, list_nested};
@@ -13,6 +13,11 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
     if args.group.is_some() && (args.list || args.host.is_some()) {
         return Err(CliError::option("a group is only of use with --graph"));
     }
+    let is_ansible = out.voice == Voice::Ansible;
+    if is_ansible && !(args.list || args.graph || args.host.is_some()) {
+        let text = "No action selected, at least one of --host, --graph or --list needs to be specified.";
+        return Err(CliError::option(text));
+    }
     let sources = settings::sources(&args.hosts, &args.extra, config);
     let secrets = project::vault_secrets(&settings::vault_settings(&args.vault, config), out)?;
     let project = project::load(&sources, &[], secrets, out)?;
@@ -21,7 +26,7 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
     let limit = (!args.hosts.limit.is_empty()).then(|| args.hosts.limit.join(":"));
     let limit = limit.map(|l| project.limit(&l, out)).transpose()?;
     let limited = limit.map(|l| project.matching("all", Some(&l), out)).transpose()?;
-    let playbook_dir = args.playbook_dir.as_ref().map(|d| config.env.path(&d.to_string_lossy(), None));
+    let playbook_dir = settings::playbook_dir(args.playbook_dir.as_deref(), config);
     let options = ListOptions {
         playbook_dir: playbook_dir.as_deref(),
         hosts: limited.as_deref(),
@@ -34,14 +39,22 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
         list_json(inventory, &files, options)
     } else if let Some(name) = &args.host {
         let host = inventory.find_host(name).ok_or_else(|| {
-            let error = CliError::cannot(format!("the inventory has no host \"{name}\""));
+            let error = CliError::cannot(if is_ansible {
+                format!("Could not match supplied host pattern, ignoring: {name}")
+            } else {
+                format!("the inventory has no host \"{name}\"")
+            });
             suggest(error, name, inventory.hosts().map(|(_, h)| &*h.name))
         })?;
         host_json(inventory, host, &files, options)
     } else {
         let name = args.group.as_deref().unwrap_or("all");
         let group = inventory.find_group(name).ok_or_else(|| {
-            let error = CliError::cannot(format!("the inventory has no group \"{name}\""));
+            let error = CliError::cannot(if is_ansible {
+                "Pattern must be valid group name when using --graph".into()
+            } else {
+                format!("the inventory has no group \"{name}\"")
+            });
             suggest(error, name, inventory.groups().map(|(_, g)| &*g.name))
         })?;
         graph_text(inventory, group, &files, options)

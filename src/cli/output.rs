@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::diag::{self, Diagnostic, SourceMap, Style};
-use crate::report::{Secrets, visible};
+use crate::report::{Secrets, visible, wrap};
 
 /// Columns of text where there is no terminal, as with Ansible.
 const DEFAULT_COLUMNS: usize = 79;
@@ -62,12 +62,13 @@ impl Output {
 
     /// Writes a warning in Ansible's form.
     pub fn warning(&self, text: &str) {
-        let text = self.masked(text);
-        let line = if self.color_errors {
-            format!("\x1b[1;35m[WARNING]: {text}\x1b[0m\n")
-        } else {
-            format!("[WARNING]: {text}\n")
+        let text = format!("[WARNING]: {}", self.masked(text));
+        // Scripts around Ansible's programs compare the lines.
+        let text = match self.voice {
+            Voice::Own => text,
+            Voice::Ansible => wrap(&text, columns()).join("\n"),
         };
+        let line = if self.color_errors { format!("\x1b[1;35m{text}\x1b[0m\n") } else { format!("{text}\n") };
         Self::to_stderr(&line);
     }
 

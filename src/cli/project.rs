@@ -11,6 +11,7 @@ use super::gaps;
 use super::output::{Output, Voice};
 use super::prompt;
 use super::settings::{DuplicateKeys, PasswordSettings, Sources, VaultSettings};
+use super::survey::Survey;
 use crate::diag::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::engine::Login;
 use crate::inventory::{self, HostId, Inventory};
@@ -65,7 +66,11 @@ pub fn load(
     secrets: VaultSecrets,
     out: &Output,
 ) -> Result<Project, CliError> {
-    let (project, found) = collect(from, playbooks, secrets, out)?;
+    let (project, mut found) = collect(from, playbooks, secrets, out)?;
+    // Ansible's programs get as far as the include.
+    if out.voice == Voice::Own && !found.has_errors() {
+        in_includes(&project, &mut found);
+    }
     out.diagnostics(&project.sources, found.iter());
     for warning in project.templar.take_warnings() {
         out.warning(&warning);
@@ -81,6 +86,26 @@ pub fn load(
     Ok(project)
 }
 
+/// Adds what is wrong in files that tasks include, as far as their names are known before the run: errors where nothing
+/// stands between the start and the include. A file that is missing may be made by the run.
+fn in_includes(project: &Project, found: &mut Diagnostics) {
+    const MISSING: [&str; 4] = ["XP0503", "XP0620", "XP0621", "XP0624"];
+    let mut told: Vec<(&str, String, String)> = Vec::new();
+    let plays = project.playbooks.iter().flat_map(|book| &book.plays);
+    for mistake in plays.flat_map(|play| {
+        let Diagnostics { errors, warnings } = Survey::new(project, play).found;
+        errors.into_iter().chain(warnings).collect::<Vec<_>>()
+    }) {
+        let place = mistake.labels.first().map(|label| project.sources.place(label.span));
+        let place = place.map_or_else(String::new, |p| format!("{}:{}", p.path.display(), p.line));
+        let key = (mistake.code, mistake.message.clone(), place);
+        if !MISSING.contains(&mistake.code) && !told.contains(&key) {
+            told.push(key);
+            found.push(mistake);
+        }
+    }
+}
+
 /// Loads everything that can be loaded; returns what is wrong with the rest beside it.
 pub fn collect(
     from: &Sources,
@@ -92,7 +117,15 @@ pub fn collect(
     let templar = Arc::new(Templar::new(sources.clone(), templar_settings(from, secrets, out)));
     let mut found = Diagnostics::new();
     let given: Vec<inventory::Source> = from.inventory.iter().map(|s| inventory::Source::parse(s)).collect();
-    let options = inventory::LoadOptions { missing_is_error: !from.inventory_is_default };
+    let options = inventory::LoadOptions {
+        // Ansible's programs go on without a source that is not there.
+        missing_is_error: !from.inventory_is_default && (out.voice == Voice::Own || from.unparsed_is_failed),
+        none_is_error: from.none_parsed_is_failed,
+        missing_is_silent: out.voice == Voice::Ansible && !from.unparsed_warning,
+        group_names: from.group_names,
+        ignored: from.ignored_sources.clone(),
+        merge_dicts: from.merge_dicts,
+    };
     let present = given.iter().any(|s| match s {
         inventory::Source::Path(path) => path.exists(),
         inventory::Source::List(_) => true,
@@ -189,6 +222,7 @@ fn templar_settings(from: &Sources, secrets: VaultSecrets, out: &Output) -> Temp
             (false, Voice::Own) => Texts::Kept,
         },
         settings: from.all.clone(),
+        keeps_undefined: from.keeps_undefined,
         local_effects: !from.looks_only,
     }
 }

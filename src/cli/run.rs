@@ -6,7 +6,7 @@ use super::args::{ColorWhen, RunArgs};
 use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::{Output, Voice};
-use super::settings::RunSettings;
+use super::settings::{RunSettings, Sources};
 use super::{drive, journal, listing, lookup, project};
 use crate::diag::Style;
 
@@ -36,7 +36,7 @@ pub fn run(
     }
     let secrets = project::vault_secrets(&settings.vault, out)?;
     let project = project::load(&settings.sources, &playbooks, secrets.clone(), out)?;
-    check_hosts(&project, settings.options.limit.as_deref(), out)?;
+    check_hosts(&project, &settings.sources, (settings.options.limit.as_deref(), None), out)?;
     if only_shows {
         return listing::show(&project, &args.playbooks, &settings.options, list, out);
     }
@@ -71,11 +71,20 @@ pub fn names(paths: &[PathBuf]) -> String {
 }
 
 /// Refuses a limit that leaves nothing, and says so when only localhost is known.
-pub fn check_hosts(project: &project::Project, limit: Option<&str>, out: &Output) -> Result<(), CliError> {
+/// `pattern` is what was typed to choose hosts, if anything was.
+pub fn check_hosts(
+    project: &project::Project,
+    sources: &Sources,
+    (limit, pattern): (Option<&str>, Option<&str>),
+    out: &Output,
+) -> Result<(), CliError> {
     if project.inventory.hosts().len() == 0 {
-        out.warning(
-            "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'",
-        );
+        let meant = pattern.is_some_and(|p| matches!(p, "localhost" | "127.0.0.1" | "::1"));
+        if sources.localhost_warning && !meant {
+            out.warning(
+                "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'",
+            );
+        }
         return Ok(());
     }
     let Some(limit) = limit else { return Ok(()) };

@@ -12,7 +12,8 @@ use super::args::{
 use super::callbacks;
 use super::config::{self as key, Config, Env};
 use super::exit::CliError;
-use crate::engine::{FactCache, Gather, Login, RunOptions, Strategy};
+use crate::engine::{FactCache, Gather, Login, Mismatch, RunOptions, Strategy};
+use crate::inventory::{GroupNames, Ignored};
 use crate::playbook::Directives;
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
 use crate::template::{SettingValue, Tree};
@@ -31,6 +32,17 @@ pub struct Sources {
     pub inventory: Vec<String>,
     /// Whether they are only the default, which may be absent.
     pub inventory_is_default: bool,
+    /// Files in directories of inventories that are none: endings and patterns, where settings say so.
+    pub ignored_sources: Ignored,
+    /// A source that cannot be read ends the program, by setting.
+    pub unparsed_is_failed: bool,
+    /// So does it when none can be read.
+    pub none_parsed_is_failed: bool,
+    /// Sources that cannot be read are told.
+    pub unparsed_warning: bool,
+    /// An inventory without hosts is told.
+    pub localhost_warning: bool,
+    pub group_names: GroupNames,
     pub roles_path: Vec<PathBuf>,
     pub collections_path: Vec<PathBuf>,
     pub extra_vars: Vec<String>,
@@ -39,8 +51,12 @@ pub struct Sources {
     pub python: Option<String>,
     /// `jinja2_native`.
     pub native_types: bool,
+    /// A text whose variables are not there stays as it is written.
+    pub keeps_undefined: bool,
     /// What a key that is given twice in a mapping is.
     pub duplicate_keys: DuplicateKeys,
+    /// Dicts of several layers or inventories are merged (`hash_behaviour`).
+    pub merge_dicts: bool,
     /// Directories with modules that are files.
     pub library: Vec<PathBuf>,
     /// Every setting by name, for playbooks that ask for them.
@@ -163,7 +179,20 @@ impl RunSettings {
             strategy: strategy(config)?,
             python: python(&config.env),
             inject_facts: config.bool(&key::INJECT_FACT_VARS).unwrap_or(true),
-            merge_dicts: config.text(&key::HASH_BEHAVIOUR).is_some_and(|how| how == "merge"),
+            facts_modules: Some(config.list(&key::FACTS_MODULES))
+                .filter(|names| !names.is_empty())
+                .unwrap_or_else(|| vec!["smart".into()]),
+            interpreter_python: config.text(&key::INTERPRETER_PYTHON),
+            poll_secs: config.number(&key::POLL_INTERVAL, "seconds")?.unwrap_or(15.0),
+            shows_arguments: config.bool(&key::DISPLAY_ARGS).unwrap_or(false),
+            debugs_failures: config.bool(&key::ENABLE_TASK_DEBUGGER).unwrap_or(false),
+            debugger_spares_ignored: config.bool(&key::TASK_DEBUGGER_IGNORE_ERRORS).unwrap_or(true),
+            merge_dicts: merges_dicts(config),
+            mismatch: match config.text(&key::HOST_PATTERN_MISMATCH).as_deref() {
+                Some("error") => Mismatch::Error,
+                Some("ignore") => Mismatch::Ignored,
+                _ => Mismatch::Told,
+            },
             login: login(&args.login, &args.r#become, config)?,
             limit: joined(&args.hosts.limit),
             ..RunOptions::default()
@@ -180,7 +209,7 @@ impl RunSettings {
             sources,
             vault: vault_settings(&args.vault, config),
             passwords: passwords(&args.login, &args.r#become, config),
-            output: output(&args.output, color, &options, config),
+            output: output(&args.output, color, &options, config)?,
             options,
         })
     }
@@ -213,7 +242,7 @@ impl RunSettings {
             sources: Sources::default(),
             vault: vault_settings(&args.vault, config),
             passwords: passwords(&login_args, &become_args, config),
-            output: output(&args.output, color, &options, config),
+            output: output(&args.output, color, &options, config)?,
             options,
         })
     }
@@ -257,6 +286,25 @@ fn python(env: &Env) -> Option<String> {
     found("python3").or_else(|| found("python")).map(|file| file.display().to_string())
 }
 
+/// Returns the directory that stands for that of a playbook where there is none.
+pub fn playbook_dir(typed: Option<&Path>, config: &Config) -> Option<PathBuf> {
+    let typed = typed.map(|dir| config.env.path(&dir.to_string_lossy(), None));
+    typed.or_else(|| config.path(&key::PLAYBOOK_DIR))
+}
+
+/// Which files in directories of inventories do not count.
+fn ignored_sources(config: &Config) -> Ignored {
+    Ignored {
+        endings: Some(config.list(&key::INVENTORY_IGNORE_EXTS)).filter(|endings| !endings.is_empty()),
+        patterns: config.list(&key::INVENTORY_IGNORE_PATTERNS),
+    }
+}
+
+/// Whether dicts of several layers are one.
+fn merges_dicts(config: &Config) -> bool {
+    config.text(&key::HASH_BEHAVIOUR).is_some_and(|how| how == "merge")
+}
+
 /// Returns where hosts, roles and variables come from.
 pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
     let configured: Vec<String> = config
@@ -297,6 +345,19 @@ pub fn sources(hosts: &HostArgs, vars: &VarArgs, config: &Config) -> Sources {
         },
         library: config.paths(&key::LIBRARY, ':').unwrap_or_default(),
         all: Arc::new(super::setting_table::all(config)),
+        keeps_undefined: config.bool(&key::ERROR_ON_UNDEFINED) == Some(false),
+        ignored_sources: ignored_sources(config),
+        unparsed_is_failed: config.bool(&key::INVENTORY_ANY_UNPARSED_FAILED).unwrap_or(false),
+        none_parsed_is_failed: config.bool(&key::INVENTORY_UNPARSED_FAILED).unwrap_or(false),
+        unparsed_warning: config.bool(&key::INVENTORY_UNPARSED_WARNING).unwrap_or(true),
+        localhost_warning: config.bool(&key::LOCALHOST_WARNING).unwrap_or(true),
+        group_names: match config.text(&key::TRANSFORM_GROUP_CHARS).as_deref() {
+            Some("always") => GroupNames::Replaced,
+            Some("silently") => GroupNames::ReplacedSilently,
+            Some("ignore") => GroupNames::KeptSilently,
+            _ => GroupNames::Kept,
+        },
+        merge_dicts: merges_dicts(config),
         private_role_vars: config.bool(&key::PRIVATE_ROLE_VARS),
         keywords: KeywordDefaults {
             any_errors_fatal: config.bool(&key::ANY_ERRORS_FATAL),
@@ -436,7 +497,7 @@ pub fn output(
     color: Option<ColorWhen>,
     options: &RunOptions,
     config: &Config,
-) -> OutputSettings {
+) -> Result<OutputSettings, CliError> {
     let report = match &args.report {
         Some(path) => ReportTo::File(config.env.path(&path.to_string_lossy(), None)),
         None if args.no_report || config.env.get("XPLAY_NO_REPORT").is_some() => ReportTo::Nowhere,
@@ -444,7 +505,7 @@ pub fn output(
     };
     let format = if args.json { Format::JsonLines } else { callbacks::format(config) };
     let both = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-    OutputSettings {
+    Ok(OutputSettings {
         format,
         extras: callbacks::extras(config),
         report,
@@ -458,12 +519,15 @@ pub fn output(
             failed_to_stderr: config.bool(&key::DISPLAY_FAILED_STDERR).unwrap_or(false),
             task_path_on_failure: config.bool(&key::SHOW_TASK_PATH_ON_FAILURE).unwrap_or(false),
             check_markers: config.bool(&key::CHECK_MODE_MARKERS).unwrap_or(false),
+            diff_context: config.number(&key::DIFF_CONTEXT, "lines")?.unwrap_or(3),
+            deprecation_warnings: config.bool(&key::DEPRECATION_WARNINGS).unwrap_or(true),
+            action_warnings: config.bool(&key::ACTION_WARNINGS).unwrap_or(true),
             explain_on_stderr: false,
             custom_stats: config.bool(&key::SHOW_CUSTOM_STATS).unwrap_or(false),
             results: results(config),
             live: both && !args.json && config.env.get("TERM").is_none_or(|t| t != "dumb"),
         },
-    }
+    })
 }
 
 /// How results are written. The callback `yaml` is the default one with results as YAML.
@@ -554,7 +618,7 @@ pub fn rehearsal(
     let mut options = RunOptions { rehearsal: true, limit: joined(&args.limit), ..RunOptions::default() };
     apply_tasks(&mut options, &args.tasks, config);
     apply_mode(&mut options, &args.mode, args.output.verbose, config)?;
-    let output = output(&args.output, color, &options, config);
+    let output = output(&args.output, color, &options, config)?;
     Ok((options, output))
 }
 
@@ -614,6 +678,25 @@ mod tests {
         );
         let s = settings("", &[], &["-i", "h1,h2"]).unwrap();
         assert_eq!(s.sources.inventory, ["h1,h2"]);
+    }
+
+    #[test]
+    fn inventories_are_judged_by_settings() {
+        let s = settings("", &[], &[]).unwrap().sources;
+        assert_eq!(
+            (s.unparsed_is_failed, s.none_parsed_is_failed, s.localhost_warning),
+            (false, false, true)
+        );
+        assert_eq!((s.group_names, s.ignored_sources), (GroupNames::Kept, Ignored::default()));
+        let cfg = "[inventory]\nany_unparsed_is_failed = yes\nunparsed_is_failed = yes\nignore_extensions = .a,.b\n\
+                   host_pattern_mismatch = error\n[defaults]\nforce_valid_group_names = always\nlocalhost_warning = no\n";
+        let s = settings(cfg, &[("ANSIBLE_INVENTORY_IGNORE_REGEX", "^x")], &[]).unwrap();
+        assert_eq!(s.options.mismatch, Mismatch::Error);
+        let s = s.sources;
+        assert_eq!((s.unparsed_is_failed, s.none_parsed_is_failed, s.localhost_warning), (true, true, false));
+        assert_eq!(s.group_names, GroupNames::Replaced);
+        let ignored = Ignored { endings: Some(vec![".a".into(), ".b".into()]), patterns: vec!["^x".into()] };
+        assert_eq!(s.ignored_sources, ignored);
     }
 
     #[test]

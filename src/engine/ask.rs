@@ -24,10 +24,24 @@ pub struct Shown {
 }
 
 impl Shared {
-    /// Shows a question, waits until it can be read, and returns the answer; an error says why there is none.
+    /// Shows a question, waits until it can be read, and returns the answer, which is shown with the question once more;
+    /// an error says why there is none.
     pub async fn ask(&self, text: String) -> Result<String, String> {
+        let answer = self.line(text.clone()).await?;
+        self.emit(Event::Answered { text: Some(text), answer: answer.clone() }).await;
+        Ok(answer)
+    }
+
+    /// Shows a prompt and returns what is typed after it; an error says why there is nothing.
+    pub async fn prompt(&self, text: String) -> Result<String, String> {
+        let answer = self.line(text).await?;
+        self.emit(Event::Answered { text: None, answer: answer.clone() }).await;
+        Ok(answer)
+    }
+
+    async fn line(&self, text: String) -> Result<String, String> {
         let (open, mut shown) = mpsc::channel(1);
-        self.emit(Event::Question { text: text.clone(), shown: Shown { _open: open } }).await;
+        self.emit(Event::Question { text, shown: Shown { _open: open } }).await;
         // Nothing is ever sent: this ends when the event is gone.
         let _ = shown.recv().await;
         let line = tokio::select! {
@@ -35,10 +49,7 @@ impl Shared {
             () = self.halt.asked() => return Err("the run was interrupted".into()),
         };
         match line {
-            Ok(Some(answer)) => {
-                self.emit(Event::Answered { text, answer: answer.clone() }).await;
-                Ok(answer)
-            }
+            Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err("the input ended".into()),
             Err(e) => Err(format!("the input cannot be read: {e}")),
         }

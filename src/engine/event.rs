@@ -84,7 +84,8 @@ pub enum Event {
     },
     /// The question was answered; the work goes on.
     Answered {
-        text: String,
+        /// The question, where it is to be shown once more with its answer.
+        text: Option<String>,
         answer: String,
     },
     /// `pause` with a prompt and the like: text that must be seen.
@@ -96,6 +97,8 @@ pub enum Event {
 /// What all results of one task have in common.
 #[derive(Clone, Debug, Default)]
 pub struct TaskHeader {
+    /// What the task is called with, where banners show it.
+    pub arguments: String,
     pub id: String,
     /// As shown: `role : name`.
     pub name: String,

@@ -295,6 +295,6 @@ impl PlayRun<'_> {
             return asked;
         };
         let scope = self.play_scope(first);
-        self.flag(&self.play.force_handlers, &scope)
+        self.play_flag(&self.play.force_handlers, &scope).unwrap_or(asked)
     }
 }

@@ -48,7 +48,7 @@ impl PlayRun<'_> {
                     let step = self.fail_all(task, header, &hosts, trouble, place).await;
                     let fatal = !step.failed.is_empty() && {
                         let scope = self.scope(task, &hosts[0]);
-                        self.flag(&task.directives.any_errors_fatal, &scope)
+                        self.flag(task, |d| &d.any_errors_fatal, &scope)
                     };
                     flow.lose(&hosts, step);
                     if fatal {

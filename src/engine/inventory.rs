@@ -92,8 +92,10 @@ impl LiveInventory {
 
     /// `meta: refresh_inventory`: reads the sources again. Returns warnings.
     pub fn refresh(&self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let given = read(&self.inventory).sources.clone();
-        let options = LoadOptions { missing_is_error: false };
+        let (given, options) = {
+            let known = read(&self.inventory);
+            (known.sources.clone(), LoadOptions { missing_is_error: false, ..known.options.clone() })
+        };
         let (fresh, warnings) = inventory::load(&given, &self.templar, &self.sources, &options)?;
         *write(&self.inventory) = fresh;
         for addition in read(&self.added).iter() {

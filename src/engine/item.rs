@@ -1,11 +1,13 @@
-//! One item of a task on one host: conditions, arguments, attempts, `changed_when` and `failed_when`.
+//! One item of a task on one host: its conditions, and what executes it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::actions;
 use super::ahead::Foretold;
-use super::event::{Event, Status, TaskHeader};
+use super::event::{Status, TaskHeader};
 use super::files::TaskFiles;
+use super::item_input::as_number;
 use super::jobs;
 use super::journal::StepKey;
 use super::login::{Reach, seconds, truth};
@@ -24,10 +26,6 @@ use crate::vars::TaskScope;
 
 /// The host that a task was delegated to, and its address where that differs.
 pub type Delegate = (String, Option<String>);
-
-/// Seconds between attempts, and their number, unless the task says otherwise (Ansible's defaults).
-const DEFAULT_DELAY_SECS: f64 = 5.0;
-const DEFAULT_RETRIES: u32 = 3;
 
 /// Modules that send something from this side; like Ansible's they are not run in the background.
 const NOT_IN_BACKGROUND: [&str; 7] = ["assemble", "copy", "fetch", "raw", "script", "template", "unarchive"];
@@ -115,7 +113,11 @@ impl ItemRun {
     pub async fn run_anew(&self) -> TaskResult {
         let planning = self.shared.options.planning;
         let mut doubt = self.doubt.clone();
-        let conditions = if self.ahead.is_some() { Ok(Condition::Holds) } else { self.conditions() };
+        let conditions = match self.empty_delegate() {
+            Some(trouble) => Err(trouble),
+            None if self.ahead.is_some() => Ok(Condition::Holds),
+            None => self.conditions(),
+        };
         let mut result = match conditions {
             Ok(Condition::Unknown(_, unknown)) if planning => {
                 doubt.get_or_insert(unknown);
@@ -123,7 +125,7 @@ impl ItemRun {
             }
             Ok(Condition::Holds) => self.whole(doubt.as_ref()).await,
             Ok(Condition::Fails(skipped) | Condition::Unknown(skipped, _)) => skipped,
-            Err(trouble) => TaskResult::from_trouble(trouble),
+            Err(trouble) => self.framed(TaskResult::from_trouble(trouble)),
         };
         if planning {
             self.conclude(&mut result, doubt.as_ref());
@@ -140,6 +142,17 @@ impl ItemRun {
         result
     }
 
+    /// A delegate without a name is a mistake whether the task's conditions hold or not, as in Ansible; one that cannot be
+    /// told is one only where they hold.
+    fn empty_delegate(&self) -> Option<Trouble> {
+        self.task.directives.delegate_to.as_ref()?;
+        match self.keyword(|d| &d.delegate_to) {
+            Ok(Some(Value::Null)) => self.delegate().err(),
+            Ok(Some(Value::Str(name))) if name.is_empty() => self.delegate().err(),
+            _ => None,
+        }
+    }
+
     /// All attempts; what is not known yet is a result of a plan, not a failure.
     async fn whole(&self, doubt: Option<&Unknown>) -> TaskResult {
         match self.attempts(doubt).await {
@@ -148,7 +161,7 @@ impl ItemRun {
         }
     }
 
-    fn troubled(&self, trouble: Trouble) -> TaskResult {
+    pub(super) fn troubled(&self, trouble: Trouble) -> TaskResult {
         match trouble.unknown() {
             Some(unknown) if self.shared.options.planning => self.not_known_yet(unknown),
             _ => TaskResult::from_trouble(trouble),
@@ -189,163 +202,19 @@ impl ItemRun {
 
     /// `ignore_errors` and `ignore_unreachable`.
     pub fn ignore(&self, mut result: TaskResult) -> TaskResult {
-        let keyword = match result.status {
-            Status::Failed => &self.task.directives.ignore_errors,
-            Status::Unreachable => &self.task.directives.ignore_unreachable,
+        let ignored = match result.status {
+            Status::Failed => self.flag(|d| &d.ignore_errors),
+            Status::Unreachable => self.flag(|d| &d.ignore_unreachable),
             _ => return result,
         };
-        if self.flag(keyword).unwrap_or(false) {
+        if ignored.unwrap_or(false) {
             result.status = Status::Ignored;
             forgive(&mut result, "ignored");
         }
         result
     }
 
-    async fn attempts(&self, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
-        let wanted = !self.task.until.is_empty() || self.task.retries.is_some();
-        // A plan asks once: waiting does not bring about what it does not do.
-        if !wanted || self.shared.options.planning {
-            return self.attempt(0, doubt).await;
-        }
-        let retries = match self.number(&self.task.retries)? {
-            Some(n) => n.max(0.0) as u32,
-            None => DEFAULT_RETRIES,
-        };
-        let delay = self.number(&self.task.delay)?.unwrap_or(DEFAULT_DELAY_SECS).max(0.0);
-        let mut attempt =
-            self.earlier.as_ref().and_then(|e| e.open.as_ref()).map_or(1, |sent| sent.attempt.max(1));
-        loop {
-            let mut result = match self.attempt(attempt, doubt).await {
-                Ok(result) => result,
-                Err(trouble @ Trouble::Failed { .. })
-                    if !self.task.until.is_empty() || attempt <= retries =>
-                {
-                    TaskResult::from_trouble(trouble)
-                }
-                Err(trouble) => return Err(trouble),
-            };
-            result.result.insert("attempts", attempt);
-            if self.is_done(&result)? {
-                return Ok(result);
-            }
-            if attempt > retries {
-                // Ansible counts the repetitions here, not the first attempt.
-                result.result.insert("attempts", retries);
-                if result.status != Status::Failed {
-                    result.status = Status::Failed;
-                }
-                return Ok(result);
-            }
-            let left = retries - attempt + 1;
-            self.shared
-                .emit(Event::Retry {
-                    host: self.scope.host().clone(),
-                    task: self.header.clone(),
-                    left,
-                    result: result.result.clone(),
-                })
-                .await;
-            tokio::select! {
-                () = tokio::time::sleep(seconds(delay)) => {}
-                () = self.shared.halt.asked() => return Ok(TaskResult::halted()),
-            }
-            attempt += 1;
-        }
-    }
-
-    fn is_done(&self, result: &TaskResult) -> Result<bool, Trouble> {
-        if result.status == Status::Unreachable || result.status == Status::Lost {
-            return Ok(true);
-        }
-        if self.task.until.is_empty() {
-            return Ok(result.status != Status::Failed);
-        }
-        let scope = self.with_result(result);
-        for condition in &self.task.until {
-            match self.shared.templar.test(condition, &scope)? {
-                Truth::True => {}
-                Truth::False => return Ok(false),
-                // A plan cannot wait for it.
-                Truth::Unknown(_) => return Ok(true),
-            }
-        }
-        Ok(true)
-    }
-
-    async fn attempt(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
-        let result = match self.execute(attempt, doubt).await {
-            Ok(result) => result,
-            Err(trouble @ Trouble::Failed { .. }) => self.troubled(trouble),
-            Err(trouble) => return Err(trouble),
-        };
-        self.judge(result)
-    }
-
-    /// Applies `failed_when` and `changed_when`.
-    fn judge(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
-        if result.status == Status::Skipped {
-            return Ok(result);
-        }
-        if !self.task.failed_when.is_empty() {
-            let failed = match self.all(&self.task.failed_when, &result) {
-                Ok(failed) => failed,
-                Err(trouble) => return Ok(doubtful(result, "failed_when_result", trouble)),
-            };
-            let was_changed = result.result.get("changed").is_some_and(Value::is_truthy);
-            result.result.insert("failed_when_result", as_value(&failed));
-            match failed {
-                Truth::True => result.status = Status::Failed,
-                Truth::False => result.status = if was_changed { Status::Changed } else { Status::Ok },
-                Truth::Unknown(_) => {}
-            }
-        }
-        if !self.task.changed_when.is_empty() {
-            let changed = match self.all(&self.task.changed_when, &result) {
-                Ok(changed) => changed,
-                Err(trouble) => return Ok(doubtful(result, "changed_when_result", trouble)),
-            };
-            let is_changed = !matches!(changed, Truth::False);
-            match changed {
-                Truth::Unknown(unknown) if self.shared.options.planning => {
-                    result.result.insert("changed", Value::Unknown(unknown));
-                }
-                _ => drop(result.result.insert("changed", is_changed)),
-            }
-            if matches!(result.status, Status::Ok | Status::Changed) {
-                result.status = if is_changed { Status::Changed } else { Status::Ok };
-            }
-        }
-        Ok(result)
-    }
-
-    fn all(&self, conditions: &[crate::template::Expr], result: &TaskResult) -> Result<Truth, Trouble> {
-        let scope = self.with_result(result);
-        let mut unknown: Option<Unknown> = None;
-        for condition in conditions {
-            match self
-                .shared
-                .templar
-                .test(condition, &scope)
-                .map_err(|e| Trouble::condition(&condition.text, &e))?
-            {
-                Truth::True => {}
-                Truth::False => return Ok(Truth::False),
-                Truth::Unknown(u) => unknown = unknown.or(Some(u)),
-            }
-        }
-        Ok(unknown.map_or(Truth::True, Truth::Unknown))
-    }
-
-    /// The scope in which the result stands under its registered name.
-    fn with_result(&self, result: &TaskResult) -> Arc<dyn Scope> {
-        let mut locals = Map::new();
-        if let Some(name) = &self.task.register {
-            locals.insert(&**name, result.registered());
-        }
-        self.scope.with_locals(locals).boxed()
-    }
-
-    async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
+    pub(super) async fn execute(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
         if let Action::Module { .. } = &self.task.action
             && !self.shared.options.planning
             && let Some(limit) = jobs::limit(self)?
@@ -363,13 +232,18 @@ impl ItemRun {
 
     /// Executes the item and waits for its end.
     pub async fn execute_now(&self, attempt: u32, doubt: Option<&Unknown>) -> Result<TaskResult, Trouble> {
-        let mut result = match &self.task.action {
+        let result = match &self.task.action {
             Action::Module { name, args, free_form, template_args, file: Some(file), .. } => {
                 let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
                 self.foreign(name, file, given, attempt, doubt).await?
             }
             Action::Module { name, args, free_form, template_args, dynamic, file: None } => {
-                let name = &self.module_name(name, dynamic.as_ref())?;
+                let (name, file) = &self.module_name(name, dynamic.as_ref())?;
+                if let Some(file) = file {
+                    let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
+                    let result = self.foreign(name, file, given, attempt, doubt).await?;
+                    return self.with_notify(self.with_facts(result)?);
+                }
                 if let Some(action) = actions::find(name) {
                     let result = Box::pin(action.run(self, name, attempt, doubt)).await?;
                     return self.with_notify(result);
@@ -385,26 +259,44 @@ impl ItemRun {
             Action::Meta(_) => TaskResult::ok(Map::new()),
             Action::Mistake { diagnostic, .. } => return Err(explain(vec![Diagnostic::clone(diagnostic)])),
         };
+        self.with_notify(self.with_facts(result)?)
+    }
+
+    /// Adds the facts that a result brings.
+    fn with_facts(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
         if let Some(facts) = result.result.get("ansible_facts").and_then(Value::as_map) {
-            let owner = match (&result.delegated, self.flag(&self.task.directives.delegate_facts)?) {
+            let owner = match (&result.delegated, self.flag(|d| &d.delegate_facts)?) {
                 (Some((to, _)), true) => Some(Arc::from(to.as_str())),
                 _ => None,
             };
             result.effects.facts.push((owner, facts.clone()));
         }
-        self.with_notify(result)
+        Ok(result)
     }
 
-    /// Returns the name of the module, rendered where it is a template.
-    fn module_name(&self, written: &Arc<str>, dynamic: Option<&Tree>) -> Result<Arc<str>, Trouble> {
-        let Some(tree) = dynamic else { return Ok(written.clone()) };
+    /// Returns the name of the module, rendered where it is a template, and its file where the project has one.
+    fn module_name(
+        &self,
+        written: &Arc<str>,
+        dynamic: Option<&Tree>,
+    ) -> Result<(Arc<str>, Option<Arc<Path>>), Trouble> {
+        let Some(tree) = dynamic else { return Ok((written.clone(), None)) };
         let name = self.render(tree)?.to_text();
+        if let Some(file) = self.module_file(&name) {
+            return Ok((name.into(), Some(file)));
+        }
         if modules::spec(&name).is_none() {
             return Err(Trouble::msg(format!(
                 "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
             )));
         }
-        Ok(name.into())
+        Ok((name.into(), None))
+    }
+
+    /// The file of the project that a module's name stands for.
+    fn module_file(&self, name: &str) -> Option<Arc<Path>> {
+        let role = self.task.role.as_deref();
+        self.shared.loader.find_module(name, role, &self.vars.search().playbook_dir)
     }
 
     /// Adds the handlers that a changed result notifies.
@@ -433,7 +325,7 @@ impl ItemRun {
         };
         let names: Vec<String> = match &wanted {
             Value::List(items) => items.iter().map(Value::to_text).collect(),
-            Value::Null => vec!["smart".into()],
+            Value::Null => self.shared.options.facts_modules.clone(),
             one => vec![one.to_text()],
         };
         let mut facts = Map::new();
@@ -441,7 +333,10 @@ impl ItemRun {
         for name in names {
             let name = if name == "smart" { "setup" } else { name.as_str() };
             let own = if modules::short_name(name) == Some("setup") { given.clone() } else { Map::new() };
-            let result = self.module(name, own, attempt, doubt).await?;
+            let result = match self.module_file(name) {
+                Some(file) => self.foreign(name, &file, own, attempt, doubt).await?,
+                None => self.module(name, own, attempt, doubt).await?,
+            };
             if let Some(found) = result.result.get("ansible_facts").and_then(Value::as_map) {
                 facts.extend(found.clone());
             }
@@ -487,9 +382,14 @@ impl ItemRun {
         let found = match self.vars.get(&format!("ansible_{plain}_interpreter")) {
             Some(Var::Value(value)) => value,
             Some(Var::Tree(tree)) => self.render(&tree)?,
+            Some(Var::Lazy(_)) | None if plain == "python" => {
+                self.shared.options.interpreter_python.clone().map_or(Value::Null, Value::from)
+            }
             Some(Var::Lazy(_)) | None => return Ok(None),
         };
-        Ok(Some(found).filter(|program| !program.to_text().starts_with("auto")))
+        Ok(Some(found)
+            .filter(|program| !program.is_null())
+            .filter(|program| !program.to_text().starts_with("auto")))
     }
 
     /// Runs a module on the task's host or its delegate.
@@ -528,6 +428,9 @@ impl ItemRun {
         }
         let prepared = self.prepare(module, args, attempt)?;
         let options = &self.shared.options;
+        if let Some(user) = module.parts_with(&prepared.args).filter(|_| !prepared.check) {
+            self.shared.pool.part_with(&prepared.reach.spec, &user).await;
+        }
         if !(options.planning || prepared.check && options.previews()) {
             return self.executed(name, &prepared, None).await;
         }
@@ -553,6 +456,12 @@ impl ItemRun {
         result.units.push(foreseen.observed);
         result.delegated = prepared.delegated;
         Ok(result)
+    }
+
+    /// Returns how long the task may take.
+    fn timeout(&self) -> Result<Option<std::time::Duration>, Trouble> {
+        let value = self.keyword(|d| &d.timeout)?.unwrap_or_default();
+        Ok(as_number(&value)?.filter(|t| *t > 0.0).map(seconds))
     }
 
     /// Gets everything ready that an execution needs.
@@ -582,7 +491,7 @@ impl ItemRun {
             check: self.check()?,
             // A plan's expectations are about differences, shown or not.
             diff: self.diff()? || self.unit.is_some(),
-            timeout: self.number(&self.task.directives.timeout)?.filter(|t| *t > 0.0).map(seconds),
+            timeout: self.timeout()?,
             job,
             attempt,
         })
@@ -637,11 +546,8 @@ impl ItemRun {
             Some(Var::Value(value)) => truth(&value),
             Some(Var::Lazy(_)) | None => false,
         };
-        let unchecked = self.shared.options.planning
-            && match &self.task.directives.check_mode {
-                Some(tree) => !truth(&self.render(tree)?),
-                None => false,
-            };
+        let unchecked =
+            self.shared.options.planning && self.keyword(|d| &d.check_mode)?.is_some_and(|v| !truth(&v));
         if by_variable || unchecked {
             given.insert("reads", true);
         }
@@ -730,22 +636,5 @@ pub fn forgive(result: &mut TaskResult, how: &str) {
             unit.state = State::Read;
             unit.reason = Some(format!("fails ({how}): {}", unit.reason.take().unwrap_or_default()));
         }
-    }
-}
-
-/// The task ran, but its own condition about the result could not be told: what came back is kept.
-fn doubtful(mut result: TaskResult, key: &str, trouble: Trouble) -> TaskResult {
-    let failed = TaskResult::from_trouble(trouble);
-    result.status = failed.status;
-    result.explanation = failed.explanation;
-    result.result.insert(key, failed.result.get("msg").cloned().unwrap_or(Value::Null));
-    result
-}
-
-fn as_value(truth: &Truth) -> Value {
-    match truth {
-        Truth::True => true.into(),
-        Truth::False => false.into(),
-        Truth::Unknown(u) => Value::Unknown(u.clone()),
     }
 }

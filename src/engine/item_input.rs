@@ -25,6 +25,9 @@ impl ItemRun {
             match self.render(tree)? {
                 Value::Map(map) => all.extend(Map::clone(&map)),
                 Value::Null => {}
+                Value::Str(text) => {
+                    return Err(Trouble::msg(format!("invalid or malformed argument: '{text}'")));
+                }
                 other => {
                     return Err(Trouble::msg(format!("arguments must be a map, not {}", other.type_name())));
                 }
@@ -129,13 +132,16 @@ impl ItemRun {
 
     /// Returns the host that `delegate_to` names.
     pub fn delegate(&self) -> Result<Option<String>, Trouble> {
-        let Some(tree) = &self.task.directives.delegate_to else { return Ok(None) };
-        Ok(match self.render(tree)? {
-            Value::Null | Value::Omit => None,
-            Value::Str(s) if s.is_empty() => None,
-            Value::Unknown(unknown) => return Err(Failure::unknown(unknown).into()),
-            other => Some(other.to_text()),
-        })
+        let Some(name) = self.keyword(|d| &d.delegate_to)? else { return Ok(None) };
+        if name.is_null() || name.to_text().is_empty() {
+            let written = self.task.directives.delegate_to.as_ref().and_then(Tree::as_text);
+            let written = written.unwrap_or_default();
+            return Err(Trouble::msg(format!("Empty hostname produced from delegate_to: \"{written}\"")));
+        }
+        match name {
+            Value::Unknown(unknown) => Err(Failure::unknown(unknown).into()),
+            name => Ok(Some(name.to_text())),
+        }
     }
 
     pub fn environment(&self) -> Result<Vec<(String, String)>, Trouble> {
@@ -185,36 +191,49 @@ impl ItemRun {
         if self.shared.options.planning {
             return Ok(true);
         }
-        match &self.task.directives.check_mode {
-            Some(tree) => Ok(truth(&self.render(tree)?)),
-            None => Ok(self.shared.options.check),
-        }
+        Ok(self.keyword(|d| &d.check_mode)?.map_or(self.shared.options.check, |v| truth(&v)))
     }
 
     pub fn diff(&self) -> Result<bool, Trouble> {
         if self.shared.options.planning {
             return Ok(true);
         }
-        match &self.task.directives.diff {
-            Some(tree) => Ok(truth(&self.render(tree)?)),
-            None => Ok(self.shared.options.diff),
-        }
+        Ok(self.keyword(|d| &d.diff)?.map_or(self.shared.options.diff, |v| truth(&v)))
     }
 
-    pub fn flag(&self, tree: &Option<Tree>) -> Result<bool, Trouble> {
-        tree.as_ref().map_or(Ok(false), |t| Ok(truth(&self.render(t)?)))
+    /// Returns what a keyword says; where it is left out by `omit`, what holds around counts.
+    pub fn keyword<'a>(
+        &'a self,
+        keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
+    ) -> Result<Option<Value>, Trouble> {
+        for tree in self.task.directives.levels(keyword) {
+            let value = self.render(tree)?;
+            if !matches!(value, Value::Omit) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns what a keyword says that is true or false; without it, false.
+    pub fn flag<'a>(&'a self, keyword: impl Fn(&'a Directives) -> &'a Option<Tree>) -> Result<bool, Trouble> {
+        Ok(self.keyword(keyword)?.is_some_and(|v| truth(&v)))
     }
 
     pub fn number(&self, tree: &Option<Tree>) -> Result<Option<f64>, Trouble> {
         let Some(tree) = tree else { return Ok(None) };
-        let value = self.render(tree)?;
-        if value.is_null() {
-            return Ok(None);
-        }
-        match value.number().or_else(|| value.to_text().trim().parse().ok()) {
-            Some(n) if f64::is_finite(n) => Ok(Some(n)),
-            _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
-        }
+        as_number(&self.render(tree)?)
+    }
+}
+
+/// Reads a number; nothing and what is left out are none.
+pub fn as_number(value: &Value) -> Result<Option<f64>, Trouble> {
+    if matches!(value, Value::Null | Value::Omit) {
+        return Ok(None);
+    }
+    match value.number().or_else(|| value.to_text().trim().parse().ok()) {
+        Some(n) if f64::is_finite(n) => Ok(Some(n)),
+        _ => Err(Failure::new(format!("\"{}\" is not a number", value.to_text())).into()),
     }
 }
 

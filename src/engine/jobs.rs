@@ -19,8 +19,6 @@ use crate::value::{Map, Value, from_json, to_json_text};
 
 /// Where the files about jobs are, unless `ansible_async_dir` says otherwise.
 const DIRECTORY: &str = "~/.ansible_async";
-/// Seconds between looks at a job that is waited for (Ansible's default).
-const DEFAULT_POLL_SECS: f64 = 15.0;
 /// How often a job is looked at that is waited for, between the looks that are reported.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -83,7 +81,7 @@ pub fn limit(item: &ItemRun) -> Result<Option<Duration>, Trouble> {
 
 /// Starts the item in the background, and waits for it unless `poll` is 0.
 pub async fn run(item: &ItemRun, limit: Duration, attempt: u32) -> Result<TaskResult, Trouble> {
-    let poll = item.number(&item.task.poll)?.unwrap_or(DEFAULT_POLL_SECS);
+    let poll = item.number(&item.task.poll)?.unwrap_or(item.shared.options.poll_secs);
     let id = new_id();
     let dir = directory(item)?;
     let path = format!("{dir}/{id}");

@@ -37,19 +37,31 @@ pub fn of_play(play: &Play) -> TaskLayers {
 }
 
 fn role_magic(role: &Role) -> Map {
-    let parents: Vec<&str> = role.parents.iter().rev().map(|p| &*p.name).collect();
-    let paths: Vec<String> = role.parents.iter().rev().map(|p| p.files.path.display().to_string()).collect();
     let name = role.name.rsplit('.').next().unwrap_or(&role.name);
     let mut magic = Map::from_iter([
         ("role_name", Value::str(name)),
         ("ansible_role_name", Value::str(&*role.name)),
         ("role_path", Value::str(role.files.path.display().to_string())),
     ]);
-    if role.from_include && !role.parents.is_empty() {
-        magic.insert("ansible_parent_role_names", parents);
+    let includers = includers(role);
+    if !includers.is_empty() {
+        let names: Vec<&str> = includers.iter().map(|p| &*p.name).collect();
+        let paths: Vec<String> = includers.iter().map(|p| p.files.path.display().to_string()).collect();
+        magic.insert("ansible_parent_role_names", names);
         magic.insert("ansible_parent_role_paths", paths);
     }
     magic
+}
+
+/// Returns the roles whose tasks included or imported this role or one that needs it, the nearest first. Roles that
+/// have another as a dependency do not count, as in Ansible.
+fn includers(role: &Role) -> Vec<&Role> {
+    let parents = || role.parents.iter().map(|p| &**p);
+    let used = parents().chain([role]).skip(1);
+    let mut found: Vec<&Role> =
+        parents().zip(used).filter(|(_, used)| used.from_include).map(|(parent, _)| parent).collect();
+    found.reverse();
+    found
 }
 
 fn search(task: &Task, play: &Play) -> SearchPath {

@@ -76,7 +76,7 @@ impl<'a> LoginReader<'a> {
     pub fn read(&self, host: &str) -> Result<Reach, LoginError> {
         let connection = match self.var_text(&["ansible_connection"])? {
             Some(c) => Some(c),
-            None => self.keyword(&self.directives.connection)?.map(|v| v.to_text()),
+            None => self.keyword(|d| &d.connection)?.map(|v| v.to_text()),
         };
         let connection =
             connection.or_else(|| self.defaults.connection.clone()).unwrap_or_else(|| "ssh".into());
@@ -143,7 +143,7 @@ impl<'a> LoginReader<'a> {
         }
         let port = match self.var(&["ansible_port", "ansible_ssh_port"])? {
             Some(port) => Some(port),
-            None => self.keyword(&self.directives.port)?,
+            None => self.keyword(|d| &d.port)?,
         };
         if let Some(port) = port {
             let number = port.to_text().trim().parse().map_err(|_| {
@@ -159,7 +159,7 @@ impl<'a> LoginReader<'a> {
         }
         spec.user = match self.var_text(&["ansible_user", "ansible_ssh_user"])? {
             Some(user) => Some(user),
-            None => self.keyword(&self.directives.remote_user)?.map(|v| v.to_text()),
+            None => self.keyword(|d| &d.remote_user)?.map(|v| v.to_text()),
         }
         .or_else(|| self.defaults.user.clone());
         spec.password = self
@@ -209,7 +209,7 @@ impl<'a> LoginReader<'a> {
     fn read_become(&self, host: &str) -> Result<Option<BecomeSpec>, LoginError> {
         let wanted = match self.var(&["ansible_become"])? {
             Some(v) => truth(&v),
-            None => match self.keyword(&self.directives.r#become)? {
+            None => match self.keyword(|d| &d.r#become)? {
                 Some(v) => truth(&v),
                 None => self.defaults.r#become,
             },
@@ -219,7 +219,7 @@ impl<'a> LoginReader<'a> {
         }
         let method = match self.var_text(&["ansible_become_method"])? {
             Some(m) => Some(m),
-            None => self.keyword(&self.directives.become_method)?.map(|v| v.to_text()),
+            None => self.keyword(|d| &d.become_method)?.map(|v| v.to_text()),
         };
         let method = match method.as_deref().map(|m| m.rsplit('.').next().unwrap_or(m)) {
             None => self.defaults.become_method,
@@ -234,7 +234,7 @@ impl<'a> LoginReader<'a> {
         };
         let user = match self.var_text(&["ansible_become_user"])? {
             Some(u) => Some(u),
-            None => self.keyword(&self.directives.become_user)?.map(|v| v.to_text()),
+            None => self.keyword(|d| &d.become_user)?.map(|v| v.to_text()),
         };
         let mut spec = BecomeSpec::new(method, user.unwrap_or_else(|| self.defaults.become_user.clone()));
         let prefixed: [&str; 2] = match method {
@@ -249,7 +249,7 @@ impl<'a> LoginReader<'a> {
             .or_else(|| self.defaults.become_password.clone());
         let flags = match self.var_text(&["ansible_become_flags"])? {
             Some(f) => Some(f),
-            None => self.keyword(&self.directives.become_flags)?.map(|v| v.to_text()),
+            None => self.keyword(|d| &d.become_flags)?.map(|v| v.to_text()),
         };
         let exes: [&str; 2] = match method {
             BecomeMethod::Sudo => ["ansible_become_exe", "ansible_sudo_exe"],
@@ -258,7 +258,7 @@ impl<'a> LoginReader<'a> {
         };
         spec.exe = match self.var_text(&exes)? {
             Some(exe) => Some(exe),
-            None => self.keyword(&self.directives.become_exe)?.map(|v| v.to_text()),
+            None => self.keyword(|d| &d.become_exe)?.map(|v| v.to_text()),
         };
         // These flags only restate what is done anyway.
         let usual = |f: &str| matches!(f, "-H" | "-S" | "-n" | "-i");
@@ -286,10 +286,17 @@ impl<'a> LoginReader<'a> {
         Ok(self.var(names)?.map(|v| v.to_text()))
     }
 
-    fn keyword(&self, tree: &Option<Tree>) -> Result<Option<Value>, LoginError> {
-        let Some(tree) = tree else { return Ok(None) };
-        let value = self.templar.render(tree, &self.task_scope)?;
-        Ok((!matches!(value, Value::Null | Value::Omit)).then_some(value))
+    fn keyword(
+        &self,
+        keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
+    ) -> Result<Option<Value>, LoginError> {
+        for tree in self.directives.levels(keyword) {
+            let value = self.templar.render(tree, &self.task_scope)?;
+            if !matches!(value, Value::Omit) {
+                return Ok((!value.is_null()).then_some(value));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -7,7 +7,9 @@
 mod actions;
 mod ahead;
 mod ask;
+mod attempts;
 mod budget;
+mod debugger;
 mod dispatch;
 mod event;
 mod execute;
@@ -55,7 +57,7 @@ pub use execute::PROGRESS_MARK;
 pub use fact_cache::FactCache;
 pub use gate::Unanswered;
 pub use halt::Halt;
-pub use options::{Gather, Login, RunOptions};
+pub use options::{Gather, Login, Mismatch, RunOptions};
 pub use reaches::Before;
 pub use run::{RunEnd, RunRequest, run};
 pub use strategy::Strategy;

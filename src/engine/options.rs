@@ -39,6 +39,18 @@ pub struct RunOptions {
     pub python: Option<String>,
     /// Facts are variables too.
     pub inject_facts: bool,
+    /// The modules that gather facts; `smart` is `setup`.
+    pub facts_modules: Vec<String>,
+    /// What runs modules in Python where no variable says it.
+    pub interpreter_python: Option<String>,
+    /// Seconds between two looks at a task in the background that does not say it.
+    pub poll_secs: f64,
+    /// Banners show what tasks are called with.
+    pub shows_arguments: bool,
+    /// Failures start the debugger unless a task says otherwise.
+    pub debugs_failures: bool,
+    /// Failures that are ignored do not.
+    pub debugger_spares_ignored: bool,
     /// Dicts of several layers of variables are merged.
     pub merge_dicts: bool,
     pub rehearsal: bool,
@@ -46,6 +58,17 @@ pub struct RunOptions {
     pub planning: bool,
     pub login: Login,
     pub step: bool,
+    /// What becomes of parts of host patterns that match nothing.
+    pub mismatch: Mismatch,
+}
+
+/// What becomes of a part of a host pattern that matches nothing (`host_pattern_mismatch`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mismatch {
+    #[default]
+    Told,
+    Ignored,
+    Error,
 }
 
 /// When facts are gathered.
@@ -128,11 +151,18 @@ impl Default for RunOptions {
             gather: Gather::Implicit,
             python: None,
             inject_facts: true,
+            facts_modules: vec!["smart".into()],
+            interpreter_python: None,
+            poll_secs: 15.0,
+            shows_arguments: false,
+            debugs_failures: false,
+            debugger_spares_ignored: true,
             merge_dicts: false,
             rehearsal: false,
             planning: false,
             login: Login::default(),
             step: false,
+            mismatch: Mismatch::Told,
         }
     }
 }

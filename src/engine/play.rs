@@ -17,8 +17,9 @@ use super::strategy::Alone;
 
 use super::{dispatch, layers, login};
 use crate::diag::{Diagnostic, Style};
+use crate::inventory::raw_value;
 use crate::plan::Actual;
-use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task, selected};
+use crate::playbook::{Action, Block, Directives, Entry, MetaKind, Play, Role, Task, selected};
 use crate::template::{Scope, Tree};
 use crate::transport::BoxFuture;
 use crate::value::{Map, Unknown, Value};
@@ -92,6 +93,8 @@ pub struct PlayRun<'a> {
     pub forward: Forward,
     /// In a plan: hosts for which it is not known whether they get to where the play stands.
     pub doubts: HashMap<Host, Unknown>,
+    /// Failures start the debugger unless a task says otherwise.
+    pub debugs: bool,
 }
 
 impl<'a> PlayRun<'a> {
@@ -105,7 +108,9 @@ impl<'a> PlayRun<'a> {
         gate: &'a mut Gate,
     ) -> Self {
         let handlers = Handlers::new(&play.handlers);
+        let debugs = shared.options.debugs_failures;
         PlayRun {
+            debugs,
             shared,
             play,
             inventory,
@@ -288,13 +293,15 @@ impl<'a> PlayRun<'a> {
         if !self.is_let_through(&header).await {
             return Flow { ok: hosts, failed: Vec::new() };
         }
-        let once = (self.flag(&task.directives.run_once, &first) && self.alone.is_none())
+        let once = (self.flag(task, |d| &d.run_once, &first) && self.alone.is_none())
             || super::actions::bypasses_hosts(task);
         let chosen = if once { vec![self.first_of(&header, &hosts)] } else { hosts.clone() };
         if !self.has_ended(&header, &chosen) {
             self.shared.emit(Event::TaskStarted(header.clone())).await;
         }
         let results = self.spread(task, &header, &chosen, place).await;
+        self.shared.tell_template_warnings().await;
+        let results = self.debugged(task, &header, results, place).await;
         let (halted, results): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, r)| r.halted);
         if halted.is_empty() {
             return self.settle(task, &header, hosts, results, once, place).await;
@@ -334,7 +341,7 @@ impl<'a> PlayRun<'a> {
             match result.status {
                 Status::Failed | Status::Lost => {
                     let scope = self.scope(task, host);
-                    fatal |= self.flag(&task.directives.any_errors_fatal, &scope);
+                    fatal |= self.flag(task, |d| &d.any_errors_fatal, &scope);
                     for owner in owners {
                         out.insert(owner.clone());
                         flow.failed.push(self.fail(owner, header, result));
@@ -342,7 +349,7 @@ impl<'a> PlayRun<'a> {
                 }
                 Status::Unreachable => {
                     let scope = self.scope(task, host);
-                    fatal |= self.flag(&task.directives.any_errors_fatal, &scope);
+                    fatal |= self.flag(task, |d| &d.any_errors_fatal, &scope);
                     for owner in owners {
                         out.insert(owner.clone());
                         self.set_alive(owner, false);
@@ -672,24 +679,27 @@ impl<'a> PlayRun<'a> {
             Some(role) => format!("{} : {own}", role.name),
             None => own.clone(),
         };
-        let truth = |tree: &Option<Tree>| {
-            tree.as_ref().and_then(|t| self.shared.templar.render(t, scope).ok()).map(|v| login::truth(&v))
+        let directives = &*task.directives;
+        let truth = |keyword: fn(&Directives) -> &Option<Tree>| {
+            self.keyword(directives, keyword, scope).map(|v| login::truth(&v))
         };
         let mut place_in_file = self.shared.sources.place(task.span);
         if self.shared.options.style == Style::Ansible {
             place_in_file.path = std::path::absolute(&place_in_file.path).unwrap_or(place_in_file.path);
         }
+        let hides = self.hides(directives, scope);
+        let shown = self.shared.options.shows_arguments && !hides;
         TaskHeader {
+            arguments: if shown { arguments(task) } else { String::new() },
             id: task.id.to_string(),
             name,
             bare_name: own,
             module: task.action_name().to_string(),
             kind: if place.handlers { TaskKind::Handler } else { TaskKind::Task },
             place: Some(format!("{}:{}", place_in_file.path.display(), place_in_file.line)),
-            check: truth(&task.directives.check_mode).unwrap_or(self.shared.options.check),
-            // A condition for hiding that cannot be told hides.
-            diff: truth(&task.directives.diff).unwrap_or(self.shared.options.diff),
-            no_log: task.directives.no_log.is_some() && truth(&task.directives.no_log).unwrap_or(true),
+            check: truth(|d| &d.check_mode).unwrap_or(self.shared.options.check),
+            diff: truth(|d| &d.diff).unwrap_or(self.shared.options.diff),
+            no_log: hides,
             tags: Vec::new(),
         }
     }
@@ -714,14 +724,50 @@ impl<'a> PlayRun<'a> {
         magic.insert("ansible_play_batch", left);
     }
 
-    pub fn flag(&self, tree: &Option<Tree>, scope: &TaskScope) -> bool {
-        tree.as_ref()
-            .and_then(|t| self.shared.templar.render(t, &scope.boxed()).ok())
-            .is_some_and(|v| login::truth(&v))
+    /// Whether results are hidden. A condition for hiding that cannot be told hides.
+    fn hides(&self, directives: &Directives, scope: &Arc<dyn Scope>) -> bool {
+        let mut said = directives.levels(|d| &d.no_log).map(|tree| self.shared.templar.render(tree, scope));
+        let said = said.find(|value| !matches!(value, Ok(Value::Omit)));
+        said.is_some_and(|value| value.map_or(true, |v| login::truth(&v)))
+    }
+
+    /// Returns what a keyword says; nothing where it cannot be told. What `omit` leaves out is said further outside.
+    pub fn keyword(
+        &self,
+        directives: &Directives,
+        keyword: fn(&Directives) -> &Option<Tree>,
+        scope: &Arc<dyn Scope>,
+    ) -> Option<Value> {
+        let mut said = directives.levels(keyword).map(|tree| self.shared.templar.render(tree, scope).ok());
+        said.find(|value| !matches!(value, Some(Value::Omit))).flatten()
+    }
+
+    pub fn flag(&self, task: &Task, keyword: fn(&Directives) -> &Option<Tree>, scope: &TaskScope) -> bool {
+        self.keyword(&task.directives, keyword, &scope.boxed()).is_some_and(|v| login::truth(&v))
+    }
+
+    /// Returns what a keyword of the play says that is true or false.
+    pub fn play_flag(&self, tree: &Option<Tree>, scope: &TaskScope) -> Option<bool> {
+        let value = self.shared.templar.render(tree.as_ref()?, &scope.boxed()).ok()?;
+        (!matches!(value, Value::Omit)).then(|| login::truth(&value))
     }
 
     pub fn number(&self, tree: &Option<Tree>, scope: &TaskScope) -> Option<f64> {
         let value = self.shared.templar.render(tree.as_ref()?, &scope.boxed()).ok()?;
         value.number().or_else(|| value.to_text().trim_end_matches('%').trim().parse().ok())
     }
+}
+
+/// What a task is called with, as it is written.
+fn arguments(task: &Task) -> String {
+    let Action::Module { args, free_form, .. } = &task.action else { return String::new() };
+    let args = raw_value(args);
+    let mut all: Vec<String> = args
+        .as_map()
+        .into_iter()
+        .flat_map(Map::iter)
+        .map(|(name, value)| format!("{}={}", name.json_name(), value.to_text()))
+        .collect();
+    all.extend(free_form.as_ref().map(|text| format!("_raw_params={}", raw_value(text).to_text())));
+    all.join(", ")
 }

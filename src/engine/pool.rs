@@ -80,6 +80,23 @@ impl Pool {
         }
     }
 
+    /// Closes the shells on a host in which tasks became a user.
+    pub async fn part_with(&self, spec: &ConnectionSpec, user: &str) {
+        let slot = self.slot(spec);
+        let is_user = |who: &Option<String>| {
+            who.as_deref().and_then(|w| w.split_once(':')).is_some_and(|(_, u)| u == user)
+        };
+        let leaving: Vec<Idle> = {
+            let mut idle = lock(&slot.idle);
+            let (leaving, staying) = idle.drain(..).partition(|(who, _)| is_user(who));
+            *idle = staying;
+            leaving
+        };
+        for (_, session) in leaving {
+            session.close().await;
+        }
+    }
+
     /// Closes everything; private directories on targets are removed.
     pub async fn close(&self) {
         let slots: Vec<_> = lock(&self.hosts).drain().map(|(_, slot)| slot).collect();
@@ -176,8 +193,12 @@ mod tests {
         assert_eq!(lock(&pool.slot(&spec).idle).len(), 2);
         let again = pool.session(&spec, Some(&root)).await.unwrap();
         assert_eq!(lock(&pool.slot(&spec).idle).iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), [None]);
+        pool.part_with(&spec, "nobody").await;
+        again.done();
+        pool.part_with(&spec, "root").await;
+        assert_eq!(lock(&pool.slot(&spec).idle).len(), 1);
         // A lease that is dropped closes its shell.
-        drop(again);
+        drop(pool.session(&spec, Some(&root)).await.unwrap());
         assert_eq!(lock(&pool.slot(&spec).idle).len(), 1);
         assert_eq!(fake.connects(), ["n1"]);
 

@@ -200,11 +200,10 @@ impl ItemRun {
         if result.halted || !can_keep(result) {
             return;
         }
-        let holds = |keyword| self.flag(keyword).unwrap_or(false);
         let settled = match result.status {
             Status::Ok | Status::Changed | Status::Skipped | Status::Ignored => true,
-            Status::Failed => self.rescued || holds(&self.task.directives.ignore_errors),
-            Status::Unreachable => holds(&self.task.directives.ignore_unreachable),
+            Status::Failed => self.rescued || self.flag(|d| &d.ignore_errors).unwrap_or(false),
+            Status::Unreachable => self.flag(|d| &d.ignore_unreachable).unwrap_or(false),
             Status::Lost => false,
         };
         // What no variable holds nobody asks for later.

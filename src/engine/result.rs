@@ -38,6 +38,8 @@ pub struct TaskResult {
     pub replayed: bool,
     /// The run was asked to stop before it came to an end; there is no verdict.
     pub halted: bool,
+    /// It holds what must not be shown, whatever the task says.
+    pub hidden: bool,
 }
 
 /// What a task does to the run's own state; carried out by the dispatcher.
@@ -115,7 +117,11 @@ impl Trouble {
     }
 
     fn rendering(msg: String, error: &RenderError) -> Self {
-        let failure = Failure { unknown: error.unknown().cloned().map(Box::new), ..Failure::new(msg) };
+        let mut failure = Failure { unknown: error.unknown().cloned().map(Box::new), ..Failure::new(msg) };
+        // Of all that can go wrong in a template Ansible lets this alone through as a failure of its own program.
+        if error.message().ends_with("by zero") {
+            failure = failure.with("exception", "ZeroDivisionError: division by zero");
+        }
         Trouble::Failed { failure: Box::new(failure), explanation: Some(error.diagnostic.clone()) }
     }
 
@@ -154,14 +160,14 @@ impl From<Failure> for Trouble {
     }
 }
 
+/// How the message about a variable that does not exist begins.
+pub const UNDEFINED_OPTION: &str = "The task includes an option with an undefined variable.";
+
 impl From<RenderError> for Trouble {
     /// A template of the task could not be rendered.
     fn from(error: RenderError) -> Self {
         let msg = if error.is_undefined() {
-            format!(
-                "The task includes an option with an undefined variable. The error was: {}",
-                error.message()
-            )
+            format!("{UNDEFINED_OPTION} The error was: {}", error.message())
         } else {
             error.message().to_string()
         };
@@ -217,6 +223,7 @@ impl TaskResult {
             followed: Vec::new(),
             replayed: false,
             halted: false,
+            hidden: false,
         }
     }
 

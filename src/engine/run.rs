@@ -15,15 +15,16 @@ use super::halt::Halt;
 use super::inventory::LiveInventory;
 use super::jobs::Jobs;
 use super::journal::Journal;
-use super::options::{Gather, RunOptions};
+use super::options::{Gather, Mismatch, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::strategy::{Batch, Strategy};
 use super::{files, login};
-use crate::diag::{Diagnostic, SourceMap};
+use crate::diag::{Diagnostic, Severity, SourceMap};
 use crate::inventory::Inventory;
 use crate::plan::Guide;
+use crate::playbook::keywords::is_reserved;
 use crate::playbook::{Action, BatchSize, Directives, Entry, Loader, Play, Playbook, StepId, Task};
 use crate::template::{Scope, Templar, Tree, TreeKind, VarMap};
 use crate::transport::Connector;
@@ -100,6 +101,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         guide: request.guide,
         journal: request.journal,
         halt: request.halt,
+        debugging: tokio::sync::Mutex::default(),
         leftovers: Mutex::default(),
         old_marks: Mutex::default(),
         lost_claims: Mutex::default(),
@@ -261,6 +263,13 @@ impl Whole {
             .select(&pattern, self.shared.options.limit.as_deref(), order.as_deref(), play.hosts_span)
             .map_err(first)?;
         for warning in selected.warnings {
+            match self.shared.options.mismatch {
+                Mismatch::Told => {}
+                Mismatch::Ignored => continue,
+                Mismatch::Error => {
+                    return Err(Box::new(Diagnostic { severity: Severity::Error, ..warning }));
+                }
+            }
             let place = play.hosts_span.map(|s| self.shared.sources.place(s));
             let place = place.map(|p| format!(" ({}:{})", p.path.display(), p.line)).unwrap_or_default();
             let help = warning.help.map(|h| format!("; {h}")).unwrap_or_default();
@@ -268,6 +277,7 @@ impl Whole {
         }
         let hosts = selected.hosts;
         self.set_play_magic(play, &vars, &name, &hosts);
+        self.tell_reserved(play, &vars).await;
         if hosts.is_empty() {
             let check = self.shared.options.check;
             self.shared.emit(Event::PlayStarted { name, hosts, batch: 0, lockstep: true, check }).await;
@@ -278,7 +288,8 @@ impl Whole {
         if hosts.is_empty() {
             return Ok(false);
         }
-        let sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
+        let mut sizes = play.serial.iter().map(&text).collect::<Result<Vec<_>, _>>()?;
+        sizes.retain(|size| !matches!(size, Value::Omit));
         let all = batches(&hosts, &sizes)
             .map_err(|msg| Box::new(Diagnostic::error("XP0501", msg).at(play.span, "in this play")))?;
         for (number, batch) in all.into_iter().enumerate() {
@@ -300,6 +311,15 @@ impl Whole {
         }
         self.shared.emit(Event::PlayEnded).await;
         Ok(true)
+    }
+
+    /// Warns about variables that are called like something of the language.
+    async fn tell_reserved(&self, play: &Play, vars: &PlayVars) {
+        let names = self.shared.vars.extra.keys().chain(play.vars.keys()).chain(vars.prompts.keys());
+        for name in names.filter(|name| is_reserved(name) || Templar::has_function(name)) {
+            self.shared.templar.warn(format!("Found variable using reserved name: {name}"));
+        }
+        self.shared.tell_template_warnings().await;
     }
 
     /// Runs the play on one batch.
@@ -366,6 +386,7 @@ impl Whole {
                 recap,
                 gate,
             );
+            run.debugs |= strategy == Strategy::Debug;
             for host in &lost_already {
                 run.set_alive(host, false);
                 run.failed.insert(host.clone());

@@ -48,6 +48,8 @@ pub struct Shared {
     /// Where the run is written down, so that it can be resumed.
     pub journal: Option<Arc<Journal>>,
     pub halt: Halt,
+    /// Held by the host that the user looks at with the debugger.
+    pub debugging: tokio::sync::Mutex<()>,
     /// What steps left on targets until their verdicts are written.
     pub leftovers: Mutex<HashMap<String, Vec<Leftover>>>,
     /// Marks that are needed no more, by the place where they are.
@@ -66,6 +68,13 @@ impl Shared {
     pub fn foresee(&self, host: &str, step: &str, touches: Vec<Touch>, certain: Certainty) {
         if !touches.is_empty() {
             lock(&self.worlds).entry(host.to_string()).or_default().add(&step.into(), touches, certain);
+        }
+    }
+
+    /// Tells what templates were found to be odd about since the last time.
+    pub async fn tell_template_warnings(&self) {
+        for text in self.templar.take_warnings() {
+            self.emit(Event::Warning(text)).await;
         }
     }
 

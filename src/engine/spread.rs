@@ -1,7 +1,7 @@
 //! One task on many hosts at once: workers are started, and each result is told as it comes.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -11,6 +11,7 @@ use super::event::{Event, Status, TaskHeader};
 use super::item::ItemRun;
 use super::play::{Host, Place, PlayRun};
 use super::result::{TaskResult, Trouble};
+use super::shared::lock;
 use super::worker::{Job, host_result};
 use crate::playbook::{Action, Task};
 
@@ -43,24 +44,34 @@ impl PlayRun<'_> {
             }
             return results;
         }
-        let permits = Arc::new(Semaphore::new(at_once));
+        // Hosts that go by themselves share the limit of a task.
+        let limit = throttle.filter(|t| *t > 0.0).map(|_| at_once);
+        let permits = match (&self.alone, limit) {
+            (Some(alone), Some(limit)) => alone.permits(task, limit),
+            _ => Arc::new(Semaphore::new(at_once)),
+        };
+        // A free place is for the next host, whichever worker finds it.
+        let waiting = Arc::new(Mutex::new(VecDeque::new()));
         let together =
             throttle.is_none() && hosts.first().is_some_and(|h| self.goes_with_others(task, header, h));
         let mut workers = JoinSet::new();
         for host in hosts {
             let job = self.job(task, header, host, place);
-            let (permits, host) = (permits.clone(), host.clone());
-            let together = together && self.goes_with_others(task, header, &host);
+            let host = host.clone();
+            if together && self.goes_with_others(task, header, &host) {
+                workers.spawn(async move { Some((host, job.run().await)) });
+                continue;
+            }
+            lock(&waiting).push_back((host, job));
+            let (permits, waiting) = (permits.clone(), waiting.clone());
             workers.spawn(async move {
-                let _permit = match together {
-                    true => None,
-                    false => Some(permits.acquire_owned().await),
-                };
-                (host, job.run().await)
+                let _permit = permits.acquire_owned().await;
+                let (host, job) = lock(&waiting).pop_front()?;
+                Some((host, job.run().await))
             });
         }
         while let Some(joined) = self.next_of(&mut workers).await {
-            let Ok((host, mut result)) = joined else { continue };
+            let Ok(Some((host, mut result))) = joined else { continue };
             self.report(task, header, &host, &mut result, place).await;
             results.push((host, result));
         }

@@ -1,7 +1,8 @@
 //! Strategies: whether hosts wait for one another after each task.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use indexmap::IndexSet;
 use tokio::sync::Semaphore;
@@ -11,8 +12,8 @@ use super::event::Recap;
 use super::gate::Gate;
 use super::inventory::LiveInventory;
 use super::play::{Host, Place, PlayRun, Stop};
-use super::shared::Shared;
-use crate::playbook::{Entry, Play};
+use super::shared::{Shared, lock};
+use crate::playbook::{Entry, Play, StepId, Task};
 use crate::vars::PlayVars;
 
 /// How hosts go through a play.
@@ -65,11 +66,19 @@ impl Strategy {
 pub struct Alone {
     /// A host ended the play for all.
     ended: Arc<AtomicBool>,
+    /// Places at tasks that only some hosts may do at a time (`throttle`).
+    places: Arc<Mutex<HashMap<StepId, Arc<Semaphore>>>>,
 }
 
 impl Alone {
     pub fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the places at a task that at most `limit` hosts may do at a time.
+    pub fn permits(&self, task: &Task, limit: usize) -> Arc<Semaphore> {
+        let places = || Arc::new(Semaphore::new(limit));
+        lock(&self.places).entry(task.id.clone()).or_insert_with(places).clone()
     }
 
     pub fn has_ended(&self) -> bool {

@@ -87,7 +87,7 @@ pub(super) async fn play_with(
         Inventory::new()
     } else {
         let list = [inventory::Source::parse(hosts)];
-        let options = inventory::LoadOptions { missing_is_error: true };
+        let options = inventory::LoadOptions { missing_is_error: true, ..Default::default() };
         inventory::load(&list, &templar, &sources, &options).unwrap().0
     };
     let loader = loader(&templar, &sources);
@@ -290,6 +290,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         leftovers: Default::default(),
         old_marks: Default::default(),
         lost_claims: Default::default(),
+        debugging: Default::default(),
     };
     (Arc::new(shared), queue)
 }

@@ -532,6 +532,7 @@ fn combine(items: Vec<TaskResult>) -> TaskResult {
         combined.units.extend(item.units);
         combined.followed.extend(item.followed);
         combined.warnings.extend(item.warnings);
+        combined.hidden |= item.hidden;
         combined.delegated = combined.delegated.or(item.delegated);
         combined.effects.add(item.effects);
     }
@@ -565,7 +566,7 @@ pub fn host_result(
     r: &TaskResult,
     item: Option<String>,
 ) -> HostResult {
-    let hidden = header.no_log;
+    let hidden = header.no_log || r.hidden;
     let result = if hidden { censored(&r.result) } else { r.result.clone() };
     HostResult {
         host: host.clone(),

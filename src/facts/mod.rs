@@ -38,13 +38,9 @@ impl Subset {
         Subset { min: true, hardware: false, network: false, virtual_: false, local: false };
 
     /// Reads `gather_subset`: names of groups, with `!` those that are left out. The small group is always there
-    /// unless `!all` and `!min` are both given.
+    /// unless `!min` is given; where nothing but exclusions are given nothing else is, as in Ansible.
     pub fn parse<S: AsRef<str>>(names: &[S]) -> Result<Subset, String> {
-        let mut wanted = Subset::SMALL;
-        let positive = names.iter().any(|n| !n.as_ref().starts_with('!'));
-        if !positive {
-            wanted = Subset::ALL;
-        }
+        let mut wanted = if names.is_empty() { Subset::ALL } else { Subset::SMALL };
         for name in names {
             let name = name.as_ref().trim();
             let (name, on) = name.strip_prefix('!').map_or((name, true), |rest| (rest.trim(), false));
@@ -230,7 +226,8 @@ mod tests {
         assert!(min.min && !min.hardware && !min.network);
         let network = parse(&["!all", "network"]);
         assert!(network.min && network.network && !network.hardware);
-        let most = parse(&["!hardware"]);
+        assert_eq!(parse(&["!hardware"]), parse(&["min"]));
+        let most = parse(&["all", "!hardware"]);
         assert!(most.network && !most.hardware);
         assert!(!parse(&["!all", "!min", "network"]).min);
         assert!(Subset::parse(&["nonsense"]).is_err());

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use fancy_regex::Regex;
 
+use super::load::GroupNames;
 use super::model::{GroupId, HostId, Inventory};
 use super::vars_files::{bad_name, is_variable_name};
 use crate::diag::{Diagnostic, SourceMap, Span};
@@ -20,6 +21,7 @@ pub(super) struct Builder<'a> {
     pub warnings: Vec<Diagnostic>,
     /// The source that is being read (`inventory_file` of hosts that it names first).
     pub source: Option<Arc<Path>>,
+    pub group_names: GroupNames,
 }
 
 static BAD_GROUP: LazyLock<Regex> =
@@ -30,15 +32,31 @@ impl Builder<'_> {
         self.errors.push(placed(Diagnostic::error("XP0502", message), span, label));
     }
 
-    /// Finds or makes a group. Names that cannot be used in variables are kept, with a warning.
+    /// Finds or makes a group. Names that cannot be used in variables are kept, with a warning, unless a setting says
+    /// otherwise.
     pub fn group(&mut self, name: &str, span: Option<Span>) -> GroupId {
+        let bad = BAD_GROUP.is_match(name).unwrap_or(false);
+        let replaced = matches!(self.group_names, GroupNames::Replaced | GroupNames::ReplacedSilently);
+        if bad && replaced {
+            let fitting = BAD_GROUP.replace_all(name, "_").into_owned();
+            if self.group_names == GroupNames::Replaced {
+                let message = format!(
+                    "Invalid characters were found in group names and automatically replaced: `{name}` is `{fitting}`"
+                );
+                self.warnings.push(placed(Diagnostic::warning("XP0503", message), span, "renamed"));
+            }
+            return match self.inventory.find_group(&fitting) {
+                Some(id) => id,
+                None => self.inventory.add_group(&fitting),
+            };
+        }
         if let Some(id) = self.inventory.find_group(name) {
             return id;
         }
-        if BAD_GROUP.is_match(name).unwrap_or(false) {
+        if bad && self.group_names == GroupNames::Kept {
             let warning = Diagnostic::warning(
                 "XP0503",
-                format!("the group name `{name}` has characters that variables cannot have"),
+                format!("Invalid characters were found in group names but not replaced: `{name}`"),
             )
             .help(format!("write `groups['{name}']` to refer to it, or use underscores"));
             self.warnings.push(placed(warning, span, "kept as it is"));

@@ -8,6 +8,8 @@ use super::builder::Builder;
 use super::model::Inventory;
 use super::vars_files::parse_yaml;
 use super::{address, constructed, ini, script, toml_source, yaml_source};
+use fancy_regex::Regex;
+
 use crate::diag::{Diagnostic, SourceMap};
 use crate::template::Templar;
 use crate::yaml::Node;
@@ -26,10 +28,40 @@ pub enum Source {
 pub struct LoadOptions {
     /// A source that does not exist is an error, not a warning.
     pub missing_is_error: bool,
+    /// No source that exists is an error.
+    pub none_is_error: bool,
+    /// One that is left out is not even told.
+    pub missing_is_silent: bool,
+    pub group_names: GroupNames,
+    pub ignored: Ignored,
+    /// A dict that a later source gives is merged into an earlier one (`hash_behaviour`).
+    pub merge_dicts: bool,
 }
 
-/// Entries of a directory that are no inventories.
-const IGNORED_ENDINGS: [&str; 9] = [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".orig", ".cfg", ".retry"];
+/// Files in directories of inventories that are no inventories.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// Endings of their names; nothing means the usual ones.
+    pub endings: Option<Vec<String>>,
+    /// Regular expressions that their names match from the start.
+    pub patterns: Vec<String>,
+}
+
+/// What becomes of names of groups with characters that variables cannot have (`force_valid_group_names`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupNames {
+    /// They stay, with a warning.
+    #[default]
+    Kept,
+    KeptSilently,
+    /// Other characters become underscores, with a warning.
+    Replaced,
+    ReplacedSilently,
+}
+
+/// Entries of a directory that are no inventories; `.ini` is among them in Ansible too.
+const IGNORED_ENDINGS: [&str; 10] =
+    [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".orig", ".ini", ".cfg", ".retry"];
 const IGNORED_MORE: [&str; 3] = [".md", ".txt", ".rst"];
 const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
 
@@ -64,8 +96,10 @@ pub fn load(
         errors: Vec::new(),
         warnings: Vec::new(),
         source: None,
+        group_names: options.group_names,
     };
     builder.inventory.sources = given.to_vec();
+    builder.inventory.options = options.clone();
     for source in given {
         match source {
             Source::List(text) => read_list(&mut builder, text),
@@ -73,12 +107,17 @@ pub fn load(
                 let message = format!("the inventory `{}` does not exist", path.display());
                 if options.missing_is_error {
                     builder.errors.push(suggest_neighbour(Diagnostic::error("XP0501", message), path));
-                } else {
+                } else if !options.missing_is_silent {
                     builder.warnings.push(Diagnostic::warning("XP0501", message));
                 }
             }
             Source::Path(path) => read_path(&mut builder, path),
         }
+    }
+    let missing = |source: &Source| matches!(source, Source::Path(path) if !path.exists());
+    if options.none_is_error && given.iter().all(missing) {
+        let message = "No inventory was parsed, please check your configuration and options.";
+        builder.errors.push(Diagnostic::error("XP0501", message));
     }
     let Builder { mut inventory, errors, mut warnings, .. } = builder;
     if !errors.is_empty() {
@@ -98,7 +137,8 @@ pub fn load(
 
 fn read_path(builder: &mut Builder<'_>, path: &Path) {
     if path.is_dir() {
-        for entry in directory(path) {
+        let ignored = builder.inventory.options.ignored.clone();
+        for entry in directory(path, &ignored) {
             read_path(builder, &entry);
         }
         return;
@@ -113,7 +153,13 @@ fn read_path(builder: &mut Builder<'_>, path: &Path) {
 }
 
 /// The inventories in a directory, by name.
-fn directory(path: &Path) -> Vec<PathBuf> {
+fn directory(path: &Path, ignored: &Ignored) -> Vec<PathBuf> {
+    let usual = || IGNORED_ENDINGS.iter().chain(&IGNORED_MORE).map(|end| (*end).to_string()).collect();
+    let endings: Vec<String> = ignored.endings.clone().unwrap_or_else(usual);
+    // A pattern that is none matches nothing.
+    let patterns: Vec<Regex> =
+        ignored.patterns.iter().filter_map(|p| Regex::new(&format!("^(?:{p})")).ok()).collect();
+
     let mut names: Vec<String> = std::fs::read_dir(path)
         .map(|entries| entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
         .unwrap_or_default();
@@ -123,7 +169,8 @@ fn directory(path: &Path) -> Vec<PathBuf> {
         .filter(|name| {
             !name.starts_with('.')
                 && !IGNORED_NAMES.contains(&name.as_str())
-                && !IGNORED_ENDINGS.iter().chain(&IGNORED_MORE).any(|end| name.ends_with(end))
+                && !endings.iter().any(|end| name.ends_with(end.as_str()))
+                && !patterns.iter().any(|p| p.is_match(name).unwrap_or(false))
         })
         .map(|name| path.join(name))
         .collect()

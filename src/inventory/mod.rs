@@ -20,7 +20,7 @@ mod vars_files;
 mod yaml_source;
 
 pub use address::split_port;
-pub use load::{LoadOptions, Source, load};
+pub use load::{GroupNames, Ignored, LoadOptions, Source, load};
 pub use model::{Group, GroupId, Host, HostId, Inventory};
 pub use output::{ListOptions, graph_text, host_json, list_json, list_nested, raw_value};
 pub use pattern::{Matched, Order, read_limit, split_pattern};

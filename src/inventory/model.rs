@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indexmap::IndexMap;
 
 use super::Source;
+use super::load::LoadOptions;
 use crate::diag::{Diagnostic, Span};
-use crate::template::{Tree, VarMap};
+use crate::template::{Tree, VarMap, merged};
 use crate::value::Value;
 
 /// A host of one [`Inventory`].
@@ -58,6 +59,8 @@ pub struct Inventory {
     implicit: [Arc<Host>; 3],
     /// As given, in order.
     pub sources: Vec<Source>,
+    /// How they were read.
+    pub options: LoadOptions,
     members: Members,
 }
 
@@ -113,6 +116,7 @@ impl Inventory {
             localhost: None,
             implicit,
             sources: Vec::new(),
+            options: LoadOptions::default(),
             members: Members::default(),
         };
         inventory.add_group("all");
@@ -362,11 +366,13 @@ impl Inventory {
     }
 
     pub(super) fn set_host_var(&mut self, host: HostId, name: Arc<str>, value: Tree) {
-        Arc::make_mut(&mut self.hosts[host.0 as usize].vars).insert(name, value);
+        let merge = self.options.merge_dicts;
+        set(Arc::make_mut(&mut self.hosts[host.0 as usize].vars), name, value, merge);
     }
 
     /// Sets a variable of a group; the priority is one that is no variable.
     pub(super) fn set_group_var(&mut self, group: GroupId, name: Arc<str>, value: Tree) {
+        let merge = self.options.merge_dicts;
         let group = &mut self.groups[group.0 as usize];
         if &*name == "ansible_group_priority" {
             let number = value.as_value().and_then(|v| match v {
@@ -376,7 +382,7 @@ impl Inventory {
             group.priority = number.unwrap_or(group.priority);
             return;
         }
-        Arc::make_mut(&mut group.vars).insert(name, value);
+        set(Arc::make_mut(&mut group.vars), name, value, merge);
     }
 
     /// Restores the rules that hold for every inventory: all groups below `all`, `ungrouped` right, depths right.
@@ -432,6 +438,15 @@ impl Inventory {
 }
 
 /// Positions in an inventory fit into 32 bits: names alone would fill the memory before.
+/// Sets a variable; a dict may become part of the one that is there.
+fn set(vars: &mut IndexMap<Arc<str>, Tree>, name: Arc<str>, value: Tree, merge: bool) {
+    let value = match vars.get(&name).filter(|_| merge) {
+        Some(earlier) => merged(value.clone(), vec![value, earlier.clone()]),
+        None => value,
+    };
+    vars.insert(name, value);
+}
+
 fn index(i: usize) -> u32 {
     u32::try_from(i).unwrap_or(IMPLICIT - 1)
 }

@@ -91,6 +91,10 @@ pub fn read_limit(text: &str) -> Result<Vec<String>, Diagnostic> {
             patterns.push(part);
             continue;
         };
+        if Path::new(file).is_dir() {
+            let message = format!("The limit file `{file}` must be a file, not a directory");
+            return Err(Diagnostic::error("XP0513", message));
+        }
         let content = std::fs::read_to_string(Path::new(file)).map_err(|error| {
             Diagnostic::error("XP0513", format!("cannot read the limit file `{file}`: {error}"))
                 .help("`@` before a limit means a file with one host on each line")

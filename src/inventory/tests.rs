@@ -282,3 +282,68 @@ fn mistakes_in_toml_have_a_place() {
     assert_eq!(errors[0].message, format!("the inventory `{}` is not valid TOML", path.display()));
     assert_eq!(errors[0].labels.len(), 1);
 }
+
+/// Loads several texts, each a source of its own, and says what the variable `v` is on host `h` and group `g`.
+fn both(options: &LoadOptions, texts: [&str; 2]) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    let given = [0, 1].map(|i| {
+        let path = dir.path().join(format!("{i}.yml"));
+        std::fs::write(&path, texts[i]).expect("written");
+        Source::Path(path)
+    });
+    let sources = SourceMap::new();
+    let (inventory, _) = load(&given, &templar(&sources), &sources, options).expect("valid sources");
+    let host = inventory.find_host("h").expect("a host");
+    let group = inventory.find_group("g").expect("a group");
+    let shown = |vars: &crate::template::VarMap| crate::value::to_json_text(&raw_value(&vars["v"]));
+    format!("{} {}", shown(&inventory.host(host).vars), shown(&inventory.group(group).vars))
+}
+
+#[test]
+fn a_later_inventory_replaces_or_extends_a_mapping() {
+    let texts = [
+        "g: {hosts: {h: {v: {a: 1, b: {c: 1}}}}, vars: {v: {a: 1}}}",
+        "g: {hosts: {h: {v: {b: {d: 2}}}}, vars: {v: {b: 2}}}",
+    ];
+    assert_eq!(both(&LoadOptions::default(), texts), r#"{"b":{"d":2}} {"b":2}"#);
+    let merging = LoadOptions { merge_dicts: true, ..LoadOptions::default() };
+    assert_eq!(both(&merging, texts), r#"{"a":1,"b":{"c":1,"d":2}} {"a":1,"b":2}"#);
+}
+
+#[test]
+fn names_of_groups_become_names_of_variables_where_a_setting_says_so() {
+    let check = |group_names: GroupNames, name: &str, warnings: usize| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("hosts");
+        std::fs::write(&path, "[web-1.x]\na\n").expect("written");
+        let sources = SourceMap::new();
+        let options = LoadOptions { group_names, ..LoadOptions::default() };
+        let given = [Source::Path(path)];
+        let (inventory, found) = load(&given, &templar(&sources), &sources, &options).expect("valid sources");
+        assert!(inventory.find_group(name).is_some(), "{name}");
+        assert_eq!(found.len(), warnings, "{group_names:?}");
+    };
+    check(GroupNames::Kept, "web-1.x", 1);
+    check(GroupNames::KeptSilently, "web-1.x", 0);
+    check(GroupNames::Replaced, "web_1_x", 1);
+    check(GroupNames::ReplacedSilently, "web_1_x", 0);
+}
+
+#[test]
+fn files_of_a_directory_that_are_no_inventories() {
+    let check = |ignored: Ignored, expect: &[&str]| {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (name, host) in [("hosts", "plain"), ("b.ini", "ini"), ("c.bak", "bak"), ("d", "other")] {
+            std::fs::write(dir.path().join(name), format!("{host}\n")).expect("written");
+        }
+        let sources = SourceMap::new();
+        let options = LoadOptions { ignored, ..LoadOptions::default() };
+        let given = [Source::Path(dir.path().to_owned())];
+        let (inventory, _) = load(&given, &templar(&sources), &sources, &options).expect("valid sources");
+        let hosts: Vec<String> = inventory.hosts().map(|(_, host)| host.name.to_string()).collect();
+        assert_eq!(hosts, expect);
+    };
+    check(Ignored::default(), &["other", "plain"]);
+    check(Ignored { endings: Some(vec![".bak".into()]), patterns: Vec::new() }, &["ini", "other", "plain"]);
+    check(Ignored { endings: None, patterns: vec!["ho".into()] }, &["other"]);
+}

@@ -220,9 +220,10 @@ pub static SPECS: &[ModuleSpec] = &[
         name: "set_stats",
         about: "Adds numbers and texts to the statistics of the run.",
         args: &[
-            arg("data", ArgKind::Dict, "Names and values.").required(),
-            arg("per_host", BOOL, "Keep them host by host.").default("no"),
-            arg("aggregate", BOOL, "Add to what is there.").default("yes"),
+            // Raw: what is no map, and words that are no booleans, are judged when the task runs, as in Ansible.
+            arg("data", RAW, "Names and values, a mapping.").required(),
+            arg("per_host", RAW, "Keep them host by host.").default("no"),
+            arg("aggregate", RAW, "Add to what is there.").default("yes"),
         ],
         ..ModuleSpec::BASE
     },

@@ -170,6 +170,13 @@ pub trait Module: Send + Sync {
         Locks::default()
     }
 
+    /// Returns the user that must have no processes on the target for the change, so that shells are closed in which tasks
+    /// ran as this user.
+    fn parts_with(&self, args: &Args) -> Option<String> {
+        let _ = args;
+        None
+    }
+
     /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
     /// result and fails when an action failed.
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

@@ -25,7 +25,8 @@ impl Module for Ping {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let data = call.args.str("data").unwrap_or_default();
         if data == "crash" || seen.rc != 0 {
-            return Err(Failure::new("boom"));
+            let crash = Failure::new("boom").with("module_stdout", "");
+            return Err(crash.with("module_stderr", "Exception: boom\n"));
         }
         let mut result = Map::new();
         result.insert("ping", data);

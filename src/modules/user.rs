@@ -112,6 +112,11 @@ impl Module for User {
         &SPEC
     }
 
+    fn parts_with(&self, args: &Args) -> Option<String> {
+        let leaves = args.str("state").is_some_and(|state| state == "absent");
+        leaves.then(|| args.str("name").unwrap_or_default().to_string())
+    }
+
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         let args = &call.args;
         if args.flag("local") {

@@ -47,9 +47,47 @@ pub struct Directives {
     pub module_defaults: Vec<Tree>,
     pub debugger: Option<Tree>,
     pub collections: Vec<Arc<str>>,
+    /// What holds around, where a keyword may turn out to be `omit`; see [`Directives::levels`].
+    pub outer: Option<Arc<Directives>>,
 }
 
 impl Directives {
+    /// Returns what a keyword says here and, as far as that may be `omit`, what it says further outside: the first
+    /// that is not `omit` counts, as in Ansible.
+    pub fn levels<'a>(
+        &'a self,
+        keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
+    ) -> impl Iterator<Item = &'a Tree> {
+        let levels = std::iter::successors(Some(self), |level| level.outer.as_deref());
+        levels.map(keyword).map_while(Option::as_ref)
+    }
+
+    /// Whether a keyword is a template that could be `omit`.
+    fn may_omit(&self) -> bool {
+        let keywords = [
+            &self.r#become,
+            &self.become_user,
+            &self.become_method,
+            &self.become_flags,
+            &self.become_exe,
+            &self.connection,
+            &self.remote_user,
+            &self.port,
+            &self.no_log,
+            &self.ignore_errors,
+            &self.ignore_unreachable,
+            &self.check_mode,
+            &self.diff,
+            &self.delegate_to,
+            &self.delegate_facts,
+            &self.run_once,
+            &self.any_errors_fatal,
+            &self.throttle,
+            &self.timeout,
+        ];
+        keywords.into_iter().flatten().any(|tree| tree.as_value().is_none())
+    }
+
     /// Returns what holds inside `self` where `inner` is written.
     pub fn with(&self, inner: &Directives) -> Directives {
         fn last(outer: &Option<Tree>, inner: &Option<Tree>) -> Option<Tree> {
@@ -58,7 +96,10 @@ impl Directives {
         fn both<T: Clone>(outer: &[T], inner: &[T]) -> Vec<T> {
             outer.iter().chain(inner).cloned().collect()
         }
+        // Nothing to fall back to is nothing to keep.
+        let outer = if inner.may_omit() { Some(Arc::new(self.clone())) } else { self.outer.clone() };
         Directives {
+            outer,
             r#become: last(&self.r#become, &inner.r#become),
             become_user: last(&self.become_user, &inner.become_user),
             become_method: last(&self.become_method, &inner.become_method),

@@ -155,6 +155,13 @@ pub fn find(name: &str) -> Option<&'static Keyword> {
     KEYWORDS.iter().find(|k| k.name == name)
 }
 
+/// Whether a variable of this name is easily taken for a keyword of plays, blocks and tasks.
+pub fn is_reserved(name: &str) -> bool {
+    const MORE: [&str; 2] = ["local_action", "with_"];
+    let keyword = |k: &Keyword| k.levels.iter().any(|level| matches!(level, Play | Block | Task));
+    name != "vars" && (MORE.contains(&name) || find(name).is_some_and(keyword))
+}
+
 /// Returns the names that may stand at a level.
 pub fn names_at(level: Level) -> impl Iterator<Item = &'static str> {
     KEYWORDS.iter().filter(move |k| k.levels.contains(&level)).map(|k| k.name)

@@ -97,7 +97,7 @@ pub struct Block {
 }
 
 /// A task or handler.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Task {
     pub id: StepId,
     pub name: Option<Tree>,
@@ -128,7 +128,7 @@ pub struct Task {
 }
 
 /// What a task does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Action {
     /// Any module, those that the engine handles itself (`set_fact`, `include_vars`, `add_host` ...) included.
     Module {
@@ -156,7 +156,7 @@ pub enum Action {
 }
 
 /// A dynamic `include_tasks`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IncludeTasks {
     pub file: Tree,
     /// What the included tasks inherit: the surroundings of the include and `apply`, not the include's own keywords
@@ -165,7 +165,7 @@ pub struct IncludeTasks {
 }
 
 /// A dynamic `include_role`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IncludeRole {
     pub name: Tree,
     pub tasks_from: Option<Tree>,

@@ -8,8 +8,11 @@ use crate::value::{JsonStyle, Value, to_python_json};
 /// Lines of a long diff that are shown before the rest is only counted.
 const MAX_LINES: usize = 2000;
 
-/// Returns the diff as text; empty when both sides are equal.
-pub fn unified(diff: &Diff) -> String {
+/// Equal lines around a change unless a setting says otherwise.
+pub const CONTEXT: usize = 3;
+
+/// Returns the diff as text with so many equal lines around each change; empty when both sides are equal.
+pub fn unified(diff: &Diff, context: usize) -> String {
     if let (DiffSide::Binary { .. }, _) | (_, DiffSide::Binary { .. }) = (&diff.before, &diff.after) {
         return format!(
             "{} and {} differ: {} -> {}\n",
@@ -33,7 +36,7 @@ pub fn unified(diff: &Diff) -> String {
         header(&diff.after_header, "after")
     );
     let mut lines = 0;
-    for hunk in compared.unified_diff().context_radius(3).iter_hunks() {
+    for hunk in compared.unified_diff().context_radius(context).iter_hunks() {
         for line in hunk.to_string().lines() {
             lines += 1;
             if lines <= MAX_LINES {
@@ -88,7 +91,7 @@ mod tests {
             after: DiffSide::Text("a\nc\n".into()),
         };
         assert_eq!(
-            unified(&diff),
+            unified(&diff, CONTEXT),
             "--- before: /etc/motd (content)\n+++ after: /etc/motd (content)\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
         );
     }

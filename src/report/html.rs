@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Reporter;
-use super::diff::unified;
+use super::diff::{CONTEXT, unified};
 use super::mask::{Secrets, visible};
 use crate::engine::{Counts, Event, HostResult, Recap, Status};
 use crate::template::escape_html;
@@ -80,7 +80,7 @@ impl HtmlReport {
         if let Some(explanation) = &r.explanation {
             let _ = write!(out, "<pre>{}</pre>", self.text(explanation));
         }
-        for diff in r.diff.iter().map(unified).filter(|d| !d.is_empty()) {
+        for diff in r.diff.iter().map(|diff| unified(diff, CONTEXT)).filter(|d| !d.is_empty()) {
             let _ =
                 write!(out, "<details open><summary>diff</summary><pre>{}</pre></details>", self.diff(&diff));
         }

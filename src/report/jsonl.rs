@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::Reporter;
-use super::diff::unified;
+use super::diff::{CONTEXT, unified};
 use super::mask::Secrets;
 use crate::engine::{Counts, Event, HostResult, TaskHeader, TaskKind};
 use crate::plan::State;
@@ -76,7 +76,7 @@ fn to_line(event: &Event) -> serde_json::Value {
         Event::Deprecation(text) => json!({ "event": "deprecation", "text": text }),
         Event::Question { text, .. } => json!({ "event": "question", "text": text.trim_end() }),
         Event::Answered { text, answer } => {
-            json!({ "event": "answered", "text": text.trim_end(), "answer": answer })
+            json!({ "event": "answered", "text": text.as_deref().map(str::trim_end), "answer": answer })
         }
         Event::Notice(text) => json!({ "event": "notice", "text": text }),
         Event::PlayEnded => json!({ "event": "play_ended" }),
@@ -101,7 +101,7 @@ fn result(event: &str, r: &HostResult) -> serde_json::Value {
         "event": event, "host": &*r.host, "task": r.task.id, "name": r.task.name, "status": r.status.word(),
         "item": r.item, "delegated_to": r.delegated.as_ref().map(|(to, _)| to),
         "elapsed_secs": r.elapsed.as_secs_f64(),
-        "diff": r.diff.iter().map(unified).filter(|d| !d.is_empty()).collect::<Vec<_>>(),
+        "diff": r.diff.iter().map(|diff| unified(diff, CONTEXT)).filter(|d| !d.is_empty()).collect::<Vec<_>>(),
         "warnings": r.warnings, "explanation": r.explanation,
         "result": to_json(&Value::map(r.result.clone())),
     })

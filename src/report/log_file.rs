@@ -26,8 +26,19 @@ impl LogFile {
             return Ok(());
         }
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S,%3f").to_string();
-        let head = format!("{time} p={} u={} n=ansible", std::process::id(), self.user);
-        writeln!(self.file, "{head} | {}", text.trim_end_matches('\n'))
+        let head = format!("{time} p={} u={} n=ansible {}", std::process::id(), self.user, level(&text));
+        writeln!(self.file, "{head}| {}", text.trim_end_matches('\n'))
+    }
+}
+
+/// How much a line matters, in the words of Python's logging.
+fn level(line: &str) -> &'static str {
+    const WARNINGS: [&str; 2] = ["[WARNING]", "[DEPRECATION WARNING]"];
+    const ERRORS: [&str; 3] = ["fatal: ", "failed: ", "ERROR! "];
+    match line {
+        line if WARNINGS.iter().any(|begin| line.starts_with(begin)) => "WARNING",
+        line if ERRORS.iter().any(|begin| line.starts_with(begin)) => "ERROR",
+        _ => "INFO",
     }
 }
 
@@ -55,15 +66,19 @@ mod tests {
     fn lines_have_heads_and_are_added() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        for text in ["\none\ntwo", " more\n"] {
+        for text in ["\none\ntwo", " more\n[WARNING]: odd\nfatal: [a]: FAILED!\n"] {
             let mut log = LogFile::open(&path, "me").unwrap();
             log.write_all(text.as_bytes()).unwrap();
             log.write_all(b"\n").unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let heads =
-            fancy_regex::Regex::new(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} p=\d+ u=me n=ansible \| ")
-                .unwrap();
-        assert_eq!(heads.replace_all(&text, "HEAD "), "HEAD one\nHEAD two\nHEAD  more\n");
+        let heads = fancy_regex::Regex::new(
+            r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} p=\d+ u=me n=ansible (\w+)\| ",
+        )
+        .unwrap();
+        assert_eq!(
+            heads.replace_all(&text, "$1 "),
+            "INFO one\nINFO two\nINFO  more\nWARNING [WARNING]: odd\nERROR fatal: [a]: FAILED!\n"
+        );
     }
 }

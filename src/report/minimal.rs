@@ -7,6 +7,7 @@ use super::diff::unified;
 use super::mask::{MaskedWriter, Secrets};
 use super::results::{Emphasis, ResultStyle};
 use super::terminal::{BRIGHT_RED, CYAN, GREEN, PURPLE, RED, TerminalOptions, YELLOW};
+use super::wrap::wrap;
 use crate::engine::{Event, HostResult, Status};
 use crate::modules::short_name;
 use crate::value::Value;
@@ -24,13 +25,15 @@ pub enum Lines {
 /// Writes each host's result.
 pub struct Minimal<W: Write + Send> {
     out: MaskedWriter<W>,
+    errors: MaskedWriter<io::Stderr>,
     options: TerminalOptions,
     lines: Lines,
 }
 
 impl<W: Write + Send> Minimal<W> {
     pub fn new(out: W, secrets: Secrets, options: TerminalOptions, lines: Lines) -> Self {
-        Minimal { out: MaskedWriter::new(out, secrets), options, lines }
+        let errors = MaskedWriter::new(io::stderr(), secrets.clone());
+        Minimal { out: MaskedWriter::new(out, secrets), errors, options, lines }
     }
 
     fn say(&mut self, style: &str, text: &str) -> io::Result<()> {
@@ -38,13 +41,27 @@ impl<W: Write + Send> Minimal<W> {
         text.split('\n').try_for_each(|line| self.out.line(&[(style, line)]))
     }
 
+    /// Writes a warning: among the results, or to stderr as Ansible's programs do.
+    fn warn(&mut self, head: &str, text: &str) -> io::Result<()> {
+        let text = format!("[{head}]: {text}");
+        if !self.options.explain_on_stderr {
+            return self.say(PURPLE, &text);
+        }
+        self.out.flush()?;
+        let style = if self.options.color { PURPLE } else { "" };
+        let lines = wrap(&text, self.options.width);
+        lines.iter().try_for_each(|line| self.errors.line(&[(style, line)]))?;
+        self.errors.flush()
+    }
+
     fn result(&mut self, r: &HostResult) -> io::Result<()> {
-        for warning in &r.warnings {
-            self.say(PURPLE, &format!("[WARNING]: {warning}"))?;
+        let shown = self.options.action_warnings;
+        for warning in r.warnings.iter().filter(|_| shown) {
+            self.warn("WARNING", warning)?;
         }
         if r.task.diff {
             for diff in &r.diff {
-                self.say("", unified(diff).trim_end_matches('\n'))?;
+                self.say("", unified(diff, self.options.diff_context).trim_end_matches('\n'))?;
             }
         }
         let host = &r.host;
@@ -114,8 +131,9 @@ impl<W: Write + Send> Reporter for Minimal<W> {
         match event {
             // The items of a loop are in the result of the task.
             Event::Host(r) => self.result(r),
-            Event::Warning(text) => self.say(PURPLE, &format!("[WARNING]: {text}")),
-            Event::Deprecation(text) => self.say(PURPLE, &format!("[DEPRECATION WARNING]: {text}")),
+            Event::Warning(text) => self.warn("WARNING", text),
+            Event::Deprecation(_) if !self.options.deprecation_warnings => Ok(()),
+            Event::Deprecation(text) => self.warn("DEPRECATION WARNING", text),
             Event::Notice(text) => self.say("", text),
             _ => Ok(()),
         }

@@ -15,6 +15,7 @@ mod results;
 mod shared_out;
 mod terminal;
 mod timings;
+mod wrap;
 
 pub use diff::unified;
 pub use html::HtmlReport;
@@ -30,6 +31,7 @@ pub use results::{ResultFormat, ResultStyle};
 pub use shared_out::SharedOut;
 pub use terminal::{Terminal, TerminalOptions};
 pub use timings::{Timed, Timings};
+pub use wrap::wrap;
 
 use crate::engine::Event;
 

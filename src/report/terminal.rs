@@ -8,6 +8,7 @@ use super::diff::unified;
 use super::mask::{MaskedWriter, Secrets};
 use super::progress::Progress;
 use super::results::{Emphasis, ResultStyle};
+use super::wrap::wrap;
 use crate::engine::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 use crate::value::{JsonStyle, Map, Value, to_python_json};
 
@@ -39,7 +40,13 @@ pub struct TerminalOptions {
     /// Banners say when nothing is changed.
     pub check_markers: bool,
     pub custom_stats: bool,
-    /// Explanations of mistakes go to stderr, so that stdout is that of Ansible.
+    /// Equal lines around a change in differences.
+    pub diff_context: usize,
+    /// Words about what is old, as modules say them.
+    pub deprecation_warnings: bool,
+    /// Warnings that modules give with their results.
+    pub action_warnings: bool,
+    /// Explanations of mistakes and warnings go to stderr, so that stdout is that of Ansible.
     pub explain_on_stderr: bool,
     pub results: ResultStyle,
     /// Whether a live line with the running hosts may be drawn.
@@ -96,13 +103,27 @@ impl<W: Write + Send> Terminal<W> {
         if !self.options.explain_on_stderr {
             return self.complain(RED, explanation.trim_end());
         }
+        self.to_errors(RED, explanation.trim_end_matches('\n'))
+    }
+
+    /// Writes a warning: among the results, or to stderr as Ansible's programs do.
+    fn warn(&mut self, head: &str, text: &str) -> io::Result<()> {
+        let text = format!("[{head}]: {text}");
+        if !self.options.explain_on_stderr {
+            return self.say(PURPLE, &text);
+        }
+        let text = wrap(&text, self.options.width).join("\n");
+        self.to_errors(PURPLE, &text)
+    }
+
+    fn to_errors(&mut self, style: &str, text: &str) -> io::Result<()> {
         self.out.flush()?;
-        let style = if self.options.color { RED } else { "" };
-        explanation
-            .trim_end_matches('\n')
-            .split('\n')
-            .try_for_each(|line| self.errors.line(&[(style, line)]))?;
-        self.errors.flush()
+        let style = if self.options.color { style } else { "" };
+        let errors = &mut self.errors;
+        self.progress.suspend(|| {
+            text.split('\n').try_for_each(|line| errors.line(&[(style, line)]))?;
+            errors.flush()
+        })
     }
 
     /// Writes one line of differently coloured parts, with the live display out of the way.
@@ -129,7 +150,8 @@ impl<W: Write + Send> Terminal<W> {
             TaskKind::Handler => "RUNNING HANDLER",
         };
         let mark = if task.check && self.options.check_markers { CHECK_MARK } else { "" };
-        self.banner(&format!("{word} [{}]{mark}", task.name))?;
+        let args = if task.arguments.is_empty() { String::new() } else { format!(" {}", task.arguments) };
+        self.banner(&format!("{word} [{}{args}]{mark}", task.name))?;
         if self.options.verbosity >= 2
             && let Some(place) = &task.place
         {
@@ -167,12 +189,13 @@ impl<W: Write + Send> Terminal<W> {
             return Ok(());
         }
         self.announce(&r.task.clone())?;
-        for warning in &r.warnings {
-            self.say(PURPLE, &format!("[WARNING]: {warning}"))?;
+        let shown = self.options.action_warnings;
+        for warning in r.warnings.iter().filter(|_| shown) {
+            self.warn("WARNING", warning)?;
         }
         if r.task.diff && r.result.get("changed").is_some_and(Value::is_truthy) {
             for diff in &r.diff {
-                self.diff(&unified(diff))?;
+                self.diff(&unified(diff, self.options.diff_context))?;
             }
         }
         // The items of a loop said it already.
@@ -402,15 +425,16 @@ impl<W: Write + Send> Reporter for Terminal<W> {
                 }
                 self.say(CYAN, &format!("  [{host}] {line}"))
             }
-            Event::Warning(text) => self.say(PURPLE, &format!("[WARNING]: {text}")),
-            Event::Deprecation(text) => self.say(PURPLE, &format!("[DEPRECATION WARNING]: {text}")),
+            Event::Warning(text) => self.warn("WARNING", text),
+            Event::Deprecation(_) if !self.options.deprecation_warnings => Ok(()),
+            Event::Deprecation(text) => self.warn("DEPRECATION WARNING", text),
             Event::Question { text, .. } => {
                 self.progress.stand_aside();
                 self.out.prompt(text)
             }
             Event::Answered { text, .. } => {
                 self.progress.come_back();
-                self.banner(text.trim_end())
+                text.as_ref().map_or(Ok(()), |text| self.banner(text.trim_end()))
             }
             Event::Notice(text) => self.say("", text),
             Event::PlayEnded => Ok(()),

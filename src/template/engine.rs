@@ -1,5 +1,6 @@
 //! The templar: what rendering needs besides the text and the variables.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -26,6 +27,8 @@ pub struct TemplarSettings {
     pub local_effects: bool,
     /// What becomes of a template's text that looks like something else.
     pub texts: Texts,
+    /// A text whose variables are not there stays as it is written (`error_on_undefined_vars`).
+    pub keeps_undefined: bool,
     /// What the lookup `config` knows.
     pub settings: Arc<Vec<SettingValue>>,
 }
@@ -50,6 +53,7 @@ impl Default for TemplarSettings {
             vault: None,
             local_effects: true,
             texts: Texts::default(),
+            keeps_undefined: false,
             settings: Arc::default(),
         }
     }
@@ -63,7 +67,13 @@ struct Inner {
     sources: SourceMap,
     settings: TemplarSettings,
     files: FileCache,
-    warnings: Mutex<Vec<String>>,
+    warnings: Mutex<Warnings>,
+}
+
+#[derive(Default)]
+struct Warnings {
+    told: HashSet<String>,
+    untold: Vec<String>,
 }
 
 impl Templar {
@@ -186,13 +196,24 @@ impl Templar {
 
     /// Returns the warnings that rendering gave since the last call.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        let mut warnings = self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::mem::take(&mut warnings.untold)
     }
 
-    pub(super) fn warn(&self, message: String) {
+    pub(super) fn keeps_undefined(&self) -> bool {
+        self.0.settings.keeps_undefined
+    }
+
+    /// Whether templates have a function of this name, as Jinja2's have.
+    pub fn has_function(name: &str) -> bool {
+        name == "lipsum" || super::functions::find(name).is_some()
+    }
+
+    /// Keeps a warning; the same one is told once in a run.
+    pub fn warn(&self, message: String) {
         let mut warnings = self.0.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !warnings.contains(&message) {
-            warnings.push(message);
+        if warnings.told.insert(message.clone()) {
+            warnings.untold.push(message);
         }
     }
 

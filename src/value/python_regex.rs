@@ -8,6 +8,8 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 pub use fancy_regex::{Captures, Match, Regex};
+use fancy_regex::{Error, ParseError};
+use fancy_regex::{Error, ParseError};
 
 /// What `re.IGNORECASE`, `re.MULTILINE` and `re.DOTALL` say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,11 +42,15 @@ pub fn compile(pattern: &str, flags: Flags) -> Result<Regex, String> {
     .run();
     let full = if letters.is_empty() { translated } else { format!("(?{letters}){translated}") };
     Regex::new(&full).map_err(|e| {
-        let reason = e.to_string();
-        format!(
-            "invalid regular expression '{pattern}': {}",
-            reason.lines().last().unwrap_or_default().trim()
-        )
+        let text = e.to_string();
+        let reason = match e {
+            // Python's words, which people look for.
+            Error::ParseError(place, ParseError::TargetNotRepeatable) => {
+                format!("nothing to repeat at position {place}")
+            }
+            _ => text.lines().last().unwrap_or_default().trim().to_string(),
+        };
+        format!("invalid regular expression '{pattern}': {reason}")
     })
 }
 

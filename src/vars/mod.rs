@@ -4,7 +4,6 @@
 //! the strongest to the weakest. What tasks leave behind on a host lives in the [`Store`].
 
 mod magic;
-mod merge;
 mod precedence;
 mod scope;
 mod store;

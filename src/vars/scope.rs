@@ -198,7 +198,7 @@ impl Scope for TaskScope {
         let found = super::LAYERS.iter().find_map(|(layer, _)| self.layer(*layer, name));
         match found {
             Some(Var::Tree(tree)) if self.run.merge_dicts => {
-                Some(Var::Tree(super::merge::merged(tree, self.all_trees(name))))
+                Some(Var::Tree(crate::template::merged(tree, self.all_trees(name))))
             }
             found => found,
         }

@@ -151,21 +151,15 @@ fn mistakes_are_shown_together_before_anything_runs() {
 fn what_has_no_effect_is_said() {
     let project = Project::new(&[(
         "site.yml",
-        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      debugger: on_failed\n      module_defaults: {group/aws: {region: x}}\n",
+        "- hosts: localhost\n  tasks:\n    - command: sleep 1\n      module_defaults: {group/aws: {region: x}}\n",
     )]);
     insta::assert_snapshot!(project.run(&["run", "site.yml", "--syntax-check"]).all(), @r#"
 
     playbook: site.yml
-    warning[XP0902]: `debugger` has no effect
-     --> site.yml:4:17
-      |
-    4 |       debugger: on_failed
-      |                 ^^^^^^^^^ this
-
     warning[XP0902]: defaults for the group `aws` have no effect
-     --> site.yml:5:24
+     --> site.yml:4:24
       |
-    5 |       module_defaults: {group/aws: {region: x}}
+    4 |       module_defaults: {group/aws: {region: x}}
       |                        ^^^^^^^^^^^^^^^^^^^^^^^^ among these
       |
       = note: none of its modules is built in; a task that calls one is an error at load
@@ -464,7 +458,7 @@ fn callbacks_write_beside_the_text() {
         ran.stderr
     );
     let log = std::fs::read_to_string(project.0.path().join("log")).unwrap();
-    assert!(log.contains("n=ansible | ok: [localhost] => {\n"), "{log}");
+    assert!(log.contains("n=ansible INFO| ok: [localhost] => {\n"), "{log}");
     let file = std::fs::read_dir(project.0.path().join("out")).unwrap().next().unwrap().unwrap().path();
     let xml = std::fs::read_to_string(file).unwrap();
     let times = fancy_regex::Regex::new(r#"time="[^"]*""#).unwrap();
@@ -478,4 +472,26 @@ fn callbacks_write_beside_the_text() {
     	</testsuite>
     </testsuites>
     "#);
+}
+
+#[test]
+fn an_empty_delegate_is_a_mistake_whatever_the_conditions_say() {
+    let project = Project::new(&[(
+        "site.yml",
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - command: echo\n      delegate_to: \"{{ '' }}\"\n      when: false\n",
+    )]);
+    let said = project.run(&["run", "site.yml"]).all();
+    assert!(said.contains(r#"Empty hostname produced from delegate_to: \"{{ '' }}\""#), "{said}");
+}
+
+#[test]
+fn the_debugger_ends_the_run() {
+    let project = Project::new(&[(
+        "site.yml",
+        "- hosts: localhost\n  gather_facts: false\n  debugger: always\n  tasks:\n    - debug: {msg: first}\n    - debug: {msg: never}\n",
+    )]);
+    // Without a terminal the input has ended, which is the same as `quit`.
+    let said = project.run(&["run", "site.yml"]).all();
+    assert!(said.contains("[localhost] TASK: debug (debug)> User interrupted execution\n"), "{said}");
+    assert!(!said.contains("never") && said.contains("exit 99"), "{said}");
 }

@@ -64,7 +64,7 @@ fn make(
     let vault = project::vault_secrets(&settings.vault, out)?;
     let key = key(&vault, config)?;
     let project = project::load(&settings.sources, &playbooks, vault, out)?;
-    run::check_hosts(&project, settings.options.limit.as_deref(), out)?;
+    run::check_hosts(&project, &settings.sources, (settings.options.limit.as_deref(), None), out)?;
     if only_shows {
         return listing::show(&project, &typed.playbooks, &settings.options, list, out);
     }

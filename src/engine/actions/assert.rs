@@ -84,6 +84,9 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
         _ => None,
     };
     if let Some((text, plain)) = written {
+        item.shared.templar.warn(format!(
+            "conditional statements should not include jinja2 templating delimiters such as {{{{ }}}} or {{% %}}. Found: {text}"
+        ));
         let expr = item.shared.templar.compile_expr(&plain, tree.span).map_err(|d| explain(vec![d]))?;
         let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
         return Ok((Value::Str(text), holds));

@@ -12,16 +12,7 @@ pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
             "No key/value pairs provided, at least one is required for this action to succeed",
         ));
     }
-    for key in given.keys() {
-        let name = key.to_value().to_text();
-        let valid = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if !valid {
-            return Err(Trouble::msg(format!(
-                "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
-            )));
-        }
-    }
+    check_names(&given)?;
     // The words of `key=value` are texts; Ansible means the boolean where a fact is nothing but such a word.
     let native = item.shared.options.native_types;
     let given: Map = given
@@ -33,7 +24,7 @@ pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
         .collect();
     let result = Map::from_iter([("ansible_facts", Value::map(given.clone()))]);
     let mut done = TaskResult::ok(result);
-    let delegate = item.flag(&item.task.directives.delegate_facts)?;
+    let delegate = item.flag(|d| &d.delegate_facts)?;
     if delegate && let (_, Some((to, _))) = item.reach()? {
         done.effects.facts.push((Some(to.into()), given));
     } else {
@@ -43,6 +34,21 @@ pub fn set_fact(item: &ItemRun, mut given: Map) -> Result<TaskResult, Trouble> {
         done.effects.set = given;
     }
     Ok(done)
+}
+
+/// Refuses names that no template could use.
+fn check_names(given: &Map) -> Result<(), Trouble> {
+    for key in given.keys() {
+        let name = key.to_value().to_text();
+        let valid = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !valid {
+            return Err(Trouble::msg(format!(
+                "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn word_of_truth(text: &str) -> Option<bool> {
@@ -55,8 +61,9 @@ fn word_of_truth(text: &str) -> Option<bool> {
 
 pub fn set_stats(given: &Map) -> Result<TaskResult, Trouble> {
     let Some(Value::Map(data)) = given.get("data") else {
-        return Err(Trouble::msg("set_stats needs a map as data"));
+        return Err(Trouble::msg("The 'data' option needs to be a dictionary/hash"));
     };
+    check_names(data)?;
     let flag = |name: &str, default: bool| given.get(name).map_or(default, truth);
     let stats = Stats {
         data: Map::clone(data),

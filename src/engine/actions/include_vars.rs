@@ -11,6 +11,7 @@ use crate::template::{TreeKind, Var, VarMap};
 use crate::value::python_regex::{self, Flags, Regex};
 use crate::value::{Map, Value};
 use crate::vars::plain_layer;
+use crate::vault;
 
 /// Which files of a directory count.
 struct Choice {
@@ -48,6 +49,7 @@ pub fn include_vars(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
     };
     let mut shown = Map::new();
     let mut layers: Vec<VarMap> = Vec::new();
+    let mut hidden = false;
     for path in &paths {
         let vars = item.shared.loader.load_vars(path).map_err(explain)?;
         for (name, tree) in vars.iter() {
@@ -59,6 +61,8 @@ pub fn include_vars(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
             shown.insert(name.clone(), value);
         }
         layers.push(vars);
+        // Whoever encrypted one of the files does not want to read it on the terminal.
+        hidden |= std::fs::read(path).is_ok_and(|bytes| vault::is_vault(&bytes));
     }
     if text("hash_behaviour").is_some_and(|how| how == "merge") {
         shown =
@@ -75,6 +79,7 @@ pub fn include_vars(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
         ("ansible_facts", Value::map(facts.clone())),
         ("ansible_included_var_files", Value::list(names)),
     ]));
+    done.hidden = hidden;
     match name {
         Some(_) => done.effects.set = facts,
         None => done.effects.include_vars = layers,

@@ -95,6 +95,7 @@ impl Action {
         attempt: u32,
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
+        self.refuse_unknown(item, name)?;
         if self == Action::Assert {
             return assert::run(item);
         }
@@ -142,6 +143,31 @@ impl Action {
             Action::Assert | Action::Debug => Ok(TaskResult::ok(Map::new())),
         };
         result.map(|result| item.on_this_side(result, &given))
+    }
+}
+
+impl Action {
+    /// Refuses arguments that there are not, in the words that Ansible has for those of its own actions.
+    fn refuse_unknown(self, item: &ItemRun, name: &str) -> Result<(), Trouble> {
+        let own = matches!(
+            self,
+            Action::Assert
+                | Action::Debug
+                | Action::Fail
+                | Action::GroupBy
+                | Action::Reboot
+                | Action::SetStats
+                | Action::WaitForConnection
+        );
+        let Some(spec) = crate::modules::controller_spec(name).filter(|_| own) else { return Ok(()) };
+        let TaskAction::Module { args, .. } = &item.task.action else { return Ok(()) };
+        let crate::template::TreeKind::Map(members) = &args.kind else { return Ok(()) };
+        let names = members.iter().filter_map(|(key, _)| key.as_text());
+        let unknown: Vec<&str> = names.filter(|name| spec.arg(name).is_none()).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(Trouble::msg(format!("Invalid options for {name}: {}", unknown.join(","))))
     }
 }
 

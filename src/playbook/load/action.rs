@@ -378,12 +378,19 @@ impl Load<'_> {
             statement.template_args = self.tree(node);
             return Some(());
         }
+        // Around a template the text stays a text, which is known now; a task that is prepared for it fails by itself.
+        let rendered = rest.contains("{{");
+        let code = if rendered { "XP0705" } else { "XP0614" };
         self.error(
-            Diagnostic::error("XP0614", format!("`{}` takes arguments, not a bare text", statement.name))
+            Diagnostic::error(code, format!("`{}` takes arguments, not a bare text", statement.name))
                 .at(span, "not `name=value`")
                 .help(format!("write the arguments as a mapping under `{}:`", statement.name)),
         );
-        None
+        if !rendered {
+            return None;
+        }
+        statement.template_args = self.compiled(node, &rest, span);
+        Some(())
     }
 
     fn compiled(&mut self, node: &Node, text: &str, span: Span) -> Option<Tree> {

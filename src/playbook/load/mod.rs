@@ -42,6 +42,8 @@ pub struct Loader {
     roles: Mutex<HashMap<(PathBuf, FromFiles), Arc<RoleParts>>>,
     included: Mutex<HashMap<IncludeKey, Included>>,
     libraries: Mutex<HashMap<PathBuf, Library>>,
+    /// Folders with modules of the roles so far, in order.
+    role_libraries: Mutex<Vec<PathBuf>>,
 }
 
 /// One dynamic include without loop variables: file, surroundings, role, handlers or tasks.
@@ -71,6 +73,7 @@ impl Loader {
             roles: Mutex::default(),
             included: Mutex::default(),
             libraries: Mutex::default(),
+            role_libraries: Mutex::default(),
         }
     }
 

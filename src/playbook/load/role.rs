@@ -203,6 +203,7 @@ impl Load<'_> {
         let role = Arc::new(role);
         // Before the tasks, whose static names see the role's variables; after the dependencies, as they run.
         self.uses.push(role.clone());
+        self.know_library(&role.files.path);
         inner.role = Some(role.clone());
         entries.push(self.role_block(&usage, &role, &parts, &entry_point, &inner));
         Some((entries, role))

@@ -5,6 +5,7 @@ use super::convert::wanted;
 use crate::template::args::{ValueArgs, flag_or, int_or, need, size_or};
 use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
+use crate::template::random::Random;
 use crate::template::runtime::text_of;
 use crate::value::{Key, Value};
 
@@ -163,59 +164,18 @@ fn pick(list: &[Value], size: usize, chosen: &mut Vec<usize>, ordered: bool, out
     Ok(())
 }
 
-/// A small generator: seeded ones give the same numbers in every run, though not Python's.
-pub(in crate::template) struct Random(u64);
-
-impl Random {
-    pub fn new(seed: Option<&Value>) -> Self {
-        let seed = match seed {
-            Some(seed) if !seed.is_null() => {
-                let text = seed.to_text();
-                text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
-                    (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-                })
-            }
-            _ => getrandom::u64().unwrap_or_else(|_| {
-                std::time::SystemTime::now()
-                    .duration_since(std::time::UNIX_EPOCH)
-                    .map_or(0, |d| d.as_nanos() as u64)
-            }),
-        };
-        Random(seed)
-    }
-
-    /// Returns the next number (splitmix64).
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Returns a number below `n`, each equally likely.
-    pub fn below(&mut self, n: u64) -> u64 {
-        if n == 0 {
-            return 0;
-        }
-        let limit = u64::MAX - u64::MAX % n;
-        loop {
-            let x = self.next();
-            if x < limit {
-                return x % n;
-            }
-        }
-    }
-}
-
 fn random(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [start, step, seed] = args.bind(["start", "step", "seed"])?;
-    let mut random = Random::new(seed.as_ref());
+    let mut random = Random::new(seed.as_ref())?;
     match &v {
         Value::Int(end) => {
             let start = int_or(start, "start", 0)?;
             let step = int_or(step, "step", 1)?;
-            let count = if step <= 0 { 0 } else { (end - start + step - 1).max(0) / step };
+            let count = match step {
+                1.. => (end - start + step - 1).max(0) / step,
+                0 => 0,
+                _ => (end - start + step + 1).min(0) / step,
+            };
             let Ok(count @ 1..) = u64::try_from(count) else {
                 return Err(Fail::failed(format!("empty range for random: {start} to {end}")));
             };
@@ -237,7 +197,7 @@ fn shuffle(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     let [seed] = args.bind(["seed"])?;
     // What has no items stays as it is.
     let Ok(mut list) = items(&v) else { return Ok(v) };
-    let mut random = Random::new(seed.as_ref());
+    let mut random = Random::new(seed.as_ref().filter(|seed| seed.is_truthy()))?;
     for i in (1..list.len()).rev() {
         let j = random.below(i as u64 + 1) as usize;
         list.swap(i, j);

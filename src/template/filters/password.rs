@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256, Sha512};
 
-use super::lists::Random;
 use crate::template::error::{Fail, R};
+use crate::template::random::Random;
 
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -78,19 +78,12 @@ pub fn shadow_hash(password: &str, kind: &str, salt: &str, rounds: Option<i128>)
 
 /// Returns random letters and digits.
 pub(in crate::template) fn random_text(len: usize) -> String {
-    random_of(&ALPHABET[2..].iter().map(|b| char::from(*b)).collect::<Vec<_>>(), len, None)
+    let letters = &ALPHABET[2..];
+    random_of(&letters.iter().map(|b| char::from(*b)).collect::<Vec<_>>(), len, Random::System)
 }
 
 /// Returns a random text out of the given characters.
-pub(in crate::template) fn random_of(
-    chars: &[char],
-    len: usize,
-    seed: Option<&crate::value::Value>,
-) -> String {
-    let mut random = match seed {
-        Some(seed) => Random::new(Some(seed)),
-        None => Random::new(None),
-    };
+pub(in crate::template) fn random_of(chars: &[char], len: usize, mut random: Random) -> String {
     (0..len).filter_map(|_| chars.get(random.below(chars.len() as u64) as usize)).collect()
 }
 

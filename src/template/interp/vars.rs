@@ -139,6 +139,16 @@ impl Interp<'_> {
         self.active.push((id.0, id.1, self.path.len()));
         let result = self.nested(|i| i.run_text(program, scope));
         self.active.pop();
+        if self.templar.keeps_undefined() {
+            let undefined = match &result {
+                Ok(V::Undef(_)) => true,
+                Ok(_) => false,
+                Err(fail) => matches!(fail.kind, RenderErrorKind::Undefined { .. }),
+            };
+            if undefined {
+                return Ok(V::str(template.text.clone()));
+            }
+        }
         match result {
             Err(fail) => match fail.kind {
                 RenderErrorKind::Unknown(u) => Ok(V::unknown(&u)),

@@ -2,10 +2,11 @@
 
 use super::{Call, Lookup};
 use crate::template::error::{Fail, R};
-use crate::template::filters::lists::{Random, cartesian, flatten_into, items, longest_rows};
+use crate::template::filters::lists::{cartesian, flatten_into, items, longest_rows};
 use crate::template::filters::pairs_with_members;
 use crate::template::interp::Interp;
 use crate::template::python_format;
+use crate::template::random::Random;
 use crate::template::runtime::V;
 use crate::value::{Map, Value};
 
@@ -44,7 +45,7 @@ fn list(_: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
     if let [term] = &call.terms[..]
         && term.is_dict()
     {
-        return Err(Fail::failed("with_list expects a list, not a mapping"));
+        return Err(Fail::failed("with_list expects a list"));
     }
     Ok(call.terms)
 }
@@ -77,6 +78,11 @@ fn dict(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
 }
 
 fn indexed_items(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
+    if let [term] = &call.terms[..]
+        && term.is_dict()
+    {
+        return Err(Fail::failed("with_indexed_items expects a list"));
+    }
     let found = items_lookup(interp, call)?;
     Ok(found.into_iter().enumerate().map(|(i, v)| V::list(vec![V::int(i), v])).collect())
 }
@@ -117,7 +123,7 @@ fn together(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
 
 fn random_choice(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
     let all = call.values(interp)?;
-    let i = Random::new(None).below(all.len() as u64) as usize;
+    let i = Random::System.below(all.len() as u64) as usize;
     Ok(all.get(i).cloned().map(V::Val).into_iter().collect())
 }
 

@@ -8,6 +8,7 @@ use super::{Call, Lookup};
 use crate::template::error::{Fail, R};
 use crate::template::filters::password::{crypt, random_of, random_text};
 use crate::template::interp::Interp;
+use crate::template::random::Random;
 use crate::template::runtime::V;
 use crate::value::{Secret, Unknown, Value};
 
@@ -38,7 +39,7 @@ fn password(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         let encrypt = option("encrypt").filter(|v| v.is_truthy()).map(|v| v.to_text());
         let seed = option("seed");
         let value = if path == "/dev/null" {
-            let plain = random_of(&chars, length, seed.as_ref());
+            let plain = random_of(&chars, length, Random::new(seed.as_ref())?);
             encrypted(&plain, encrypt.as_deref(), None)?
         } else {
             let path = resolve(interp, &path);
@@ -150,7 +151,7 @@ fn kept(
             }
             None => (text.clone(), None, false),
         },
-        None => (random_of(chars, length, seed), None, true),
+        None => (random_of(chars, length, Random::new(seed)?), None, true),
     };
     let needs_salt = encrypt.is_some() && salt.is_none();
     if needs_salt {

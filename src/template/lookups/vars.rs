@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Call, Lookup};
 use crate::template::error::{Fail, R};
-use crate::template::filters::regex::{MatchMode, matches};
+use crate::template::filters::regex::compile;
 use crate::template::interp::Interp;
 use crate::template::lookups::fnmatch;
 use crate::template::runtime::V;
@@ -43,9 +43,21 @@ fn varnames(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
     // In the order in which they were set, as far as one layer is concerned.
     let names: indexmap::IndexSet<Arc<str>> = interp.scope.names().into_iter().collect();
     let mut out = Vec::new();
-    for pattern in call.texts(interp)? {
+    for term in call.values(interp)? {
+        if !matches!(term, Value::Str(_) | Value::Secret(_)) {
+            let (text, class) = (term.to_text(), term.type_name());
+            return Err(Fail::failed(format!(
+                "Invalid setting identifier, \"{text}\" is not a string, it is a <class '{class}'>"
+            )));
+        }
+        let pattern = term.to_text();
+        let regex = compile(&pattern, false, false).map_err(|fail| {
+            let reason = &fail.message;
+            Fail::failed(format!("Unable to use \"{pattern}\" as a search parameter: {reason}"))
+        })?;
         for name in &names {
-            if matches(&pattern, name, MatchMode::Anywhere, false, false)? {
+            let fits = regex.is_match(&**name);
+            if fits.map_err(|e| Fail::failed(format!("the pattern '{pattern}' gave up: {e}")))? {
                 out.push(V::str(name.clone()));
             }
         }

@@ -1,8 +1,8 @@
-//! Dicts of several layers as one, for the setting `hash_behaviour = merge`.
+//! Dicts of several layers or inventories as one, for the setting `hash_behaviour = merge`.
 
 use std::sync::Arc;
 
-use crate::template::{Tree, TreeKind};
+use super::tree::{Tree, TreeKind};
 
 /// Merges dicts, the strongest first; what is below the first value that is no dict does not count.
 pub fn merged(strongest: Tree, all: Vec<Tree>) -> Tree {
