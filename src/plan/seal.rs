@@ -29,6 +29,7 @@ pub trait Sealer: Send + Sync {
 pub struct Seal {
     sealer: Arc<dyn Sealer>,
     /// Where the project's files lie on this machine, and what the plan calls that place; the project itself has no name.
+    /// A copy comes before the place that it is a copy of.
     roots: Arc<Vec<(PathBuf, String)>>,
 }
 
@@ -156,13 +157,18 @@ impl Seal {
             .unwrap_or_else(|| path.display().to_string())
     }
 
-    /// Returns where a file lies that the plan names.
+    /// Returns where a file lies that the plan names: at the first root that has it, else at the last.
     pub fn local(&self, path: &str) -> PathBuf {
-        let named = self.roots.iter().filter(|(_, name)| !name.is_empty());
-        let found =
-            named.filter_map(|(root, name)| Some(root.join(path.strip_prefix(&prefix(name))?))).next();
-        let project = || self.roots.iter().find(|(_, name)| name.is_empty()).map(|(root, _)| root.join(path));
-        found.or_else(project).unwrap_or_else(|| PathBuf::from(path))
+        let at = |own: bool| {
+            let roots = self.roots.iter().filter(move |(_, name)| name.is_empty() == own);
+            roots.filter_map(move |(root, name)| Some(root.join(path.strip_prefix(&prefix(name))?)))
+        };
+        let mut places: Vec<PathBuf> = at(false).collect();
+        if places.is_empty() {
+            places = at(true).collect();
+        }
+        let found = places.iter().find(|place| place.exists()).or(places.last());
+        found.cloned().unwrap_or_else(|| PathBuf::from(path))
     }
 }
 
