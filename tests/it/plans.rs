@@ -469,14 +469,24 @@ fn a_project_that_changed_is_not_what_is_applied() {
 
     // What the plan makes in the project's folder is made there, not in the copy.
     let site = Site::new(
-        "- hosts: a\n  gather_facts: false\n  tasks:\n    - copy: {src: f, dest: \"{{ playbook_dir }}/made\"}\n",
+        r#"
+- hosts: a
+  gather_facts: false
+  tasks:
+    - copy: {src: f, dest: "{{ playbook_dir }}/made"}
+    - copy: {src: f, dest: "{{ playbook_dir }}/out/"}
+    - command: echo late
+      register: asked
+    - copy: {src: f, dest: "{{ playbook_dir }}/{{ asked.stdout }}"}
+"#,
     );
     site.write("project/files/f", "planned");
     site.plan(2);
     site.write("project/files/f", "changed");
     let applied = site.run(&["apply", "../p.xplan"]);
     assert_eq!(applied.code, 0, "{}{}", applied.stdout, applied.stderr);
-    assert_eq!(site.read("project/made"), "planned");
+    assert_eq!((site.read("project/made"), site.read("project/out/f")), ("planned".into(), "planned".into()));
+    assert_eq!(site.read("project/late"), "planned");
 
     // Another inventory is another plan.
     let site = Site::new(PLAIN);

@@ -402,7 +402,7 @@ impl Module for Pip {
             _ => said.contains("Successfully installed"),
         };
         if let (Some(before), Some(after)) = lists {
-            let change = SetChange::between(&before.stdout, &after.stdout);
+            let change = SetChange::between(&as_shown(&before.stdout), &as_shown(&after.stdout));
             prediction.diff.truncate(usize::from(made));
             prediction.diff.extend(change.diff());
         }
@@ -441,6 +441,15 @@ type Installed = BTreeMap<String, String>;
 fn installed(report: &Report) -> Installed {
     let pairs = report.all("have").filter_map(|line| line.split_once("=="));
     pairs.map(|(name, version)| (canonical(name), version.to_string())).collect()
+}
+
+/// Returns pip's list in the form in which changes are shown: names as indexes write them, and versions.
+fn as_shown(list: &[u8]) -> Vec<u8> {
+    let plain = |line: &str| match line.split_once("==") {
+        Some((name, version)) => format!("{} {version}\n", canonical(name)),
+        None => format!("{line}\n"),
+    };
+    text(list).lines().map(plain).collect::<String>().into_bytes()
 }
 
 /// What earlier steps of a plan leave of the place where the packages go.
