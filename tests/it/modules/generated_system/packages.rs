@@ -125,12 +125,8 @@ pub const LAWS: &[Law] = &[
         share: 2,
         doubles: &["pip", "virtualenv"],
         inside: true,
-        begin: "printf '%s\\n' 'alpha 1.0' 'alpha 2.0 beta' 'beta 1.5' >index; printf 'alpha==2.0\\nbeta\\n' >wanted.txt",
-        states: &[
-            "virtualenv env",
-            "[ ! -e env ] || echo 'alpha 1.0' >>env/have",
-            "[ ! -e env ] || echo 'beta 1.5' >>env/have",
-        ],
+        begin: "printf '%s\\n' 'alpha 1.0' 'alpha 2.0 beta' 'beta 1.5' >index; virtualenv env",
+        states: &["echo 'alpha 1.0' >>env/have", "echo 'beta 1.5' >>env/have"],
         always: r#"{"virtualenv": "$D/env", "name": "alpha"}"#,
         choices: &[
             ("name", &["beta", "alpha==1.0", "Alpha,beta", "none"]),
