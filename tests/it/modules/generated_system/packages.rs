@@ -64,14 +64,13 @@ pub const LAWS: &[Law] = &[
             "printf 'ssl 3-r0\\n' >>have",
             "printf 'curl 8.1-r0\\n' >>have; echo curl=8.1-r0 >>world",
         ],
-        always: r#"{"world": "$D/world"}"#,
+        always: r#"{"world": "$D/world", "name": "bash"}"#,
         choices: &[
-            ("name", &["bash", "curl", "ssl", "bash,curl", "none"]),
+            ("name", &["curl", "ssl", "bash,curl", "none"]),
             ("state", &["present", "latest", "absent", "removed"]),
             ("update_cache", YES_NO),
             ("no_cache", YES_NO),
             ("repository", &["http://h/a b"]),
-            ("upgrade", YES_NO),
         ],
         ..Law::BASE
     },
