@@ -125,8 +125,10 @@ impl Unpacked {
         let inside = dir.path().join("bundle");
         file.bundle().unpack(&inside).map_err(cannot)?;
         file.bundle().copy_references(&inside, sources).map_err(cannot)?;
-        let places = sources.keys().map(|name| (name.clone(), inside.join(name))).collect();
-        Ok(Unpacked { roots: Roots::at(&places), moved: Some(reason), _dir: Some(dir) })
+        let copies = sources.keys().map(|name| (name.clone(), inside.join(name))).collect();
+        // What the plan makes in the project's folder is no part of the copy.
+        let roots = Roots::at(&copies).before(&Roots::at(&places));
+        Ok(Unpacked { roots, moved: Some(reason), _dir: Some(dir) })
     }
 }
 

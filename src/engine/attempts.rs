@@ -83,7 +83,7 @@ impl ItemRun {
         }
         let scope = self.with_result(result);
         for condition in &self.task.until {
-            match self.shared.templar.test(condition, &scope)? {
+            match self.templar.test(condition, &scope)? {
                 Truth::True => {}
                 Truth::False => return Ok(false),
                 // A plan cannot wait for it.

@@ -138,14 +138,15 @@ impl ItemRun {
         template_args: Option<&Tree>,
     ) -> Result<Map, Trouble> {
         let again = || self.arguments(module, args, free_form, template_args);
-        let (Some(guide), Some(unit)) = (&self.shared.guide, &self.unit) else { return again() };
+        let Some(guide) = &self.shared.guide else { return again() };
+        let Some(unit) = &self.unit else { return again().map(|given| guide.placed(&given)) };
         match guide.arguments(unit) {
             Recorded::Value(map) => Ok(map),
-            Recorded::Open => again(),
+            Recorded::Open => again().map(|given| guide.placed(&given)),
             Recorded::Again => {
                 let given = again()?;
                 if guide.is_same(unit, &given, self.header.no_log) {
-                    return Ok(given);
+                    return Ok(guide.placed(&given));
                 }
                 let msg = "an argument that holds a secret is not what it was when the plan was made; nothing was changed";
                 Err(Failure::new(msg).with(DRIFT, true).into())

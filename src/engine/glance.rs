@@ -16,7 +16,6 @@ use super::shared::lock;
 use super::worker::Job;
 use crate::modules;
 use crate::playbook::{Action, Entry, Task};
-use crate::template::{Tree, TreeKind};
 use crate::transport::Output;
 
 /// So many tasks are looked at together.
@@ -67,37 +66,23 @@ impl PlayRun<'_> {
 
 /// Whether the task asks a target one question that depends on nothing that a task before it does.
 fn can_be_glanced_at(task: &Task) -> bool {
-    let Action::Module { name, args, dynamic: None, file: None, .. } = &task.action else { return false };
+    let Action::Module { name, dynamic: None, file: None, .. } = &task.action else { return false };
     let ahead = modules::find(name).is_some_and(|module| module.spec().goes_ahead);
-    // What is looked up may be another thing the next time, or leave something behind.
-    let quiet = !task.directives.when.iter().any(|when| looks_up(&when.text)) && !tree_looks_up(args);
     let plain = task.loop_.is_none() && task.async_.is_none() && task.directives.delegate_to.is_none();
-    ahead && quiet && plain
-}
-
-fn looks_up(text: &str) -> bool {
-    ["lookup", "query", "q("].iter().any(|word| text.contains(word))
-}
-
-fn tree_looks_up(tree: &Tree) -> bool {
-    match &tree.kind {
-        TreeKind::Value(_) | TreeKind::Vault(_) => false,
-        TreeKind::Template(template) => looks_up(&template.text),
-        TreeKind::List(items) => items.iter().any(tree_looks_up),
-        TreeKind::Map(members) => {
-            members.iter().any(|(key, value)| tree_looks_up(key) || tree_looks_up(value))
-        }
-    }
+    ahead && plain
 }
 
 impl Job {
     /// Looks at what the tasks will ask about. Whatever goes wrong comes up again in their turns.
     pub async fn glance(&self) {
+        // Lookups that run or write something wait for the turns of their tasks, wherever they stand.
+        let templar = Arc::new(self.shared.templar.without_effects());
         let items: Vec<ItemRun> = self
             .upcoming
             .iter()
-            .map(|(task, scope)| {
-                ItemRun::new(self.shared.clone(), task.clone(), self.header.clone(), scope.clone())
+            .map(|(task, scope)| ItemRun {
+                templar: templar.clone(),
+                ..ItemRun::new(self.shared.clone(), task.clone(), self.header.clone(), scope.clone())
             })
             .collect();
         let mut prepared: Vec<(usize, Prepared)> = Vec::new();

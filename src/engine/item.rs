@@ -20,7 +20,7 @@ use crate::modules::diff_value::{self, Shown};
 use crate::modules::{self, Certainty, Wanted};
 use crate::plan::{State, Unit};
 use crate::playbook::{Action, Task};
-use crate::template::{Scope, Tree, Truth, Var};
+use crate::template::{Scope, Templar, Tree, Truth, Var};
 use crate::value::{Key, Map, Unknown, Value};
 use crate::vars::TaskScope;
 
@@ -38,6 +38,8 @@ pub struct ItemRun {
     pub header: Arc<TaskHeader>,
     pub scope: TaskScope,
     pub vars: Arc<dyn Scope>,
+    /// Renders its texts.
+    pub templar: Arc<Templar>,
     /// In a plan: why it is not known whether this runs, as far as that does not come from its own conditions.
     pub doubt: Option<Unknown>,
     /// What the plan that is followed says of it.
@@ -64,6 +66,7 @@ impl ItemRun {
     pub fn new(shared: Arc<Shared>, task: Arc<Task>, header: Arc<TaskHeader>, scope: TaskScope) -> Self {
         let vars = scope.boxed();
         let mut item = ItemRun {
+            templar: shared.templar.clone(),
             shared,
             task,
             header,
@@ -106,7 +109,7 @@ impl ItemRun {
             Some(Var::Value(value)) => Tree::value(value),
             Some(Var::Lazy(_)) | None => Tree::value(to),
         };
-        self.shared.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
+        self.templar.render(&tree, &there).unwrap_or_else(|_| Value::str(to))
     }
 
     /// Runs it, whatever the journal says; whether a failure is ignored is decided for the task as a whole.
@@ -175,7 +178,7 @@ impl ItemRun {
         }
         for condition in &self.task.directives.when {
             let text = &*condition.text;
-            match self.shared.templar.test(condition, &self.vars) {
+            match self.templar.test(condition, &self.vars) {
                 Ok(Truth::True) => {}
                 Ok(Truth::False) => {
                     let mut skipped = TaskResult::skipped("Conditional result was False");
@@ -302,7 +305,7 @@ impl ItemRun {
     /// Adds the handlers that a changed result notifies.
     fn with_notify(&self, mut result: TaskResult) -> Result<TaskResult, Trouble> {
         for name in &self.task.notify {
-            match self.shared.templar.render(name, &self.vars)? {
+            match self.templar.render(name, &self.vars)? {
                 Value::List(names) => result.effects.notify.extend(names.iter().map(Value::to_text)),
                 name => result.effects.notify.push(name.to_text()),
             }
@@ -478,7 +481,7 @@ impl ItemRun {
             self.route(&mut reach, delegated.is_some(), &mut args)?;
         }
         let files =
-            TaskFiles::new(self.shared.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
+            TaskFiles::new(self.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
         let is_seen = self.task.register.is_some() || self.shared.options.verbosity > 0;
         let files = files.wanting(if is_seen { Wanted::All } else { Wanted::Compared });
         Ok(Prepared {

@@ -35,7 +35,7 @@ impl ItemRun {
         }
         // Only where names are data they may be templates.
         let named = matches!(modules::short_name(module), Some("set_fact" | "add_host"));
-        let own = if named { self.shared.templar.render_keys(args, &self.vars)? } else { self.render(args)? };
+        let own = if named { self.templar.render_keys(args, &self.vars)? } else { self.render(args)? };
         if let Value::Map(map) = own {
             self.mask(&Value::Map(map.clone()));
             all.extend(Map::clone(&map));
@@ -67,7 +67,7 @@ impl ItemRun {
     }
 
     pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
-        let value = self.shared.templar.render(tree, &self.vars)?;
+        let value = self.templar.render(tree, &self.vars)?;
         self.mask(&value);
         Ok(value)
     }

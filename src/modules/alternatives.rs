@@ -76,6 +76,8 @@ impl Module for Alternatives {
             return Err(missing(call, "there is no update-alternatives on the target"));
         }
         let name = args.str("name").unwrap_or_default();
+        let thing = Thing { kind: "alternatives", name: name.to_string() };
+        call.needs_same(&thing)?;
         let known = Known::parse(&String::from_utf8_lossy(report.content.as_deref().unwrap_or_default()));
         let path = args.str("path").map(|p| expand_path(call, p)).transpose()?;
         let own = path.as_ref().and_then(|path| known.programs.iter().find(|p| p.path == *path));
@@ -155,9 +157,11 @@ impl Module for Alternatives {
         if let Some(current) = &known.current {
             before.insert("current", current.as_str());
         }
-        Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing(Thing { kind: "alternatives", name: name.to_string() }))
-            .diff(named_diff(&format!("alternatives {name}"), Some(before), Some(after))))
+        Ok(Prediction::change(result, vec![Action::run(script)]).touch(Touch::Thing(thing)).diff(named_diff(
+            &format!("alternatives {name}"),
+            Some(before),
+            Some(after),
+        )))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Args, Failure, FileAfter, Known, Wanted, World, local};
+use super::{Args, Failure, FileAfter, Known, Thing, Wanted, World, local};
 use crate::value::Value;
 
 /// One execution of a module on one host for one loop item.
@@ -24,6 +24,11 @@ impl Call<'_> {
     /// Returns what will stand at a path because of earlier steps of the plan; nothing when the probe's answer counts.
     pub fn foreseen_file(&self, path: &str) -> Result<Option<FileAfter>, Failure> {
         foreseen(self.world.file(path))
+    }
+
+    /// Refuses to predict about a thing that earlier steps change.
+    pub fn needs_same(&self, thing: &Thing) -> Result<(), Failure> {
+        self.world.thing(thing).map_or(Ok(()), |unknown| Err(Failure::unknown(unknown)))
     }
 
     /// Refuses to predict about a folder whose content earlier steps change.

@@ -191,6 +191,9 @@ impl Module for Firewalld {
             ));
         }
         let zone = report.word("zone").unwrap_or_default();
+        let what = format!("zone {zone} {}", wanted.shown);
+        let thing = Thing { kind: "firewalld", name: what.clone() };
+        call.needs_same(&thing)?;
         let known = report.get("known").is_some();
         let program = if offline { "firewall-offline-cmd" } else { "firewall-cmd --permanent" };
         let mut script = String::new();
@@ -261,10 +264,11 @@ impl Module for Firewalld {
         if script.is_empty() {
             return Ok(Prediction::same(result));
         }
-        let what = format!("zone {zone} {}", wanted.shown);
-        Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing(Thing { kind: "firewalld", name: what.clone() }))
-            .diff(named_diff(what.trim_end(), Some(before), Some(after))))
+        Ok(Prediction::change(result, vec![Action::run(script)]).touch(Touch::Thing(thing)).diff(named_diff(
+            what.trim_end(),
+            Some(before),
+            Some(after),
+        )))
     }
 }
 

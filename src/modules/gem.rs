@@ -65,16 +65,19 @@ impl Module for Gem {
         let args = &call.args;
         let name = args.str("name").unwrap_or_default();
         let thing = Thing { kind: "gem", name: name.to_string() };
-        if let Some(unknown) = call.world.thing(&thing) {
-            return Err(Failure::unknown(unknown));
-        }
+        call.needs_same(&thing)?;
         let report = Report::of(seen)?;
         if report.get("missing").is_some() {
             return Err(missing(call, "there is no gem on the target; install ruby"));
         }
         let state = args.str("state").unwrap_or("present");
-        let local = versions(&report, "local", name);
-        let newest = versions(&report, "remote", name).into_iter().next();
+        let mut local = versions(&report, "local", name);
+        if state == "absent" {
+            // What came with Ruby itself cannot be removed.
+            local.retain(|version| !version.comes_with_ruby);
+        }
+        let local: Vec<String> = local.into_iter().map(|version| version.number).collect();
+        let newest = versions(&report, "remote", name).into_iter().next().map(|version| version.number);
         let mut result = Map::from_iter([("name", name), ("state", state)]);
         let version = args.str("version").map(str::to_string).or(newest.filter(|_| state == "latest"));
         if let Some(version) = &version {
@@ -100,10 +103,12 @@ impl Module for Gem {
             add!(script, "{program} install --norc{}\n", install_words(call, version.as_deref())?);
         }
         let side = |list: &[String]| Map::from_iter([("versions", Value::from(list.to_vec()))]);
-        let after = match (state, version) {
-            ("absent", _) => Vec::new(),
-            (_, version) => vec![version.unwrap_or_else(|| "newest".to_string())],
-        };
+        let mut after = local.clone();
+        match (state, args.str("version")) {
+            ("absent", None) => after.clear(),
+            ("absent", Some(version)) => after.retain(|there| there != version),
+            _ => after.push(version.unwrap_or_else(|| "newest".to_string())),
+        }
         Ok(Prediction::change(result, vec![Action::Run(Run { script, long: true, ..Run::default() })])
             .touch(Touch::Thing(thing))
             .diff(attr_diff(&format!("gem {name}"), side(&local), side(&after))))
@@ -125,13 +130,21 @@ fn home(call: &Call) -> Result<String, Failure> {
     })
 }
 
+struct Version {
+    number: String,
+    comes_with_ruby: bool,
+}
+
 /// Reads lines such as `rake (13.0.6, default: 12.3.3)`.
-fn versions(report: &Report, tag: &str, name: &str) -> Vec<String> {
+fn versions(report: &Report, tag: &str, name: &str) -> Vec<Version> {
     let lines = report.all(tag).filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('('));
     let each = lines.flat_map(|list| list.trim_end().trim_end_matches(')').split(','));
-    each.filter_map(|word| word.trim().trim_start_matches("default: ").split_whitespace().next())
-        .map(str::to_string)
-        .collect()
+    each.filter_map(|word| {
+        let own = word.trim().strip_prefix("default: ");
+        let number = own.unwrap_or(word).split_whitespace().next()?.to_string();
+        Some(Version { number, comes_with_ruby: own.is_some() })
+    })
+    .collect()
 }
 
 fn install_words(call: &Call, version: Option<&str>) -> Result<String, Failure> {
@@ -202,6 +215,7 @@ mod tests {
         check(&[], "", "gem install --norc --user-install --no-document 'rake' </dev/null");
         check(&[("state", "absent")], HAS, "gem uninstall --norc --executable --all 'rake' </dev/null");
         check(&[("state", "absent")], "", "");
+        check(&[("state", "absent")], "local rake (default: 12.3.3)\n", "");
         check(&[("state", "latest")], &format!("{HAS}remote rake (13.0.6)\n"), "");
         check(
             &[("state", "latest"), ("install_dir", "/g")],

@@ -80,9 +80,10 @@ impl Module for Hostname {
         let fqdn = report.word("fqdn").unwrap_or_default();
         let mut result = Map::new();
         result.insert("name", name);
-        let touch = Touch::Thing(Thing { kind: "hostname", name: String::new() });
+        let thing = Thing { kind: "hostname", name: String::new() };
         let before;
         let mut prediction = if way == Way::Systemd {
+            call.needs_same(&thing)?;
             let known = |tag: &str| report.word(tag).unwrap_or_default().trim().to_string();
             let (current, permanent) = (known("current"), known("permanent"));
             let mut script = String::new();
@@ -133,7 +134,7 @@ impl Module for Hostname {
         }
         let side = |name: &str| Some(Map::from_iter([("hostname", name)]));
         prediction.diff = vec![named_diff("hostname", side(&before), side(name))];
-        Ok(prediction.touch(touch))
+        Ok(prediction.touch(Touch::Thing(thing)))
     }
 
     fn finish(&self, call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

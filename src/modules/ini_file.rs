@@ -66,7 +66,13 @@ impl Module for IniFile {
         let args = &call.args;
         let mut found = edit::found(call, seen, "path")?;
         if !args.flag("follow") {
-            found.path = expand_path(call, &found.shown)?;
+            let own = expand_path(call, &found.shown)?;
+            // A link is replaced itself; an earlier step of a plan may have done so.
+            if let Some(after) = call.foreseen_file(&own)?.filter(|_| own != found.path) {
+                found.content = after.content(&own, found.content)?;
+                found.look = after.look(&found.look);
+            }
+            found.path = own;
         }
         if found.content.is_none() && !args.flag("create") {
             return Err(Failure::new(format!("Destination {} does not exist!", found.shown)).with("rc", 257));

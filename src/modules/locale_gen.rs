@@ -5,8 +5,8 @@ use super::sh::{Report, q};
 use super::text::lines;
 use super::write::{self, attr_diff, then};
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
-    edit,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Row, Seen, Thing,
+    Touch, edit,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -30,6 +30,10 @@ const LEGACY: &str = "/var/lib/locales/supported.d/local";
 
 pub struct LocaleGen;
 
+fn locale(name: &str) -> Thing {
+    Thing { kind: "locale", name: name.to_string() }
+}
+
 impl Module for LocaleGen {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
@@ -52,7 +56,14 @@ impl Module for LocaleGen {
             return Err(super::tool::missing(call, msg));
         };
         let names = args.texts("name");
-        let has = |name: &String| report.all("has").any(|l| normal(l) == normal(name));
+        let foreseen = call.world.rows("locale");
+        let has = |name: &String| match foreseen.get(name) {
+            Some(row) => row.is_some(),
+            None => report.all("has").any(|l| normal(l) == normal(name)),
+        };
+        for name in &names {
+            super::foreseen(call.world.row(&locale(name)))?;
+        }
         let unknown: Vec<&str> = names
             .iter()
             .filter(|name| !report.all("known").any(|l| l == name.as_str()) && !has(name))
@@ -99,7 +110,11 @@ impl Module for LocaleGen {
             Prediction::change(result, vec![Action::run(script)])
         };
         prediction.diff.push(diff);
-        Ok(prediction.touch(Touch::Thing(Thing { kind: "locale", name: names.join(",") })))
+        let row = present.then(Row::new);
+        prediction
+            .touches
+            .extend(names.iter().map(|name| Touch::Row { thing: locale(name), row: row.clone() }));
+        Ok(prediction)
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

@@ -4,7 +4,8 @@ use super::sh::{Report, expand_path, q};
 use super::tool::missing;
 use super::write::attr_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Rule, Run, Seen, Thing, Touch,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Prediction, Rule, Run, Seen, Thing,
+    Touch,
 };
 use crate::value::{Map, Value, from_json};
 
@@ -52,7 +53,7 @@ impl Module for Npm {
             format!("command -v {npm} >/dev/null 2>&1 || {{ printf 'missing yes\\n'; exit 0; }}\n");
         if let Some(path) = folder(call)? {
             add!(script, "if [ -e {path} ] && [ ! -d {path} ]; then printf 'file yes\\n'; exit 0; fi\n");
-            add!(script, "cd -- {path} 2>/dev/null || {{ printf 'content\\n'; exit 0; }}\n");
+            add!(script, "cd -- {path} 2>/dev/null || {{ printf 'folder absent\\ncontent\\n'; exit 0; }}\n");
         }
         if args.str("state") == Some("latest") {
             add!(
@@ -91,17 +92,17 @@ impl Module for Npm {
             kind: "npm",
             name: args.str("name").or(args.str("path")).unwrap_or_default().to_string(),
         };
-        if let Some(unknown) = call.world.thing(&thing) {
-            return Err(Failure::unknown(unknown));
-        }
+        call.needs_same(&thing)?;
         let state = args.str("state").unwrap_or_default();
         let name = args.str("name");
+        let makes_folder = report.get("folder").is_some();
         let found = installed(report.content.as_deref().unwrap_or_default(), name, args.str("version"))?;
         let outdated = report.all("outdated").any(|line| !line.trim().is_empty());
         let commands: Vec<&str> = match state {
             _ if args.flag("ci") => vec!["ci"],
             "absent" if found.is_there => vec!["uninstall"],
             "absent" => vec![],
+            _ if makes_folder => vec!["install"],
             "latest" => [("install", found.lacks), ("update", outdated)]
                 .iter()
                 .filter(|(_, needed)| *needed)
@@ -131,12 +132,16 @@ impl Module for Npm {
             );
         }
         let what = name.or(args.str("path")).unwrap_or_default();
-        let side = |there: bool| Map::from_iter([("state", if there { "present" } else { "absent" })]);
+        let (before, after) = found.sides(args);
         let mut prediction =
             Prediction::change(Map::new(), vec![Action::Run(Run { script, long: true, ..Run::default() })])
                 .touch(Touch::Thing(thing))
-                .diff(attr_diff(what, side(found.is_there), side(state != "absent")));
+                .diff(attr_diff(what, before, after));
         if let Some(path) = args.str("path") {
+            if makes_folder {
+                let side = |state: &str| Map::from_iter([("state", state)]);
+                prediction = prediction.diff(attr_diff(path, side("absent"), side("directory")));
+            }
             prediction = prediction.touch(Touch::Tree { path: expand_path(call, path)? });
         }
         Ok(prediction)
@@ -180,9 +185,37 @@ fn options(call: &Call, command: &str) -> String {
 }
 
 /// What is there of what is wanted.
+#[derive(Default)]
 struct Found {
     is_there: bool,
     lacks: bool,
+    /// The version of the package that is asked for.
+    version: Option<String>,
+    /// Packages that are asked for already and are missing or broken.
+    broken: Vec<String>,
+}
+
+impl Found {
+    /// Returns packages as they are and as they will be.
+    fn sides(&self, args: &Args) -> (Map, Map) {
+        let state = |package: &String, state: &str| (package.clone(), Value::from(state));
+        let mut before: Map = self.broken.iter().map(|package| state(package, "missing")).collect();
+        let mut after: Map = self.broken.iter().map(|package| state(package, "present")).collect();
+        if args.flag("ci") {
+            after.insert("package-lock.json", "installed anew");
+        }
+        let Some(name) = args.str("name") else { return (before, after) };
+        before.insert(name, self.version.as_deref().unwrap_or("absent"));
+        let kept = self.version.as_deref().filter(|_| self.is_there);
+        let wanted = match (args.str("state"), args.str("version")) {
+            (Some("absent"), _) => "absent",
+            (_, Some(version)) => version,
+            (Some("latest"), None) => "latest",
+            (_, None) => kept.unwrap_or("newest"),
+        };
+        after.insert(name, wanted);
+        (before, after)
+    }
 }
 
 fn installed(content: &[u8], name: Option<&str>, version: Option<&str>) -> Result<Found, Failure> {
@@ -192,7 +225,7 @@ fn installed(content: &[u8], name: Option<&str>, version: Option<&str>) -> Resul
         .map_err(|e| Failure::new(format!("Failed to parse NPM output with error {e}")))?;
     let list = from_json(&json);
     let Some(packages) = list.get("dependencies").and_then(Value::as_map) else {
-        return Ok(Found { is_there: false, lacks: true });
+        return Ok(Found { lacks: name.is_some(), ..Found::default() });
     };
     let truthy = |package: &Value, key: &str| match package.get(key) {
         Some(Value::Bool(set)) => *set,
@@ -201,14 +234,18 @@ fn installed(content: &[u8], name: Option<&str>, version: Option<&str>) -> Resul
     };
     let is_whole = |package: &Value| !truthy(package, "missing") && !truthy(package, "invalid");
     let own = name.and_then(|name| packages.get(name)).filter(|package| is_whole(package));
-    let right_version = |package: &Value| match version {
-        Some(version) => package.get("version").map(Value::to_text).as_deref() == Some(version),
-        None => true,
-    };
+    let found = own.and_then(|package| package.get("version")).map(Value::to_text);
+    let right = own.is_some() && version.is_none_or(|version| found.as_deref() == Some(version));
+    let broken: Vec<String> = packages
+        .iter()
+        .filter(|(_, package)| !is_whole(package))
+        .map(|(key, _)| key.json_name().to_string())
+        .collect();
     Ok(Found {
         is_there: own.is_some(),
-        lacks: packages.iter().any(|(_, package)| !is_whole(package))
-            || name.is_some() && !own.is_some_and(right_version),
+        lacks: !broken.is_empty() || name.is_some() && !right,
+        version: found,
+        broken,
     })
 }
 

@@ -48,6 +48,8 @@ impl Module for Seboolean {
         let args = &call.args;
         let report = Report::of(seen)?;
         let name = args.str("name").unwrap_or_default();
+        let thing = Thing { kind: "seboolean", name: name.to_string() };
+        call.needs_same(&thing)?;
         let (state, persistent) = (args.flag("state"), args.flag("persistent"));
         if report.get("selinux").is_none() && !args.flag("ignore_selinux_state") {
             return Err(Failure::new("SELinux is disabled on this host."));
@@ -78,9 +80,11 @@ impl Module for Seboolean {
             }
             map
         };
-        Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing(Thing { kind: "seboolean", name: name.to_string() }))
-            .diff(attr_diff(name, side(now, kept), side(Some(word), Some(word)))))
+        Ok(Prediction::change(result, vec![Action::run(script)]).touch(Touch::Thing(thing)).diff(attr_diff(
+            name,
+            side(now, kept),
+            side(Some(word), Some(word)),
+        )))
     }
 }
 

@@ -94,6 +94,9 @@ impl Module for Sefcontext {
         }
         let target = args.str("target").unwrap_or_default();
         let ftype = args.str("ftype").unwrap_or("a");
+        let what = format!("{target} {ftype}");
+        let thing = Thing { kind: "sefcontext", name: what.clone() };
+        call.needs_same(&thing)?;
         let kind = KINDS.iter().find(|(letter, _)| *letter == ftype).map_or("", |(_, words)| words);
         let mut label: Option<Vec<String>> = None;
         let mut equal: Option<String> = None;
@@ -112,7 +115,6 @@ impl Module for Sefcontext {
             .map(|k| (*k, args.get(k).cloned().unwrap_or(Value::Null)))
             .collect();
         let reload = if args.flag("reload") { "" } else { " -N" };
-        let what = format!("{target} {ftype}");
         let mut script = String::new();
         let (mut before, mut after) = (None, None);
         let side = |text: String| Some(Map::from_iter([("context", text)]));
@@ -165,7 +167,7 @@ impl Module for Sefcontext {
             return Ok(Prediction::same(result));
         }
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing(Thing { kind: "sefcontext", name: target.to_string() }))
+            .touch(Touch::Thing(thing))
             .diff(named_diff(&what, before, after)))
     }
 }

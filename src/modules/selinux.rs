@@ -5,7 +5,10 @@ use super::seboolean::ENABLED;
 use super::sh::{Report, expand_path, q};
 use super::text::lines;
 use super::write::{self, attr_diff, then};
-use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, edit};
+use super::{
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
+    edit,
+};
 use crate::transport::Output;
 use crate::value::Map;
 
@@ -62,6 +65,8 @@ impl Module for Selinux {
         let file = file(call)?;
         let found = edit::found_at(call, Report::of(seen)?, &file, &file)?;
         let report = &found.report;
+        let thing = Thing { kind: "selinux", name: String::new() };
+        call.needs_same(&thing)?;
         if found.content.is_none() {
             return Err(Failure::new(format!("Unable to find file {file}"))
                 .with("details", "Please install the package with SELinux's policy"));
@@ -151,6 +156,9 @@ impl Module for Selinux {
         }
         prediction.result.insert("msg", messages.join(", "));
         prediction.warnings.extend(warnings);
+        if prediction.change.is_some() {
+            prediction = prediction.touch(Touch::Thing(thing));
+        }
         Ok(prediction)
     }
 

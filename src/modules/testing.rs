@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Action, Call, Failure, LocalFiles, Module, Outcome, Prediction, Run, Seen, Target};
+use super::{Action, Call, Failure, LocalFiles, Module, Outcome, Prediction, Run, Seen, Target, World};
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
 
@@ -36,11 +36,13 @@ pub struct Case {
     given: Map,
     pub files: Texts,
     pub check: bool,
+    /// What earlier steps of a plan leave.
+    pub world: World,
 }
 
 impl Case {
     pub fn new(module: &'static dyn Module, given: Map) -> Self {
-        Case { module, given, files: Texts::default(), check: false }
+        Case { module, given, files: Texts::default(), check: false, world: World::default() }
     }
 
     fn with<T>(&self, run: impl FnOnce(&Call) -> Result<T, Failure>) -> Result<T, Failure> {
@@ -58,7 +60,7 @@ impl Case {
             check: self.check,
             diff: true,
             environment: &[],
-            world: crate::modules::World::none(),
+            world: &self.world,
         };
         run(&call)
     }

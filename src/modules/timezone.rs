@@ -75,6 +75,8 @@ impl Module for Timezone {
         let args = &call.args;
         let report = Report::of(seen)?;
         let way = report.need("way")?;
+        let thing = Thing { kind: "timezone", name: String::new() };
+        call.needs_same(&thing)?;
         let (mut before, mut after) = (Map::new(), Map::new());
         let mut script = String::new();
         if let Some(name) = args.str("name") {
@@ -116,7 +118,7 @@ impl Module for Timezone {
         let zone = q(args.str("name").unwrap_or_default());
         let script = format!("{script}{LOOK}xp_z={zone}\nxp_look_zone\n");
         Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing(Thing { kind: "timezone", name: String::new() }))
+            .touch(Touch::Thing(thing))
             .diff(attr_diff("timezone", before, after)))
     }
 

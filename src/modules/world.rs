@@ -6,7 +6,7 @@
 //! that it looked at. What cannot be told is a [`Failure::unknown`](super::Failure), never a guess. Outside of plans the
 //! world is empty and every question is answered with "untouched".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Failure;
@@ -194,6 +194,17 @@ impl World {
             }
             _ => None,
         })
+    }
+
+    /// Returns the files right in a folder that steps have to do with.
+    pub fn files_in(&self, dir: &str) -> BTreeSet<&str> {
+        let dir = plain(dir);
+        let inside = |path: &str| plain(path).rsplit_once('/').is_some_and(|(above, _)| above == dir);
+        let files = self.changes.iter().filter_map(|change| match &change.touch {
+            Touch::File { path, .. } if inside(path) => Some(path.as_str()),
+            _ => None,
+        });
+        files.collect()
     }
 
     /// Returns whether a package will be installed.

@@ -78,6 +78,11 @@ impl Guide {
             .is_none_or(|planned| *planned == self.seal.value(&Value::map(args.clone()), hidden))
     }
 
+    /// Returns arguments that were worked out now, with paths of the project where they belong.
+    pub fn placed(&self, args: &Map) -> Map {
+        self.seal.placed_map(args)
+    }
+
     /// Whether a digest of what is foreseen now is the plan's.
     pub fn expects(&self, unit: &Unit, fingerprint: &str) -> bool {
         unit.expects.as_ref().is_none_or(|planned| {

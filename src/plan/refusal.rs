@@ -52,12 +52,12 @@ pub fn refusals(
     if let Some(found) = applied.filter(|found| !found.is_past_for(file.created())) {
         let reason = match found.progress {
             Progress::Done => match found.record.ended {
-                Some(ended) => format!("the plan was applied already, at {ended}"),
+                Some(ended) => format!("the plan was applied already, at {ended:.0}"),
                 None => "the plan was applied already".into(),
             },
-            Progress::Running => format!("the plan is being applied, since {}", found.record.started),
+            Progress::Running => format!("the plan is being applied, since {:.0}", found.record.started),
             Progress::Interrupted => {
-                format!("applying the plan began at {} and did not end", found.record.started)
+                format!("applying the plan began at {:.0} and did not end", found.record.started)
             }
         };
         let help = if found.progress == Progress::Running { "wait for its end" } else { AGAIN };

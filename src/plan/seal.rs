@@ -29,6 +29,7 @@ pub trait Sealer: Send + Sync {
 pub struct Seal {
     sealer: Arc<dyn Sealer>,
     /// Where the project's files lie on this machine, and what the plan calls that place; the project itself has no name.
+    /// A copy comes before the place that it is a copy of.
     roots: Arc<Vec<(PathBuf, String)>>,
 }
 
@@ -78,9 +79,10 @@ impl Seal {
         match value {
             Value::Secret(s) => secret(s.expose().as_bytes()),
             Value::Str(s) if self.sealer.mask(s) != **s => secret(s.as_bytes()),
-            Value::Str(s) if self.roots.iter().any(|(root, _)| Path::new(&**s).starts_with(root)) => {
-                json!({ PROJECT: self.path(Path::new(&**s)) })
-            }
+            Value::Str(s) => match self.inside(s) {
+                Some(inside) => json!({ PROJECT: inside }),
+                None => to_json(value),
+            },
             Value::Unknown(u) => json!({ UNKNOWN: self.text(&u.cause) }),
             Value::List(items) => items.iter().map(|v| self.value(v, false)).collect(),
             Value::Map(map) if map.keys().all(|k| matches!(k, Key::Str(_))) => Json::Object(
@@ -146,6 +148,32 @@ impl Seal {
         if secret { Opened::Secret } else { Opened::Whole(make(values)) }
     }
 
+    /// Returns a value in which paths of the project are where they belong: in its copy what that has, else where it lies.
+    pub fn placed(&self, value: &Value) -> Value {
+        match value {
+            Value::Str(s) => match self.inside(s) {
+                Some(inside) => Value::str(self.local(&inside).display().to_string()),
+                None => value.clone(),
+            },
+            Value::List(items) => Value::list(items.iter().map(|item| self.placed(item)).collect()),
+            Value::Map(map) => Value::map(self.placed_map(map)),
+            other => other.clone(),
+        }
+    }
+
+    pub fn placed_map(&self, map: &Map) -> Map {
+        map.iter().map(|(key, value)| (key.clone(), self.placed(value))).collect()
+    }
+
+    /// Returns what the plan calls a path in the project, with the slash at its end; nothing for other texts.
+    fn inside(&self, text: &str) -> Option<String> {
+        self.roots.iter().find_map(|(root, name)| {
+            let rest = text.strip_prefix(root.to_str()?)?;
+            let rest = if rest.is_empty() { rest } else { rest.strip_prefix('/')? };
+            Some(format!("{}{}", prefix(name), rest.trim_start_matches('/')))
+        })
+    }
+
     /// Returns what the plan calls a file of this machine.
     pub fn path(&self, path: &Path) -> String {
         self.roots
@@ -156,13 +184,21 @@ impl Seal {
             .unwrap_or_else(|| path.display().to_string())
     }
 
-    /// Returns where a file lies that the plan names.
+    /// Returns where a file lies that the plan names: at the first root that has it, else at the last.
     pub fn local(&self, path: &str) -> PathBuf {
-        let named = self.roots.iter().filter(|(_, name)| !name.is_empty());
-        let found =
-            named.filter_map(|(root, name)| Some(root.join(path.strip_prefix(&prefix(name))?))).next();
-        let project = || self.roots.iter().find(|(_, name)| name.is_empty()).map(|(root, _)| root.join(path));
-        found.or_else(project).unwrap_or_else(|| PathBuf::from(path))
+        let at = |own: bool| {
+            let roots = self.roots.iter().filter(move |(_, name)| name.is_empty() == own);
+            roots.filter_map(move |(root, name)| {
+                let rest = path.strip_prefix(&prefix(name))?;
+                Some(if rest.is_empty() { root.clone() } else { root.join(rest) })
+            })
+        };
+        let mut places: Vec<PathBuf> = at(false).collect();
+        if places.is_empty() {
+            places = at(true).collect();
+        }
+        let found = places.iter().find(|place| place.exists()).or(places.last());
+        found.cloned().unwrap_or_else(|| PathBuf::from(path))
     }
 }
 
@@ -220,11 +256,26 @@ mod tests {
         for (path, moved) in [
             ("/home/me/site/files/a", "/tmp/unpacked/files/a"),
             ("/other/roles/web/x", "/other/roles/web/x"),
+            ("/home/me/site/out/", "/tmp/unpacked/out/"),
+            ("/home/me/site", "/tmp/unpacked"),
+            ("/home/me/sites", "/home/me/sites"),
             ("/etc/passwd", "/etc/passwd"),
         ] {
             assert_eq!(there.open(&here.value(&Value::str(path), false)), Opened::Whole(Value::str(moved)));
         }
         assert_eq!(here.text("in /home/me/site/site.yml:3 and /home/me/site"), "in site.yml:3 and .");
+    }
+
+    #[test]
+    fn what_a_copy_lacks_is_where_the_project_lies() {
+        let (copy, origin) = (tempfile::tempdir().expect("made"), tempfile::tempdir().expect("made"));
+        std::fs::write(copy.path().join("f"), "").expect("written");
+        let roots = [&copy, &origin].map(|dir| (dir.path().to_path_buf(), String::new()));
+        let seal = Seal::new(Arc::new(Stars), roots.to_vec());
+        let placed = |name: &str| seal.placed(&Value::str(copy.path().join(name).display().to_string()));
+        let at =
+            |dir: &tempfile::TempDir, name: &str| Value::str(dir.path().join(name).display().to_string());
+        assert_eq!((placed("f"), placed("new/")), (at(&copy, "f"), at(&origin, "new/")));
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Templar {
         }))
     }
 
+    /// Returns one for which a lookup that would run or write something is unknown; what it warns of is not kept.
+    pub fn without_effects(&self) -> Templar {
+        let settings = TemplarSettings { local_effects: false, ..self.0.settings.clone() };
+        Templar::new(self.0.sources.clone(), settings)
+    }
+
     pub fn sources(&self) -> &SourceMap {
         &self.0.sources
     }

@@ -467,6 +467,27 @@ fn a_project_that_changed_is_not_what_is_applied() {
     assert!(applied.stderr.contains("using the plan's own copy"), "{}", applied.stderr);
     assert_eq!(site.read("hosts/a/etc/app"), "name=a\nextra=1\n");
 
+    // What the plan makes in the project's folder is made there, not in the copy.
+    let site = Site::new(
+        r#"
+- hosts: a
+  gather_facts: false
+  tasks:
+    - copy: {src: f, dest: "{{ playbook_dir }}/made"}
+    - copy: {src: f, dest: "{{ playbook_dir }}/out/"}
+    - command: echo late
+      register: asked
+    - copy: {src: f, dest: "{{ playbook_dir }}/{{ asked.stdout }}"}
+"#,
+    );
+    site.write("project/files/f", "planned");
+    site.plan(2);
+    site.write("project/files/f", "changed");
+    let applied = site.run(&["apply", "../p.xplan"]);
+    assert_eq!(applied.code, 0, "{}{}", applied.stdout, applied.stderr);
+    assert_eq!((site.read("project/made"), site.read("project/out/f")), ("planned".into(), "planned".into()));
+    assert_eq!(site.read("project/late"), "planned");
+
     // Another inventory is another plan.
     let site = Site::new(PLAIN);
     site.write("project/templates/app.j2", "x\n");
@@ -563,6 +584,52 @@ fn edited_files_are_refused() {
         assert_eq!(ran.code, 1, "{args:?} {}{}", ran.stdout, ran.stderr);
     }
     assert!(site.hosts().len() == 2, "{:?}", site.hosts());
+}
+
+/// Tasks next to one another are asked about together; what their variables look up by programs runs once for each.
+#[test]
+fn a_lookup_with_effects_runs_in_the_turn_of_its_task_only() {
+    let site = Site::new(
+        r#"
+- hosts: a
+  gather_facts: false
+  vars:
+    stamp: "{{ lookup('pipe', 'echo x >>../asked; echo stamp') }}"
+    hidden: "of {{ stamp }}"
+  tasks:
+    - copy: {content: "{{ hidden }}\n", dest: "{{ root }}/one"}
+    - copy: {content: "{{ hidden }}\n", dest: "{{ root }}/two"}
+    - copy: {content: plain, dest: "{{ root }}/three"}
+"#,
+    );
+    site.plan(2);
+    assert_eq!(site.read("asked"), "x\nx\n");
+}
+
+/// A real plan of hosts on which the same is to be done: one screen, and a file of some kilobytes. `XPLAY_MANY_HOSTS` says
+/// how many; a thousand take a build without optimizations a minute and more.
+#[test]
+fn many_equal_hosts_are_one_screen() {
+    let count: usize = std::env::var("XPLAY_MANY_HOSTS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let steps: String = (1..=20)
+        .map(|n| {
+            format!(
+                "    - name: step {n}\n      copy: {{content: text, dest: \"{{{{ base }}}}/hosts/f{n}\"}}\n"
+            )
+        })
+        .collect();
+    let site = Site::new(&format!("- hosts: all\n  gather_facts: false\n  tasks:\n{steps}"));
+    site.write("project/inventory", &format!("n[0001:{count:04}] ansible_connection=local\n"));
+    let ran = site.run(&["plan", "site.yml", "-o", "../p.xplan", "--forks", "16"]);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let size = std::fs::metadata(site.path("p.xplan")).unwrap().len();
+    assert!(size < 40_000, "{size} bytes");
+    let shown = site.run(&["show", "../p.xplan"]).stdout;
+    let lines = shown.lines().count();
+    assert!(lines <= xplay::plan::render::terminal::SCREEN, "{lines} lines:\n{shown}");
+    let (set, steps) = (format!("n[0001-{count:04}]"), format!("change {}", count * 20));
+    assert!(shown.contains(&set) && shown.contains(&steps), "{shown}");
+    println!("{count} hosts: {size} bytes, {lines} lines");
 }
 
 /// The main job, from nothing to booted nodes: planned, applied, and then nothing is to do.

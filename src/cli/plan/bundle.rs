@@ -65,6 +65,12 @@ impl Roots {
         Roots { list }
     }
 
+    /// Returns these roots and then others for what they do not have.
+    pub fn before(mut self, others: &Roots) -> Self {
+        self.list.extend(others.list.iter().cloned());
+        self
+    }
+
     /// Returns where the roots lie, by name.
     pub fn places(&self) -> BTreeMap<String, String> {
         self.list.iter().map(|(path, name)| (name.clone(), path.display().to_string())).collect()

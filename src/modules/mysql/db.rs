@@ -93,9 +93,7 @@ impl Module for MysqlDb {
         let args = &call.args;
         let names = names(args);
         for name in &names {
-            if let Some(unknown) = call.world.thing(&thing(KIND, name)) {
-                return Err(Failure::unknown(unknown));
-            }
+            call.needs_same(&thing(KIND, name))?;
         }
         let report = login::found(call, seen)?;
         let there: Vec<String> = report.all("there").map(login::unescape).collect();
@@ -253,7 +251,12 @@ fn dump(call: &Call, names: &[String]) -> Result<Prediction, Failure> {
         None => add!(script, "{command} >{file}\n"),
     }
     let shown = format!("mysqldump{words} > {target}");
+    let side = |content: Option<String>| {
+        Some(content.iter().map(|text| ("content", text.as_str())).collect::<Map>())
+    };
+    let diff = named_diff(&target, side(None), side(Some(format!("a copy of {}", names.join(", ")))));
     Ok(Prediction::change(result(args, &[shown]), vec![Action::run(script)])
+        .diff(diff)
         .touch(Touch::Tree { path: target }))
 }
 
@@ -285,7 +288,13 @@ fn import(call: &Call, names: &[String], target: &str, absent: &[String]) -> Res
     let commands: Vec<String> = creates.into_iter().chain([format!("mysql{words} < {target}")]).collect();
     let mut prediction = Prediction::change(result(args, &commands), vec![Action::run(script)]);
     for db in names {
-        prediction = prediction.touch(Touch::Thing(thing(KIND, db)));
+        let before = (!absent.contains(db)).then(Map::new);
+        let after = Map::from_iter([("content", format!("that of {target}"))]);
+        prediction = prediction.touch(Touch::Thing(thing(KIND, db))).diff(named_diff(
+            &format!("mysql database {db}"),
+            before,
+            Some(after),
+        ));
     }
     Ok(prediction)
 }

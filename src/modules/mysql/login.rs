@@ -69,8 +69,8 @@ pub fn look(call: &Call, lines: &str) -> Result<String, Failure> {
         "command -v mariadb >/dev/null 2>&1 || command -v mysql >/dev/null 2>&1 || {{ printf 'missing yes\\n'; exit 0; }}\n\
          {}xp_ask() {{ printf '%s\\n' \"$2\" | xp_mysql -N | sed \"s/^/$1 /\"; }}\n\
          xp_rows() {{ printf '%s\\n' \"$1\" | xp_mysql -E | sed 's/^/row /'; }}\n\
-         xp_e=$(printf 'SELECT 1\\n' | xp_mysql -N 2>&1) || {{ xp_tell failed \"$xp_e\"; exit 0; }}\n\
-         xp_ask version 'SELECT VERSION()'\n{lines}",
+         xp_v=$(printf 'SELECT VERSION()\\n' | xp_mysql -N 2>\"$xp_dir/why\") || {{ xp_tell failed \"$(cat \"$xp_dir/why\")\"; exit 0; }}\n\
+         printf 'version %s\\n' \"$xp_v\"\n{lines}",
         function(call)?
     ))
 }

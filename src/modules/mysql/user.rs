@@ -100,9 +100,7 @@ impl Module for MysqlUser {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let user = args.str("name").unwrap_or_default();
-        if let Some(unknown) = call.world.thing(&thing(KIND, user)) {
-            return Err(Failure::unknown(unknown));
-        }
+        call.needs_same(&thing(KIND, user))?;
         let report = login::found(call, seen)?;
         let accounts: Vec<Account> = login::rows(&report).into_iter().map(Account::of).collect();
         let mut result = Map::from_iter([("user", Value::from(user))]);

@@ -55,9 +55,7 @@ impl Module for MysqlVariables {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let variable = variable(args)?;
-        if let Some(unknown) = call.world.thing(&thing(KIND, variable)) {
-            return Err(Failure::unknown(unknown));
-        }
+        call.needs_same(&thing(KIND, variable))?;
         let report = login::found(call, seen)?;
         let rows = login::rows(&report);
         let value =

@@ -2,6 +2,7 @@
 
 use super::set::{Foreseen, SetChange, foreseen, not_found_yet, text};
 use crate::modules::sh::{Report, q};
+use crate::modules::write::named_diff;
 use crate::modules::{
     Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
     Run, Seen, Touch,
@@ -308,6 +309,11 @@ fn take(job: &Job, prediction: &mut Prediction, output: &Output) -> Result<(), F
     prediction.result.insert("stdout", stdout);
     prediction.result.insert("stderr", text(&output.stderr));
     prediction.diff = change.diff().into_iter().collect();
+    if prediction.diff.is_empty() && !idle && !names.is_empty() {
+        // It is there because others need it; now somebody asked for it.
+        let side = |asked| Map::from_iter([("asked for", Value::Bool(asked))]);
+        prediction.diff.push(named_diff(&names, Some(side(false)), Some(side(true))));
+    }
     Ok(())
 }
 

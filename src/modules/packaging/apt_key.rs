@@ -5,7 +5,8 @@ use super::set::text;
 use crate::modules::sh::{PRIVATE_DIR, Report, expand_path, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Row, Rule, Seen, Thing,
+    Touch, foreseen,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -123,7 +124,12 @@ impl Module for AptKey {
         result.insert("key_id", id.as_str());
         let before = known(&report, &id);
         result.insert("before", before.clone());
-        let there = before.iter().any(|k| k == if id.len() == 8 { short } else { fingerprint });
+        let ring = args.str("keyring").unwrap_or_default();
+        let thing = Thing { kind: "apt key", name: format!("{short} {ring}") };
+        let there = match foreseen(call.world.row(&thing))? {
+            Some(row) => row.is_some(),
+            None => before.iter().any(|k| k == if id.len() == 8 { short } else { fingerprint }),
+        };
         let wanted = args.str("state") == Some("present");
         if there == wanted {
             return Ok(Prediction::same(result));
@@ -134,11 +140,10 @@ impl Module for AptKey {
             format!("xp_do 'remove the key' apt-key{} del {}\n", keyring(call)?, q(short))
         };
         let side = |on: bool| Map::from_iter([(fingerprint, if on { "present" } else { "absent" })]);
-        Ok(Prediction::change(result, vec![Action::run(format!("{script}{}", list(call)?))]).diff(attr_diff(
-            "apt keys",
-            side(there),
-            side(wanted),
-        )))
+        let touch = Touch::Row { thing, row: wanted.then(Row::new) };
+        let action = Action::run(format!("{script}{}", list(call)?));
+        let diff = attr_diff("apt keys", side(there), side(wanted));
+        Ok(Prediction::change(result, vec![action]).touch(touch).diff(diff))
     }
 
     fn finish(&self, call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

@@ -78,7 +78,16 @@ impl Module for AptRepository {
             Some(ppa) => ppa.line(),
             None => Source::valid(repo)?,
         };
-        let before: Vec<List> = Shown::all(&report)?.into_iter().map(List::of).collect();
+        let parts = report.word("parts").unwrap_or_default();
+        let mut shown = Shown::all(&report)?;
+        // What earlier steps of a plan make comes among the lists.
+        for path in call.world.files_in(&parts) {
+            if path.ends_with(".list") && shown.iter().all(|shown| shown.path != path) {
+                shown.push(Shown::absent(path));
+            }
+        }
+        let shown = shown.into_iter().map(|shown| shown.foresee(call).map(List::of));
+        let before: Vec<List> = shown.collect::<Result<_, _>>()?;
         let mut after = before.clone();
         if args.str("state") == Some("absent") {
             for list in &mut after {
@@ -93,11 +102,7 @@ impl Module for AptRepository {
             }
             if !found {
                 let name = file_name(args, ppa.as_ref().map_or(&line, |p| &p.name_source));
-                let path = if name.contains('/') {
-                    name
-                } else {
-                    format!("{}/{name}", report.word("parts").unwrap_or_default())
-                };
+                let path = if name.contains('/') { name } else { format!("{parts}/{name}") };
                 if !after.iter().any(|l| l.shown.path == path) {
                     after.push(List { shown: Shown::absent(&path), sources: Vec::new() });
                 }
@@ -135,6 +140,7 @@ impl Plan<'_> {
         let mode = Mode::of(self.args, "mode")?;
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         let (mut actions, mut diffs, mut undo) = (Vec::new(), Vec::new(), String::new());
+        let mut touches = Vec::new();
         for (index, list) in self.after.iter().enumerate() {
             let old = self.before.get(index);
             let (was, is) = (old.map(List::text).unwrap_or_default(), list.text());
@@ -145,11 +151,13 @@ impl Plan<'_> {
             let was_there = old.is_some_and(|l| !l.sources.is_empty());
             if list.sources.is_empty() {
                 removed.push(Value::str(path));
+                touches.push(list.shown.touch(None, None, umask));
                 actions.push(Action::run(format!("xp_do \"remove \"{0} rm -f -- {0}\n", q(path))));
                 diffs.push(content_diff(path, side(Some(was.as_bytes())), side(None)));
             } else {
                 let mode = (!was_there).then(|| list.shown.wanted_mode(mode.as_ref(), umask)).flatten();
                 actions.push(list.shown.write(&is, mode));
+                touches.push(list.shown.touch(Some(&is), mode, umask));
                 if !was_there {
                     added.push(Value::str(path));
                 }
@@ -188,6 +196,7 @@ impl Plan<'_> {
         }
         let mut prediction = Prediction::change(result, actions).touch(new_repositories());
         prediction.diff = diffs;
+        prediction.touches.extend(touches);
         Ok(prediction)
     }
 }

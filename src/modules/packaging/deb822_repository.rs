@@ -7,7 +7,7 @@ use crate::modules::attrs::Mode;
 use crate::modules::sh::{PRIVATE_DIR, Report, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Args, Call, DiffSide, Failure, Module, ModuleSpec, Prediction, Seen,
+    Action, ArgKind, ArgSpec, Args, Call, DiffSide, Failure, Module, ModuleSpec, Prediction, Seen, Touch,
 };
 use crate::value::{Map, Value};
 
@@ -107,7 +107,8 @@ impl Module for Deb822Repository {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let report = Report::of(seen)?;
-        let shown = Shown::all(&report)?;
+        let shown = Shown::all(&report)?.into_iter().map(|shown| shown.foresee(call));
+        let shown = shown.collect::<Result<Vec<_>, _>>()?;
         let [sources, armored, binary] = shown.as_slice() else {
             return Err(Failure::new("the probe did not tell the repository's files"));
         };
@@ -128,13 +129,17 @@ impl Module for Deb822Repository {
         let umask = u32::from_str_radix(report.need("umask")?.trim(), 8).unwrap_or(0o22);
         let mode = sources.wanted_mode(Mode::of(args, "mode")?.as_ref(), umask);
         let mut actions = key.actions;
+        let mut touches: Vec<Touch> = key.stored.map(|path| Touch::Tree { path }).into_iter().collect();
         let mut diffs = Vec::new();
+        let stored = sources.touch(Some(&repo), mode, umask);
         if !sources.holds(&repo) {
             actions.push(sources.write(&repo, mode));
+            touches.push(stored);
             diffs.push(sources.diff(Some(&repo)));
         } else if let (Some(mode), Some(stat)) = (mode, &sources.stat)
             && stat.mode != mode
         {
+            touches.push(stored);
             actions.push(Action::run(format!(
                 "xp_do \"set the mode of \"{0} chmod {mode:04o} {0}\n",
                 q(&sources.path)
@@ -150,6 +155,7 @@ impl Module for Deb822Repository {
         }
         let mut prediction = Prediction::change(result, actions).touch(new_repositories());
         prediction.diff = diffs;
+        prediction.touches.extend(touches);
         Ok(prediction)
     }
 }
@@ -164,6 +170,7 @@ fn remove(files: &[&Shown], result: Map) -> Prediction {
         .map(|f| Action::run(format!("xp_do \"remove \"{0} rm -f -- {0}\n", q(&f.path))))
         .collect();
     let mut prediction = Prediction::change(result, actions);
+    prediction.touches = there.iter().map(|f| f.touch(None, None, 0)).collect();
     prediction.diff = there
         .iter()
         .map(|f| {
@@ -184,6 +191,8 @@ struct Key {
     value: Option<String>,
     file: Option<String>,
     actions: Vec<Action>,
+    /// Where it is put.
+    stored: Option<String>,
 }
 
 impl Key {
@@ -202,6 +211,7 @@ impl Key {
         if dest.has_sha256(sha256) && dest.stat.as_ref().is_some_and(|s| s.mode == 0o644) {
             return Ok(());
         }
+        self.stored = Some(dest.path.clone());
         self.actions.push(Action::run(format!(
             "{}{}[ \"$(xp_sha256 \"$xp_dir/key\")\" = {sha256} ] || xp_fail 'the key behind the URL changed in the meantime; nothing was stored'\n\
              xp_write -d {sha256} -m 0644 {} <\"$xp_dir/key\"\n",

@@ -3,7 +3,8 @@
 use crate::modules::sh::{Report, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Row, Rule, Seen,
+    Thing, Touch, foreseen,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -38,6 +39,9 @@ static SPEC: ModuleSpec = ModuleSpec {
     ..ModuleSpec::BASE
 };
 
+/// What earlier steps of a plan answer: a package and a question.
+const KIND: &str = "debconf";
+
 pub struct Debconf;
 
 impl Module for Debconf {
@@ -64,11 +68,18 @@ impl Module for Debconf {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let report = Report::of(seen)?;
-        let answers: Map = report
+        let mut answers: Map = report
             .all("answer")
             .filter_map(|line| line.split_once(':'))
             .map(|(key, value)| (key.trim_matches('*').trim().to_string(), Value::str(value.trim())))
             .collect();
+        let name = args.str("name").unwrap_or_default();
+        // What earlier steps of a plan answer.
+        for (key, row) in call.world.rows(KIND) {
+            if let (Some(question), Some(row)) = (key.strip_prefix(&format!("{name} ")), row) {
+                answers.insert(question, shown(&row));
+            }
+        }
         let mut result = Map::from_iter([("msg", "")]);
         let Some(question) = args.str("question") else {
             result.insert("current", answers);
@@ -76,8 +87,13 @@ impl Module for Debconf {
         };
         let vtype = args.str("vtype").unwrap_or_default();
         let value = answer(args, vtype)?;
-        let existing =
-            answers.get(question).map(|existing| existing_answer(args, &report, vtype, &existing.to_text()));
+        let thing = Thing { kind: KIND, name: format!("{name} {question}") };
+        let existing = match foreseen(call.world.row(&thing))?.flatten() {
+            Some(row) => Some(compared(args, vtype, row.get("value").map_or("", String::as_str))),
+            None => answers
+                .get(question)
+                .map(|existing| existing_answer(args, &report, vtype, &existing.to_text())),
+        };
         if existing.as_ref() == Some(&value) {
             result.insert("current", answers);
             return Ok(Prediction::same(result));
@@ -95,14 +111,14 @@ impl Module for Debconf {
         result.insert("current", Map::from_iter([(question, Value::str(&*text))]));
         result.insert("previous", previous);
         let option = if args.flag("unseen") { " -u" } else { "" };
-        let line = format!("{} {question} {vtype} {text}", args.str("name").unwrap_or_default());
+        let line = format!("{name} {question} {vtype} {text}");
         let script = format!("printf '%s' {} | debconf-set-selections{option}\n", q(&line));
         let side = |value: Value| Map::from_iter([(question, value)]);
-        Ok(Prediction::change(result, vec![Action::run(script)]).diff(attr_diff(
-            args.str("name").unwrap_or_default(),
-            side(before),
-            side(Value::str(text)),
-        )))
+        let pairs = [("type", vtype.to_string()), ("value", text.clone())];
+        let row = Row::from(pairs.map(|(key, value)| (key.to_string(), value)));
+        Ok(Prediction::change(result, vec![Action::run(script)])
+            .touch(Touch::Row { thing, row: Some(row) })
+            .diff(attr_diff(name, side(before), side(Value::str(text)))))
     }
 
     fn finish(&self, _: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
@@ -136,39 +152,49 @@ fn answer(args: &Args, vtype: &str) -> Result<Value, Failure> {
     }
 }
 
+/// Returns an answer as the tool shows it.
+fn shown(row: &Row) -> Value {
+    let member = |name: &str| row.get(name).map_or("", String::as_str);
+    Value::str(if member("type") == "password" { "(password omitted)" } else { member("value") })
+}
+
 fn existing_answer(args: &Args, report: &Report, vtype: &str, shown: &str) -> Value {
-    match vtype {
-        "boolean" => Value::str(shown.to_lowercase()),
-        // Passwords are not shown, only given out among all selections.
-        "password" => {
-            let name = args.str("name").unwrap_or_default();
-            let found = report.all("own").find_map(|line| {
-                let fields: Vec<&str> = line.split('\t').collect();
-                match fields.as_slice() {
-                    [owner, question, kind, value, ..]
-                        if owner.starts_with(name)
-                            && Some(*question) == args.str("question")
-                            && *kind == vtype =>
-                    {
-                        Some((*value).to_string())
-                    }
-                    _ => None,
-                }
-            });
-            Value::str(found.unwrap_or_default())
+    if vtype != "password" {
+        return compared(args, vtype, shown);
+    }
+    // Passwords are not shown, only given out among all selections.
+    let name = args.str("name").unwrap_or_default();
+    let found = report.all("own").find_map(|line| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        match fields.as_slice() {
+            [owner, question, kind, value, ..]
+                if owner.starts_with(name) && Some(*question) == args.str("question") && *kind == vtype =>
+            {
+                Some((*value).to_string())
+            }
+            _ => None,
         }
+    });
+    Value::str(found.unwrap_or_default())
+}
+
+/// Returns an answer that is there in the form in which it is compared.
+fn compared(args: &Args, vtype: &str, answer: &str) -> Value {
+    match vtype {
+        "boolean" => Value::str(answer.to_lowercase()),
         "multiselect" if args.list("value").is_some() => {
-            let mut texts: Vec<String> = shown.split(',').map(|item| item.trim().to_string()).collect();
+            let mut texts: Vec<String> = answer.split(',').map(|item| item.trim().to_string()).collect();
             texts.sort();
             Value::from(texts)
         }
-        _ => Value::str(shown),
+        _ => Value::str(answer),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::modules::Effect;
     use crate::modules::testing::{Case, args, scripts};
 
     const SEEN: &str = "answer * locales/default: C.UTF-8\nanswer   tz/areas: b, a\nanswer * x/flag: true\nanswer   x/pass: (password omitted)\nown x\tx/pass\tpassword\tsecret\n";
@@ -205,5 +231,26 @@ mod tests {
             "printf '%s' 'x tz/areas multiselect b, c' | debconf-set-selections",
         );
         check(&[], "-");
+    }
+
+    #[test]
+    fn later_steps_see_the_answers_of_earlier_ones() {
+        let ask = |value: &str, vtype: &str| {
+            args(&[("name", "x"), ("question", "x/new"), ("vtype", vtype), ("value", value)])
+        };
+        let after = |case: Case, given: Map| {
+            let touches = case.plan(SEEN).unwrap().touches;
+            let mut later = Case::new(&Debconf, given);
+            later.world.add(&"first".into(), touches, crate::modules::Certainty::Certain);
+            later.plan(SEEN).unwrap()
+        };
+        let later = after(Case::new(&Debconf, ask("True", "boolean")), ask("true", "boolean"));
+        assert_eq!(later.effect, Effect::Same);
+        let later = after(Case::new(&Debconf, ask("one", "string")), ask("two", "string"));
+        assert_eq!(later.result.get("previous").unwrap().repr(), "{'x/new': 'one'}");
+        let later = after(Case::new(&Debconf, ask("hidden", "password")), ask("hidden", "password"));
+        assert_eq!(later.effect, Effect::Same);
+        let shown = later.result.get("current").and_then(|map| map.get("x/new")).unwrap().to_text();
+        assert_eq!(shown, "(password omitted)");
     }
 }

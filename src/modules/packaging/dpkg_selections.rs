@@ -1,9 +1,12 @@
 //! `dpkg_selections`: what dpkg is to do with a package.
 
+use super::set::{Foreseen, foreseen};
 use crate::modules::sh::{Report, q};
 use crate::modules::write::attr_diff;
-use crate::modules::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen};
-use crate::value::Map;
+use crate::modules::{
+    self, Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Row, Seen, Thing, Touch,
+};
+use crate::value::{Map, Unknown};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "dpkg_selections",
@@ -41,7 +44,19 @@ impl Module for DpkgSelections {
         let (name, wanted) =
             (args.str("name").unwrap_or_default(), args.str("selection").unwrap_or_default());
         let report = Report::of(seen)?;
-        let Some(before) = report.get("selection").and_then(|line| line.split_whitespace().nth(1)) else {
+        let thing = Thing { kind: "dpkg_selections", name: name.to_string() };
+        let seen = report.get("selection").and_then(|line| line.split_whitespace().nth(1));
+        let row = modules::foreseen(call.world.row(&thing))?.flatten();
+        let before = match (row.as_ref().and_then(|row| row.get("selection")), foreseen(call, name)?) {
+            (Some(selection), _) => Some(selection.as_str()),
+            (None, Foreseen::AsSeen) => seen,
+            (None, Foreseen::Installed) => seen.or(Some("install")),
+            (None, Foreseen::Removed) => {
+                let cause = format!("what is left of {name} when it is removed is not known before");
+                return Err(Failure::unknown(Unknown { cause: cause.into() }));
+            }
+        };
+        let Some(before) = before else {
             return Err(Failure::new(format!(
                 "Failed to find package '{name}' to perform selection '{wanted}'."
             )));
@@ -55,11 +70,10 @@ impl Module for DpkgSelections {
             q(name)
         );
         let side = |selection: &str| Map::from_iter([("selection", selection)]);
-        Ok(Prediction::change(result, vec![Action::run(script)]).diff(attr_diff(
-            name,
-            side(before),
-            side(wanted),
-        )))
+        let after = Row::from([("selection".to_string(), wanted.to_string())]);
+        Ok(Prediction::change(result, vec![Action::run(script)])
+            .touch(Touch::Row { thing, row: Some(after) })
+            .diff(attr_diff(name, side(before), side(wanted))))
     }
 }
 
@@ -83,5 +97,21 @@ mod tests {
             case.plan("").unwrap_err().msg,
             "Failed to find package 'hello' to perform selection 'hold'."
         );
+    }
+
+    #[test]
+    fn later_steps_see_what_earlier_ones_leave() {
+        let after = |touches: Vec<Touch>, selection: &str, seen: &str| {
+            let mut case = Case::new(&DpkgSelections, args(&[("name", "hello"), ("selection", selection)]));
+            case.world.add(&"first".into(), touches, crate::modules::Certainty::Certain);
+            case.plan(seen)
+        };
+        let held = after(vec![], "hold", "selection hello install\n").unwrap().touches;
+        assert_eq!(after(held.clone(), "hold", "selection hello install\n").unwrap().effect, Effect::Same);
+        let back = after(held, "install", "selection hello install\n").unwrap();
+        assert_eq!(back.result.get("before").unwrap().to_text(), "hold");
+        let package = |installed| vec![Touch::Package { name: "hello".into(), installed }];
+        assert_eq!(after(package(true), "install", "").unwrap().effect, Effect::Same);
+        assert!(after(package(false), "hold", "selection hello install\n").unwrap_err().unknown.is_some());
     }
 }

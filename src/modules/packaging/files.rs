@@ -4,7 +4,7 @@ use crate::modules::attrs::Mode;
 use crate::modules::local::Digests;
 use crate::modules::sh::{FileKind, Report, Stat, q, word};
 use crate::modules::write::{bytes, content_diff, make_parent, side};
-use crate::modules::{Action, Diff, Failure, Run};
+use crate::modules::{Action, Body, Call, Diff, Failure, FileAfter, Run, Touch, sha256};
 
 /// A shell function: `xp_show NUMBER PATH` prints a file's name, attributes, digest and lines.
 pub const SHOW: &str = "xp_show() {\n\
@@ -46,6 +46,32 @@ impl Shown {
             }
         }
         Ok(found.into_iter().map(|(_, shown)| shown).collect())
+    }
+
+    /// Puts what earlier steps of a plan leave over what was shown.
+    pub fn foresee(mut self, call: &Call) -> Result<Shown, Failure> {
+        for place in [Some(self.path.clone()), self.real.clone()].into_iter().flatten() {
+            let Some(after) = call.foreseen_file(&place)? else { continue };
+            self.stat = after.stat().cloned();
+            if !matches!(after, FileAfter::File { body: Body::AsFound, .. }) {
+                let content = after.content(&place, None)?;
+                let text = String::from_utf8_lossy(content.as_deref().unwrap_or_default()).into_owned();
+                self.sha256 = content.as_deref().map(sha256);
+                self.lines = text.lines().map(str::to_string).collect();
+            }
+        }
+        Ok(self)
+    }
+
+    /// Returns what later steps of a plan are to know: the file with another content, or that it is gone.
+    pub fn touch(&self, content: Option<&str>, mode: Option<u32>, umask: u32) -> Touch {
+        let Some(content) = content else {
+            return Touch::File { path: self.path.clone(), after: FileAfter::Absent };
+        };
+        let old = self.stat.clone().unwrap_or(Stat { mode: 0o666 & !umask, ..Stat::default() });
+        let stat = Stat { mode: mode.unwrap_or(old.mode), ..old };
+        let path = self.real.as_ref().unwrap_or(&self.path).clone();
+        Touch::File { path, after: FileAfter::file(stat, content.as_bytes()) }
     }
 
     /// A file that is not there.

@@ -46,6 +46,19 @@ impl Requirement {
         !self.demands.is_empty()
     }
 
+    /// Returns what its version must be, for people: a version, demands, or that any will do.
+    pub fn demanded(&self) -> String {
+        match self.demands.as_slice() {
+            [] => "newest".to_string(),
+            [(operator, version)] if operator.starts_with("==") => version.clone(),
+            demands => demands
+                .iter()
+                .map(|(operator, version)| format!("{operator}{version}"))
+                .collect::<Vec<_>>()
+                .join(","),
+        }
+    }
+
     /// Whether a version is what is demanded.
     pub fn accepts(&self, version: &str) -> bool {
         self.demands.iter().all(|(operator, wanted)| holds(version, operator, wanted))

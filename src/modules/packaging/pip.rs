@@ -1,15 +1,17 @@
 //! `pip`: Python packages, by the pip of the target or of a virtual environment.
 
+use std::collections::BTreeMap;
+
 use super::pep440::{Requirement, canonical};
-use super::set::{put_output, text};
+use super::set::{SetChange, put_output, text};
 use crate::modules::sh::{Report, expand_path, q};
 use crate::modules::write::attr_diff;
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Rule,
-    Run, Seen, words,
+    Action, ArgKind, ArgSpec, Args, Call, Effect, Failure, Module, ModuleSpec, Outcome, Prediction, Row,
+    Rule, Run, Seen, Thing, Touch, foreseen, words,
 };
 use crate::transport::Output;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 static SPEC: ModuleSpec = ModuleSpec {
     name: "pip",
@@ -116,6 +118,20 @@ impl Job {
             extra,
             from_vcs: names.iter().any(|n| ["svn+", "git+", "hg+", "bzr+"].iter().any(|p| n.starts_with(p))),
         })
+    }
+
+    /// Returns what comes and goes as far as the arguments tell, without what packages need.
+    fn change(&self, args: &Args, installed: &Installed) -> SetChange {
+        let mut change = SetChange::default();
+        for requirement in self.requirements.iter().flatten() {
+            let now = installed.get(&requirement.name).map(String::as_str);
+            match args.str("state") {
+                Some("absent") => change.replace(&requirement.name, now, None),
+                Some("present") if now.is_some_and(|version| requirement.accepts(version)) => {}
+                _ => change.replace(&requirement.name, now, Some(&requirement.demanded())),
+            }
+        }
+        change
     }
 
     /// Returns pip's words for the state.
@@ -269,7 +285,8 @@ impl Module for Pip {
         let args = &call.args;
         let job = Job::of(args)?;
         let installs = args.str("state") != Some("absent");
-        if self.settled(args, &job, &Report::of(seen)?).is_some()
+        let report = Report::of(seen)?;
+        if self.settled(args, &job, report.get("venv").is_some(), &installed(&report)).is_some()
             || job.from_vcs
             || args.flag("editable")
             || !installs
@@ -295,12 +312,27 @@ impl Module for Pip {
             ("requirements", text_or_null("requirements")),
             ("virtualenv", text_or_null("virtualenv")),
         ]);
-        let makes = report.get("venv").is_some();
-        let mut settled = self.settled(args, &job, &report);
+        let earlier = Earlier::of(call)?;
+        let makes = report.get("venv").is_some() && !earlier.makes;
+        let installed = earlier.over(installed(&report));
+        for name in job.requirements.iter().flatten().map(|r| r.name.as_str()).chain(["."]) {
+            foreseen(call.world.row(&thing(&earlier.place, name)))?;
+        }
+        let chosen_by_pip =
+            |r: &Requirement| r.has_demands() && installed.get(&r.name).is_some_and(|v| v == ANY);
+        if job.requirements.iter().flatten().any(chosen_by_pip) {
+            earlier.needs_none()?;
+        }
+        let mut settled = self.settled(args, &job, makes, &installed);
+        let mut change = job.change(args, &installed);
         if settled.is_none()
             && let Some(more) = &seen.more
         {
-            settled = dry_run(&text(&more.stdout))?;
+            // What pip was asked is how it is now.
+            earlier.needs_none()?;
+            let said = text(&more.stdout);
+            settled = dry_run(&said)?;
+            change = would_install(&said, &installed);
         }
         if let Some(pip) = report.word("pip") {
             let command: Vec<String> = pip
@@ -334,6 +366,8 @@ impl Module for Pip {
             let side = |state: &str| Map::from_iter([("state", state)]);
             prediction.diff.push(attr_diff(env, side("absent"), side("directory")));
         }
+        prediction.diff.extend(change.diff());
+        prediction.touches = earlier.touches(makes, &job, &change);
         Ok(prediction)
     }
 
@@ -368,7 +402,8 @@ impl Module for Pip {
             _ => said.contains("Successfully installed"),
         };
         if let (Some(before), Some(after)) = lists {
-            let change = super::set::SetChange::between(&before.stdout, &after.stdout);
+            let change = SetChange::between(&as_shown(&before.stdout), &as_shown(&after.stdout));
+            prediction.diff.truncate(usize::from(made));
             prediction.diff.extend(change.diff());
         }
         prediction.effect = if changed || made { Effect::Change } else { Effect::Same };
@@ -385,18 +420,12 @@ enum Settled {
 
 impl Pip {
     /// Compares what is asked for with the list of what is installed; nothing when only pip can tell.
-    fn settled(&self, args: &Args, job: &Job, report: &Report) -> Option<Settled> {
-        if report.get("venv").is_some() {
+    fn settled(&self, args: &Args, job: &Job, makes: bool, installed: &Installed) -> Option<Settled> {
+        if makes {
             return Some(Settled::Change);
         }
-        let installed: Vec<(String, &str)> = report
-            .all("have")
-            .filter_map(|line| line.split_once("=="))
-            .map(|(name, version)| (canonical(name), version))
-            .collect();
         let requirements = job.requirements.as_ref().filter(|_| job.extra.is_empty())?;
-        let present =
-            |r: &Requirement| installed.iter().any(|(name, version)| *name == r.name && r.accepts(version));
+        let present = |r: &Requirement| installed.get(&r.name).is_some_and(|version| r.accepts(version));
         match args.str("state") {
             Some("present") if requirements.iter().all(present) => Some(Settled::Same),
             Some("absent") if !requirements.iter().any(present) => Some(Settled::Same),
@@ -404,6 +433,110 @@ impl Pip {
             _ => None,
         }
     }
+}
+
+/// Packages with their versions.
+type Installed = BTreeMap<String, String>;
+
+fn installed(report: &Report) -> Installed {
+    let pairs = report.all("have").filter_map(|line| line.split_once("=="));
+    pairs.map(|(name, version)| (canonical(name), version.to_string())).collect()
+}
+
+/// Returns pip's list in the form in which changes are shown: names as indexes write them, and versions.
+fn as_shown(list: &[u8]) -> Vec<u8> {
+    let plain = |line: &str| match line.split_once("==") {
+        Some((name, version)) => format!("{} {version}\n", canonical(name)),
+        None => format!("{line}\n"),
+    };
+    text(list).lines().map(plain).collect::<String>().into_bytes()
+}
+
+/// What earlier steps of a plan leave of the place where the packages go.
+struct Earlier {
+    /// The virtual environment, or the pip.
+    place: String,
+    makes: bool,
+    packages: BTreeMap<String, Option<String>>,
+}
+
+const KIND: &str = "Python packages";
+/// Stands for a version that pip chooses.
+const ANY: &str = "newest";
+
+impl Earlier {
+    fn of(call: &Call) -> Result<Self, Failure> {
+        let args = &call.args;
+        let place = match args.str("virtualenv").or(args.str("executable")) {
+            Some(path) => expand_path(call, path)?,
+            None => "the system's".to_string(),
+        };
+        call.needs_same(&thing(&place, ""))?;
+        let own = format!("{place} ");
+        let mut earlier = Earlier { place, makes: false, packages: BTreeMap::new() };
+        for (name, row) in call.world.rows(KIND) {
+            match name.strip_prefix(&own) {
+                Some(".") => earlier.makes = true,
+                Some(package) => {
+                    let version = row.and_then(|row| row.get("version").cloned());
+                    earlier.packages.insert(package.to_string(), version);
+                }
+                None => {}
+            }
+        }
+        Ok(earlier)
+    }
+
+    fn over(&self, mut installed: Installed) -> Installed {
+        for (name, version) in &self.packages {
+            match version {
+                Some(version) => installed.insert(name.clone(), version.clone()),
+                None => installed.remove(name),
+            };
+        }
+        installed
+    }
+
+    fn needs_none(&self) -> Result<(), Failure> {
+        if self.packages.is_empty() {
+            return Ok(());
+        }
+        let cause = format!("what pip will say when an earlier step has changed {}", self.place);
+        Err(Failure::unknown(Unknown { cause: cause.into() }))
+    }
+
+    /// Returns what later steps are to know.
+    fn touches(&self, makes: bool, job: &Job, change: &SetChange) -> Vec<Touch> {
+        let row = |name: &str, row| Touch::Row { thing: thing(&self.place, name), row };
+        let mut touches = Vec::new();
+        if makes {
+            touches.push(row(".", Some(Row::new())));
+        }
+        // What files of requirements and repositories come to is not known by name.
+        if job.requirements.is_none() && change.is_empty() {
+            touches.push(Touch::Thing(thing(&self.place, "")));
+        }
+        touches.extend(change.removed().filter_map(|line| Some(row(line.split_once(' ')?.0, None))));
+        for (name, version) in change.added().filter_map(|line| line.split_once(' ')) {
+            let version = if version.starts_with(|c: char| c.is_ascii_digit()) { version } else { ANY };
+            touches.push(row(name, Some(Row::from([("version".to_string(), version.to_string())]))));
+        }
+        touches
+    }
+}
+
+fn thing(place: &str, package: &str) -> Thing {
+    Thing { kind: KIND, name: format!("{place} {package}") }
+}
+
+/// Reads the line `Would install a-1.0 b-2`.
+fn would_install(said: &str, installed: &Installed) -> SetChange {
+    let mut change = SetChange::default();
+    let lists = said.lines().filter_map(|line| line.strip_prefix("Would install "));
+    for (name, version) in lists.flat_map(str::split_whitespace).filter_map(|word| word.rsplit_once('-')) {
+        change.replace(&canonical(name), installed.get(&canonical(name)).map(String::as_str), Some(version));
+    }
+    change
 }
 
 /// Reads what pip would install; nothing when it is too old to tell.

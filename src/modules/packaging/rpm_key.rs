@@ -3,7 +3,10 @@
 use super::fetch::{self, Certificates};
 use crate::modules::sh::{PRIVATE_DIR, Report, q};
 use crate::modules::write::attr_diff;
-use crate::modules::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen};
+use crate::modules::{
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Row, Seen, Thing, Touch,
+    foreseen,
+};
 use crate::value::Map;
 
 static SPEC: ModuleSpec = ModuleSpec {
@@ -95,7 +98,12 @@ impl Module for RpmKey {
                 .ok_or_else(|| Failure::new("Unexpected gpg output"))?
                 .to_uppercase(),
         };
-        let known = report.all("known").any(|line| line.split(':').nth(4).is_some_and(|k| k.contains(&id)));
+        let short = &id[id.len().saturating_sub(8)..];
+        let thing = Thing { kind: "rpm key", name: short.to_string() };
+        let known = match foreseen(call.world.row(&thing))? {
+            Some(row) => row.is_some(),
+            None => report.all("known").any(|line| line.split(':').nth(4).is_some_and(|k| k.contains(&id))),
+        };
         let wanted = args.str("state") == Some("present");
         if known == wanted {
             return Ok(Prediction::same(Map::new()));
@@ -107,15 +115,12 @@ impl Module for RpmKey {
             check_fingerprints(call, &report)?;
             format!("{}xp_do 'import the key' rpm --import \"$xp_dir/key\"\n", source.script(call))
         } else {
-            let short = &id[id.len().saturating_sub(8)..];
             format!("xp_do 'remove the key' rpm --erase --allmatches gpg-pubkey-{}\n", short.to_lowercase())
         };
         let side = |on: bool| Map::from_iter([(id.as_str(), if on { "present" } else { "absent" })]);
-        Ok(Prediction::change(Map::new(), vec![Action::run(script)]).diff(attr_diff(
-            "rpm keys",
-            side(known),
-            side(wanted),
-        )))
+        let touch = Touch::Row { thing, row: wanted.then(Row::new) };
+        let diff = attr_diff("rpm keys", side(known), side(wanted));
+        Ok(Prediction::change(Map::new(), vec![Action::run(script)]).touch(touch).diff(diff))
     }
 }
 

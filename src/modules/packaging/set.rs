@@ -39,6 +39,16 @@ impl SetChange {
         self.gone.insert(format!("{name} {version}"));
     }
 
+    /// One version goes, where there is one, and another comes.
+    pub fn replace(&mut self, name: &str, now: Option<&str>, then: Option<&str>) {
+        if let Some(now) = now {
+            self.remove(name, now);
+        }
+        if let Some(then) = then {
+            self.add(name, then);
+        }
+    }
+
     /// Adds another change that follows this one.
     pub fn extend(&mut self, other: SetChange) {
         self.gone.extend(other.gone);

@@ -5,7 +5,8 @@ use crate::modules::attrs::{Attrs, FILE_ARGS};
 use crate::modules::sh::{Look, Report, expand_path, q};
 use crate::modules::write::{Edit, content_diff, side};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Args, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
+    Action, ArgKind, ArgSpec, Args, Call, Failure, FileAfter, Module, ModuleSpec, Outcome, Prediction, Rule,
+    Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -122,10 +123,19 @@ impl Module for YumRepository {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let mut report = Report::of(seen)?;
-        let look = Look::of(&report)?;
-        let content = report.content.take();
-        let before = String::from_utf8_lossy(content.as_deref().unwrap_or_default()).into_owned();
+        let mut look = Look::of(&report)?;
+        let mut content = report.content.take();
         let path = path(call)?;
+        let real = match &look.real {
+            Some(real) if look.is_link() => real.clone(),
+            _ => path.clone(),
+        };
+        let own = call.foreseen_file(&path)?;
+        if let Some(after) = own.map_or_else(|| call.foreseen_file(&real), |after| Ok(Some(after)))? {
+            content = after.content(&real, content)?;
+            look = after.look(&look);
+        }
+        let before = String::from_utf8_lossy(content.as_deref().unwrap_or_default()).into_owned();
         let name = args.str("name").unwrap_or_default();
         let mut result = Map::from_iter([("repo", name), ("state", args.str("state").unwrap_or_default())]);
         let old = Ini::parse(&before).map_err(|line| Failure::new(format!("cannot read {path}: {line}")))?;
@@ -137,19 +147,14 @@ impl Module for YumRepository {
         let same = old.sorted() == new.sorted();
         if new.sections.is_empty() && !same {
             let script = format!("xp_do \"remove \"{0} rm -f -- {0}\n", q(&path));
-            return Ok(Prediction::change(result, vec![Action::run(script)]).diff(content_diff(
-                &path,
-                side(Some(before.as_bytes())),
-                side(None),
-            )));
+            let touch = Touch::File { path: path.clone(), after: FileAfter::Absent };
+            return Ok(Prediction::change(result, vec![Action::run(script)])
+                .touch(touch)
+                .diff(content_diff(&path, side(Some(before.as_bytes())), side(None))));
         }
         if same && look.file.is_none() {
             return Ok(Prediction::same(result));
         }
-        let real = match &look.real {
-            Some(real) if look.is_link() => real.clone(),
-            _ => path.clone(),
-        };
         let edit = Edit {
             shown: &path,
             path: &real,

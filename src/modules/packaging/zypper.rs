@@ -7,7 +7,7 @@ use crate::modules::{
     Seen, Touch, words,
 };
 use crate::transport::Output;
-use crate::value::{Map, Value};
+use crate::value::{Map, Unknown, Value};
 
 pub static SPEC: ModuleSpec = ModuleSpec {
     name: "zypper",
@@ -250,6 +250,12 @@ fn job(call: &Call, report: &Report) -> Result<Job, Failure> {
     for name in names.iter().filter(|n| !is_file(n)) {
         let package = Package::parse(name);
         let there = is_there(&package)?;
+        // The world knows that it will be there, not in which version.
+        let asks_version = !absent && !package.removes && (state == "latest" || !package.version.is_empty());
+        if asks_version && foreseen(call, &package.name)? == Foreseen::Installed {
+            let cause = format!("which version of {} an earlier step installs", package.name);
+            return Err(Failure::unknown(Unknown { cause: cause.into() }));
+        }
         let wanted = match state {
             _ if absent => there,
             "latest" => true,

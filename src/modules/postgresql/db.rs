@@ -331,7 +331,9 @@ fn dump(call: &Call, db: &str) -> Result<Prediction, Failure> {
         None if format == " -F d" => format!("{password}{command} -f {file}\n"),
         None => format!("{password}{command} >{file}\n"),
     };
+    let after = Map::from_iter([("content", format!("a copy of {db}"))]);
     Ok(Prediction::change(result(db, &[format!("{command} > {target}")]), vec![Action::run(script)])
+        .diff(named_diff(&target, Some(Map::new()), Some(after)))
         .touch(Touch::Tree { path: target }))
 }
 
@@ -353,7 +355,9 @@ fn restore(call: &Call, db: &str) -> Result<Prediction, Failure> {
         None if archive => format!("{password}{command} {file}\n"),
         None => format!("{password}{command} <{file}\n"),
     };
+    let after = Map::from_iter([("content", format!("that of {target}"))]);
     Ok(Prediction::change(result(db, &[format!("{command} < {target}")]), vec![Action::run(script)])
+        .diff(named_diff(&format!("postgresql database {db}"), Some(Map::new()), Some(after)))
         .touch(Touch::Thing(thing(KIND, db))))
 }
 

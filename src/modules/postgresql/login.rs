@@ -156,7 +156,7 @@ pub fn thing(kind: &'static str, name: &str) -> Thing {
 
 /// Refuses to foresee what an earlier step of a plan changes.
 pub fn needs_untouched(call: &Call, kind: &'static str, name: &str) -> Result<(), Failure> {
-    call.world.thing(&thing(kind, name)).map_or(Ok(()), |unknown| Err(Failure::unknown(unknown)))
+    call.needs_same(&thing(kind, name))
 }
 
 /// Returns what a missing member or null is not.

@@ -428,6 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn warns_of_a_rootimgdir_that_a_statelite_image_has_too() {
+        let lite =
+            COMPUTE.replace("netboot-compute:", "statelite-compute:").replace("=netboot", "=statelite");
+        let args = json!({ "name": "mine", "template": ["rhels9.4-x86_64-statelite-compute"], "attributes": { "provmethod": "netboot" } });
+        assert_eq!(
+            plan(args, &lite, false).expect("planned").warnings,
+            [
+                "the osimage rhels9.4-x86_64-statelite-compute has the same rootimgdir /install/netboot/rhels9.4/x86_64/compute"
+            ]
+        );
+    }
+
+    #[test]
     fn a_success_that_changed_nothing_is_a_failure() {
         let prediction = plan(clone(), COMPUTE, false).expect("planned");
         let out = |definition: &str| {

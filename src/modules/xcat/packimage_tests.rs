@@ -51,11 +51,26 @@ impl Node {
         json!({ "name": "svc", "method": "tar", "minimum_size": 100, "installdir": format!("{}/install", self.base()) })
     }
 
+    /// Where the scripts find what they call.
+    fn tools(&self) -> [(&'static str, String); 2] {
+        let xcat = format!("{}/xcat", self.base());
+        [("/opt/xcat/bin", format!("{xcat}/bin")), ("/opt/xcat/sbin", format!("{xcat}/sbin"))]
+    }
+
+    fn plan(&self) -> Prediction {
+        let tools = self.tools();
+        let replace: Vec<(&str, &str)> = tools.iter().map(|(a, b)| (*a, b.as_str())).collect();
+        with_call(&Packimage, self.args(), true, |call| {
+            let probe = Packimage.probe(call)?.expect("a script");
+            Packimage.plan(call, &seen(&run_with("sh", &probe, &replace)))
+        })
+        .expect("planned")
+    }
+
     fn converge(&self, args: serde_json::Value, sh: &str) -> Result<(Effect, String), Failure> {
         let base = self.base();
-        let xcat = format!("{base}/xcat");
-        let replace = [("/opt/xcat/bin", format!("{xcat}/bin")), ("/opt/xcat/sbin", format!("{xcat}/sbin"))];
-        let replace: Vec<(&str, &str)> = replace.iter().map(|(a, b)| (*a, b.as_str())).collect();
+        let tools = self.tools();
+        let replace: Vec<(&str, &str)> = tools.iter().map(|(a, b)| (*a, b.as_str())).collect();
         with_call(&Packimage, args, false, |call| {
             let probe = Packimage.probe(call)?.expect("a script");
             let prediction = Packimage.plan(call, &seen(&run_with(sh, &probe, &replace)))?;
@@ -92,6 +107,18 @@ fn packs_once_and_again_for_each_change() {
     node.put("install/postscripts/syslog", "other");
     check("bash", Effect::Change, "['the directory /install/postscripts changed']");
     check("sh", Effect::Same, "");
+}
+
+#[test]
+fn says_who_boots_from_what_is_packed_anew() {
+    let node = Node::new(PACK);
+    assert!(node.plan().warnings.is_empty());
+    node.converge(node.args(), "sh").expect("packed");
+    node.put("x.exlist", "./other*\n");
+    let plan = node.plan();
+    assert_eq!(plan.warnings, ["sn1 boot from svc: none of them can boot while it is packed"]);
+    let told: Vec<String> = plan.consequences.iter().map(|c| c.replace(&node.base(), "")).collect();
+    assert_eq!(told, ["/install/svc/rootimg.tar.gz is replaced; sn1 boot from it now"]);
 }
 
 #[test]

@@ -58,7 +58,10 @@ fn bench(shell: &Shell) -> Option<Bench<'_>> {
         return None;
     }
     let mut bench = Bench::new(shell);
-    bench.environment = vec![("APT_CONFIG", "$D/apt.conf"), ("DPKG_ADMINDIR", "$D/root/var/lib/dpkg")];
+    bench.environment = vec![
+        ("APT_CONFIG", "$D/apt.conf".to_string()),
+        ("DPKG_ADMINDIR", "$D/root/var/lib/dpkg".to_string()),
+    ];
     bench.sh(REPOSITORY);
     Some(bench)
 }

@@ -8,6 +8,12 @@ refuse() { echo "$tool: the double does not know: $*" >&2; exit 97; }
 without() { { grep -vxF -e "$2" "$1" 2>/dev/null || :; } >"$1.new"; mv "$1.new" "$1"; }
 with() { grep -qxF -e "$2" "$1" 2>/dev/null || printf '%s\n' "$2" >>"$1"; }
 
+# Package managers: what can be had stands in a file as `name version needs...`, the newest last; what there is in another.
+version_of() { sed -n "s/^$2 \([^ ]*\).*/\1/p" "$1" 2>/dev/null | tail -n 1; }
+has_version() { grep -qx -e "$2 $3" -e "$2 $3 .*" "$1" 2>/dev/null; }
+# The line of a package in the first file becomes: this version, or no line without a version.
+put() { { grep -v "^$2 " "$1" 2>/dev/null || :; [ -z "$3" ] || printf '%s %s\n' "$2" "$3"; } >"$1.new"; mv "$1.new" "$1"; }
+
 case $tool in
 getsebool)
     [ "$1" = -- ] && shift
@@ -166,5 +172,264 @@ timedatectl)
     set-local-rtc) echo "$2" >"$S/rtc" ;;
     *) refuse "$@" ;;
     esac ;;
+apk)
+    while :; do case $1 in -v|--no-cache) shift ;; --repository|--repositories-file) shift 2 ;; *) break ;; esac; done
+    verb=$1; shift
+    try=; upgrade=
+    while :; do case $1 in --simulate) try=1; shift ;; --upgrade|--available) upgrade=1; shift ;; --purge) shift ;; *) break ;; esac; done
+    count=0
+    # One step of the tool: what it says and, unless it only tries, does.
+    step() {
+        count=$((count + 1)); old=$(version_of "$S/have" "$2")
+        case $1 in
+        Upgrading) printf '(%s/9) Upgrading %s (%s -> %s)\n' $count "$2" "$old" "$3" ;;
+        Purging) printf '(%s/9) Purging %s (%s)\n' $count "$2" "$old" ;;
+        *) printf '(%s/9) %s %s (%s)\n' $count "$1" "$2" "$3" ;;
+        esac
+        [ -n "$try" ] || put "$S/have" "$2" "$3"
+    }
+    case $verb in
+    update) : >"$S/updated"; echo 'OK: 20000 distinct packages available' ;;
+    info)
+        case $1 in
+        --installed) [ -n "$(version_of "$S/have" "$2")" ] && echo "$2" ;;
+        --description) [ -z "$(version_of "$S/repo" "$2")" ] || printf '%s-%s description:\nA package\n' "$2" "$(version_of "$S/repo" "$2")" ;;
+        *) refuse "$verb" "$@" ;;
+        esac ;;
+    version)
+        printf 'Installed:                                Available:\n'
+        old=$(version_of "$S/have" "$1"); new=$(version_of "$S/repo" "$1"); sign='<'; [ "$old" != "$new" ] || sign='='
+        [ -z "$old" ] || printf '%-40s%s %s\n' "$1-$old" "$sign" "$new" ;;
+    add)
+        for name; do
+            [ -n "$(version_of "$S/repo" "${name%%=*}")" ] || {
+                printf 'ERROR: unable to select packages:\n  %s (no such package):\n    required by: world[%s]\n' "$name" "$name" >&2
+                exit 1
+            }
+        done
+        for name; do
+            for each in $(sed -n "s/^$name [^ ]*//p" "$S/repo" | tail -n 1) $name; do
+                old=$(version_of "$S/have" $each); new=$(version_of "$S/repo" $each)
+                [ -n "$old" ] || step Installing $each "$new"
+                [ -z "$old" ] || [ -z "$upgrade" ] || [ "$old" = "$new" ] || step Upgrading $each "$new"
+            done
+            [ -n "$try" ] || with "$S/world" "$name"
+        done
+        echo 'OK: 10 MiB in 20 packages' ;;
+    del)
+        for name; do
+            [ -z "$(version_of "$S/have" "$name")" ] || step Purging "$name" ''
+            [ -n "$try" ] || without "$S/world" "$name"
+        done
+        echo 'OK: 10 MiB in 20 packages' ;;
+    upgrade)
+        while read -r name old; do
+            new=$(version_of "$S/repo" "$name"); [ "$new" = "$old" ] || echo "$name $new"
+        done <"$S/have" >"$S/outdated"
+        while read -r name new; do step Upgrading "$name" "$new"; done <"$S/outdated"
+        rm "$S/outdated"
+        echo 'OK: 10 MiB in 20 packages' ;;
+    *) refuse "$verb" "$@" ;;
+    esac ;;
+gem)
+    have=${GEM_HOME:-$S}/gems; verb=$1; shift
+    [ "$1" = --norc ] && shift
+    version=; all=; source=$S/remote
+    while [ $# -gt 1 ]; do
+        case $1 in
+        --version) version=$2; shift 2 ;;
+        --source|--install-dir|--bindir) shift 2 ;;
+        --all) all=1; shift ;;
+        --remote) all=remote; shift ;;
+        --*) shift ;;
+        *) refuse "$verb" "$@" ;;
+        esac
+    done
+    name=$(printf '%s' "$1" | sed 's/^^//; s/\$$//; s/\\//g'); newest=$(version_of "$source" "$name")
+    case $verb in
+    list)
+        if [ "$all" = remote ]; then [ -z "$newest" ] || echo "$name ($newest)"; exit 0; fi
+        list=$(sed -n "s/^$name //p" "$have" "$S/default" 2>/dev/null | sort -r | tr '\n' ',' | sed 's/,$//; s/,/, /g')
+        [ -z "$list" ] || echo "$name ($list)" ;;
+    install)
+        : "${version:=$newest}"
+        has_version "$source" "$name" "$version" || { echo "ERROR:  Could not find a valid gem '$name' (= $version) in any repository" >&2; exit 2; }
+        mkdir -p "${have%/*}"; with "$have" "$name $version"
+        printf 'Successfully installed %s-%s\n1 gem installed\n' "$name" "$version" ;;
+    uninstall)
+        if [ -n "$all" ]; then put "$have" "$name" ''; else without "$have" "$name $version"; fi
+        grep -q "^$name " "$S/default" 2>/dev/null && echo "Gem $name-1.0.0 cannot be uninstalled because it is a default gem" >&2
+        echo "Successfully uninstalled $name" ;;
+    *) refuse "$verb" "$@" ;;
+    esac ;;
+npm)
+    verb=$1; shift; place=$PWD; package=
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --global) place=$S/global; mkdir -p "$place" ;;
+        --registry) shift ;;
+        --*) : ;;
+        *) package=$1 ;;
+        esac
+        shift
+    done
+    name=${package%@*}; version=; [ "$name" = "$package" ] || version=${package##*@}
+    wanted=$place/wanted have=$place/have
+    case $verb in
+    list)
+        join= rc=0
+        printf '{"name": "x"'
+        while read -r each old; do
+            [ -n "$each" ] || continue
+            [ -n "$join" ] || printf ', "dependencies": {'
+            now=$(version_of "$have" "$each")
+            if [ -n "$now" ]; then printf '%s"%s": {"version": "%s"}' "$join" "$each" "$now"
+            else printf '%s"%s": {"required": "%s", "missing": true, "problems": []}' "$join" "$each" "$old"; rc=1; fi
+            join=', '
+        done <<END
+$(cat "$wanted" 2>/dev/null | grep .)
+END
+        printf '%s}\n' "$([ -z "$join" ] || echo '}')"
+        exit $rc ;;
+    outdated)
+        [ -s "$wanted" ] || exit 0
+        rc=0
+        while read -r each _; do
+            now=$(version_of "$have" "$each"); new=$(version_of "$S/registry" "$each")
+            [ "$now" = "$new" ] && continue
+            [ $rc = 1 ] || echo 'Package  Current  Wanted  Latest  Location'
+            echo "$each  ${now:-MISSING}  $new  $new  x"; rc=1
+        done <"$wanted"
+        exit $rc ;;
+    install|ci|update)
+        if [ -n "$name" ]; then
+            : "${version:=$(version_of "$S/registry" "$name")}"
+            has_version "$S/registry" "$name" "$version" || { echo "npm ERR! code E404" >&2; exit 1; }
+            if [ "$verb" = update ]; then grep -q "^$name " "$wanted" || exit 0; version=$(version_of "$S/registry" "$name"); fi
+            put "$wanted" "$name" "$version"; put "$have" "$name" "$version"
+        fi
+        [ -e "$wanted" ] || exit 0
+        while read -r each old; do
+            if [ "$verb" = update ] && [ -z "$name" ]; then put "$have" "$each" "$(version_of "$S/registry" "$each")"
+            elif [ -z "$(version_of "$have" "$each")" ] || [ "$verb" = ci ]; then put "$have" "$each" "$old"; fi
+        done <"$wanted"
+        echo 'added 1 package' ;;
+    uninstall) put "$wanted" "$name" ''; put "$have" "$name" ''; echo 'removed 1 package' ;;
+    *) refuse "$verb" "$package" ;;
+    esac ;;
+virtualenv)
+    for env; do :; done
+    [ "$env" != --help ] || exit 0
+    mkdir -p "$env/bin"; : >"$env/bin/activate"; : >"$env/have"; ln -s "$(dirname "$0")/double" "$env/bin/pip" ;;
+pip)
+    have=${0%/bin/*}/have; verb=$1; shift; try= newest= again= from=
+    while :; do
+        case $1 in
+        --dry-run) try=1 ;; -U) newest=1 ;; --force-reinstall) again=1 ;; -y|--no-cache-dir|--format=freeze|-q) : ;;
+        -r) from=$2; shift ;;
+        *) break ;;
+        esac
+        shift
+    done
+    [ -z "$from" ] || set -- $(cat "$from")
+    case $verb in
+    list) sed 's/ /==/' "$have" ;;
+    install)
+        done=
+        for each; do
+            name=${each%%[=<>]*}; old=$(version_of "$have" "$name"); new=${each#*==}
+            [ "$name" != "$each" ] || new=$(version_of "$S/index" "$name")
+            [ "$new" != "$each" ] && [ -n "$new" ] && has_version "$S/index" "$name" "$new" || {
+                printf 'ERROR: Could not find a version that satisfies the requirement %s (from versions: none)\nERROR: No matching distribution found for %s\n' "$each" "$each" >&2
+                exit 1
+            }
+            if [ -n "$old" ] && [ -z "$again" ]; then
+                if [ "$old" = "$new" ] || { [ -z "$newest" ] && [ "$name" = "$each" ]; }; then
+                    echo "Requirement already satisfied: $each in ./lib"; continue
+                fi
+            fi
+            for need in $(sed -n "s/^$name $new//p" "$S/index"); do
+                [ -n "$(version_of "$have" "$need")" ] || done="$done $need-$(version_of "$S/index" "$need")"
+            done
+            done="$done $name-$new"
+        done
+        [ -z "$try" ] || { [ -z "$done" ] || echo "Would install$done"; exit 0; }
+        for each in $done; do put "$have" "${each%-*}" "${each##*-}"; done
+        [ -z "$done" ] || echo "Successfully installed$done" ;;
+    uninstall)
+        for name; do
+            name=${name%%[=<>]*}; old=$(version_of "$have" "$name")
+            [ -n "$old" ] || { echo "WARNING: Skipping $name as it is not installed." >&2; continue; }
+            put "$have" "$name" ''
+            printf 'Found existing installation: %s %s\nUninstalling %s-%s:\n  Successfully uninstalled %s-%s\n' "$name" "$old" "$name" "$old" "$name" "$old"
+        done ;;
+    *) refuse "$verb" "$@" ;;
+    esac ;;
+zypper)
+    while :; do case $1 in --non-interactive|--xmlout|--quiet|--disable-repositories|--no-gpg-checks) shift ;; *) break ;; esac; done
+    verb=$1; shift; try=
+    while :; do
+        case $1 in
+        --dry-run) try=1 ;; --type) shift ;; --) shift; break ;; --*) : ;; *) break ;;
+        esac
+        shift
+    done
+    echo "<?xml version='1.0'?>"; echo '<stream>'
+    end() { echo '</stream>'; exit "$1"; }
+    install= upgrade= downgrade= remove=
+    # Notes what becomes of a package: to which version, or nothing.
+    become() {
+        old=$(version_of "$S/have" "$1")
+        line="<solvable type=\"package\" name=\"$1\" edition=\"${2:-$old}\" arch=\"noarch\""
+        case $old/$2 in
+        "$2/$2") return ;;
+        /*) install="$install$line/>" ;;
+        */) remove="$remove$line/>" ;;
+        *) if [ "$(printf '%s\n' "$old" "$2" | sort | tail -n 1)" = "$2" ]; then upgrade="$upgrade$line edition-old=\"$old\"/>"
+           else downgrade="$downgrade$line edition-old=\"$old\"/>"; fi ;;
+        esac
+        [ -n "$try" ] || put "$S/have" "$1" "$2"
+    }
+    case $verb in
+    search)
+        rc=104
+        echo '<search-result version="0.0"><solvable-list>'
+        for name; do
+            old=$(version_of "$S/have" "$name"); [ -n "$old" ] || continue
+            rc=0; echo "<solvable status=\"installed\" name=\"$name\" kind=\"package\" edition=\"$old\" arch=\"noarch\" repository=\"(System Packages)\"/>"
+        done
+        echo '</solvable-list></search-result>'
+        end $rc ;;
+    refresh) : >"$S/refreshed"; end 0 ;;
+    install)
+        for each; do
+            each=${each#[+-]}; name=${each%%=*}
+            [ -n "$(version_of "$S/repo" "$name")" ] && { [ "$name" = "$each" ] || has_version "$S/repo" "$name" "${each#*=}"; } || {
+                echo "<message type=\"error\">No provider of &apos;$each&apos; found.</message>"; end 104
+            }
+        done
+        for each; do
+            name=${each#[+-]}; new=${name#*=}; name=${name%%=*}
+            [ "$new" != "$name" ] || new=$(version_of "$S/repo" "$name")
+            case $each in -*) new= ;; esac
+            [ -z "$new" ] || for need in $(sed -n "s/^$name $new//p" "$S/repo"); do
+                [ -n "$(version_of "$S/have" "$need")" ] || become "$need" "$(version_of "$S/repo" "$need")"
+            done
+            become "$name" "$new"
+        done ;;
+    remove) for name; do become "$name" ''; done ;;
+    update|dist-upgrade)
+        cp "$S/have" "$S/had"
+        while read -r name _; do become "$name" "$(version_of "$S/repo" "$name")"; done <"$S/had"
+        rm "$S/had" ;;
+    *) refuse "$verb" "$@" ;;
+    esac
+    echo '<install-summary download-size="0" packages-to-change="1">'
+    for group in install upgrade downgrade remove; do
+        eval "lines=\$$group"
+        [ -z "$lines" ] || echo "<to-$group>$lines</to-$group>"
+    done
+    echo '</install-summary>'
+    end 0 ;;
 *) refuse "$@" ;;
 esac

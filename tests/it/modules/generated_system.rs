@@ -21,6 +21,7 @@ macro_rules! laws_of {
 
 mod files;
 mod packages;
+mod servers;
 mod storage;
 
 /// A module with what its laws need.
@@ -40,6 +41,8 @@ struct Law {
     states: &'static [&'static str],
     always: &'static str,
     choices: &'static [(&'static str, &'static [&'static str])],
+    /// The part of the cases that is made where each takes long.
+    share: u32,
 }
 
 impl Law {
@@ -53,6 +56,7 @@ impl Law {
         states: &[],
         always: "{}",
         choices: &[],
+        share: 1,
     };
 }
 
@@ -303,6 +307,11 @@ const BEGIN: &str = "mkdir -p /etc/apt/sources.list.d /etc/apt/keyrings /var/cac
     /var/lib/dpkg/triggers /var/lib/dpkg/alternatives /etc/alternatives; touch one two /var/lib/dpkg/status; chmod 644 /var/lib/dpkg/status\n";
 
 fn check(law: &'static Law) {
+    check_in(law, |bench, _| Some(bench));
+}
+
+/// The same on benches that are made ready for it, with the name of the shell; nothing where that is not possible.
+fn check_in(law: &'static Law, ready: impl for<'s> Fn(Bench<'s>, &str) -> Option<Bench<'s>>) {
     let states = || {
         let begin = if law.inside { "" } else { BEGIN };
         subsequence(law.states, 0..=law.states.len())
@@ -315,8 +324,10 @@ fn check(law: &'static Law) {
     };
     hold(
         law.module,
+        law.share,
         |shell| {
-            let bench = if law.inside { Bench::new(shell) } else { Bench::doubled(shell, law.doubles)? };
+            let bench = if law.inside { Bench::new(shell) } else { Bench::rooted(shell)? };
+            let bench = ready(bench.with_doubles(law.doubles), &shell.name)?;
             let possible = law.needs.iter().all(|tool| bench.has(tool)) && bench.holds(law.possible);
             possible.then_some(bench)
         },
@@ -327,7 +338,12 @@ fn check(law: &'static Law) {
 
 /// The modules whose laws are checked here.
 pub fn modules() -> impl Iterator<Item = &'static str> {
-    LAWS.iter().chain(files::LAWS).chain(packages::LAWS).chain(storage::LAWS).map(|law| law.module)
+    LAWS.iter()
+        .chain(files::LAWS)
+        .chain(packages::LAWS)
+        .chain(servers::LAWS)
+        .chain(storage::LAWS)
+        .map(|law| law.module)
 }
 
 laws_of!(

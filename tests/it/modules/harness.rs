@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use xplay::modules::sh::PRELUDE;
-use xplay::modules::{self, Action, Call, Failure, LocalFiles, Outcome, Prediction, Run, Seen, Target};
+use xplay::modules::{
+    self, Action, Call, Failure, LocalFiles, Outcome, Prediction, Run, Seen, Target, World,
+};
 use xplay::transport::{Content, Output};
 use xplay::value::{Map, Value, from_json};
 
@@ -84,7 +86,9 @@ pub struct Bench<'a> {
     /// Programs that are found before those of the shell.
     programs: Option<PathBuf>,
     /// More variables that scripts see; `$D` is the folder.
-    pub environment: Vec<(&'static str, &'static str)>,
+    pub environment: Vec<(&'static str, String)>,
+    /// Shell lines that print what lies outside of the folder, such as the tables of a server; it counts as content.
+    pub outside: &'static str,
 }
 
 /// What of /etc the tools that manage accounts and services need.
@@ -127,6 +131,7 @@ impl<'a> Bench<'a> {
             private: &[],
             programs: None,
             environment: Vec::new(),
+            outside: "",
         };
         let uid: u32 = bench.out("id -u").trim().parse().unwrap();
         let user = bench.out("id -un").trim().to_string();
@@ -159,10 +164,9 @@ impl<'a> Bench<'a> {
         Some(bench)
     }
 
-    /// A bench with own folders of the system, and doubles of these tools; see `doubles.sh`.
-    pub fn doubled(shell: &'a Shell, tools: &[&str]) -> Option<Self> {
-        let mut bench = Bench::rooted(shell)?;
-        let programs = bench.root.path().join("programs");
+    /// The same with doubles of these tools; see `doubles.sh`.
+    pub fn with_doubles(mut self, tools: &[&str]) -> Self {
+        let programs = self.root.path().join("programs");
         fs::create_dir_all(&programs).unwrap();
         for (name, text) in DOUBLES {
             let double = programs.join(name);
@@ -174,9 +178,9 @@ impl<'a> Bench<'a> {
             let (double, _) = DOUBLES.iter().find(|(_, text)| known(text)).unwrap();
             std::os::unix::fs::symlink(double, programs.join(tool)).unwrap();
         }
-        bench.programs = Some(programs);
-        bench.environment.push(("DOUBLES", "$D"));
-        Some(bench)
+        self.programs = Some(programs);
+        self.environment.push(("DOUBLES", "$D".to_string()));
+        self
     }
 
     /// Returns where the copy of a folder is.
@@ -295,6 +299,7 @@ impl<'a> Bench<'a> {
         module: &str,
         args: &str,
         check: bool,
+        world: &World,
         f: impl FnOnce(&Call) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let json = args.replace("$D", &self.dir());
@@ -308,14 +313,25 @@ impl<'a> Bench<'a> {
             check,
             diff: true,
             environment: &[],
-            world: xplay::modules::World::none(),
+            world,
         };
         f(&call)
     }
 
     /// Probes and plans.
     pub fn plan(&self, module: &str, args: &str, check: bool) -> Result<Prediction, Failure> {
-        self.with(module, args, check, |call| {
+        self.plan_after(module, args, check, World::none())
+    }
+
+    /// The same as a step of a plan that comes after others.
+    pub fn plan_after(
+        &self,
+        module: &str,
+        args: &str,
+        check: bool,
+        world: &World,
+    ) -> Result<Prediction, Failure> {
+        self.with(module, args, check, world, |call| {
             let module = modules::find(module).unwrap();
             let mut seen = match module.probe(call)? {
                 None => Seen::default(),
@@ -333,7 +349,7 @@ impl<'a> Bench<'a> {
 
     /// Executes a prediction the way the engine does.
     pub fn apply(&self, module: &str, args: &str, prediction: Prediction) -> Result<Outcome, Failure> {
-        self.with(module, args, false, |call| {
+        self.with(module, args, false, World::none(), |call| {
             let mut ran: Vec<Output> = Vec::new();
             for action in prediction.change.iter().flat_map(|c| &c.actions) {
                 match action {
@@ -367,7 +383,7 @@ impl<'a> Bench<'a> {
         found.remove(&self.root.path().join("tmp"));
         for (path, text) in &mut found {
             // Readers of a database set its owner anew.
-            if path.extension().is_some_and(|ext| ext == "sqlite-wal") {
+            if path.extension().is_some_and(|ext| ext == "sqlite-wal") || path.is_relative() {
                 continue;
             }
             // What a file's bytes and mode do not tell, such as its access list, is changed at this time too.
@@ -380,6 +396,9 @@ impl<'a> Bench<'a> {
     fn parts(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();
         digest(self.root.path(), &mut found);
+        if !self.outside.is_empty() {
+            found.insert(PathBuf::from("outside"), self.out(self.outside));
+        }
         // What readers of a database share is written by reading.
         found.retain(|path, _| path.extension().is_none_or(|ext| ext != "sqlite-shm"));
         found

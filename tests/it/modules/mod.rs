@@ -10,6 +10,7 @@ mod generated_system;
 mod git;
 mod harness;
 mod net;
+mod pip;
 mod subversion;
 mod system;
 mod waiting;
