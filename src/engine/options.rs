@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub planning: bool,
     pub login: Login,
     pub step: bool,
+    /// How long the run may take as a whole; whoever runs it asks it to end then.
+    pub time_limit: Option<Duration>,
 }
 
 /// When facts are gathered.
@@ -133,6 +135,7 @@ impl Default for RunOptions {
             planning: false,
             login: Login::default(),
             step: false,
+            time_limit: None,
         }
     }
 }

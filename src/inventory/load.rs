@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::builder::Builder;
+use super::builder::{Builder, Limits};
 use super::model::Inventory;
 use super::vars_files::parse_yaml;
 use super::{address, constructed, ini, script, toml_source, yaml_source};
@@ -63,6 +63,8 @@ pub fn load(
         sources,
         errors: Vec::new(),
         warnings: Vec::new(),
+        ranged: 0,
+        limits: Limits::default(),
         source: None,
     };
     builder.inventory.sources = given.to_vec();
@@ -249,6 +251,6 @@ fn read_list(builder: &mut Builder<'_>, text: &str) {
         if builder.inventory.hosts.contains_key(host.as_str()) {
             continue;
         }
-        builder.hosts(&[host], port, group, &[]);
+        builder.hosts(&[host], None, port, group, &[]);
     }
 }

@@ -5,6 +5,7 @@
     reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod budgets;
 mod builder;
 mod cli;
 mod controllers;
@@ -15,6 +16,7 @@ mod fan_out;
 mod fuzz;
 mod hostile;
 mod layers;
+mod limits;
 mod modules;
 mod names;
 mod other_playbooks;
@@ -26,6 +28,7 @@ mod plans;
 mod playbooks;
 mod procedure;
 mod real_sshd;
+mod reboot_keys;
 mod rehearsal;
 mod resume;
 mod service_node;
@@ -36,5 +39,6 @@ mod ssh_environments;
 mod ssh_hostile;
 mod support;
 mod sync_install;
+mod together;
 mod transcripts;
 mod transport;
