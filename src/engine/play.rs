@@ -484,7 +484,8 @@ impl<'a> PlayRun<'a> {
         task.name.as_ref().and_then(Tree::as_text).unwrap_or(task.action_name()).to_string()
     }
 
-    /// `max_fail_percentage` of the play: more failed hosts than that end it.
+    /// `max_fail_percentage` of the play: more failed hosts than that end it. Unreachable ones do not count in it, in Ansible
+    /// either; they do in the budget of our own.
     fn check_budget(&mut self) {
         let Some(first) = self.hosts.keys().next().cloned() else { return };
         let lost = self.failed.len() + self.unreachable.len();
@@ -493,7 +494,7 @@ impl<'a> PlayRun<'a> {
         }
         let scope = self.play_scope(&first);
         if let Some(limit) = self.number(&self.play.max_fail_percentage.clone(), &scope)
-            && (lost as f64 / self.hosts.len() as f64) * 100.0 > limit
+            && (self.failed.len() as f64 / self.hosts.len() as f64) * 100.0 > limit
         {
             self.stop = Some(Stop::Budget);
         }

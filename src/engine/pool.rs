@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -13,6 +14,9 @@ use crate::transport::{
 
 /// Shells on one connection; sshd allows ten by default and some are left to others.
 const SESSIONS_PER_HOST: usize = 6;
+
+/// How long ending a job may take: its own patience, and some for the way there.
+const STOPPING: Duration = Duration::from_secs(15);
 
 /// All connections of a run.
 pub struct Pool {
@@ -146,7 +150,7 @@ impl Lease {
     pub async fn stop(mut self, job: Option<&DurableId>) {
         if let Some(id) = job {
             // A host that cannot be reached any more cannot be told.
-            let _ = durable::stop(self.session.as_mut(), id).await;
+            let _ = tokio::time::timeout(STOPPING, durable::stop(self.session.as_mut(), id)).await;
         }
         self.session.close().await;
     }

@@ -64,14 +64,22 @@ impl Prepared {
     }
 }
 
+/// What says in a result that the task may not have ended on its host.
+pub const MAY_STILL_RUN: &str = "may_still_run";
+
 /// The failure of a task that took longer than its `timeout`.
 fn out_of_time(name: &str, limit: Duration, still: Option<&str>) -> Trouble {
     let seconds = limit.as_secs();
     let short = modules::short_name(name).unwrap_or(name);
     let period = Map::from_iter([("period", Value::from(seconds))]);
-    let end =
-        still.map_or_else(|| " and was terminated".into(), |reason| format!("; it may still run: {reason}"));
-    Failure::new(format!("The {short} action failed to execute in the expected time frame ({seconds}){end}"))
-        .with("timedout", Value::map(period))
-        .into()
+    let end = match still {
+        Some(reason) => format!("; it may still run: {reason}"),
+        None => " and was terminated".to_string(),
+    };
+    let text = format!("The {short} action failed to execute in the expected time frame ({seconds}){end}");
+    let failure = Failure::new(text).with("timedout", Value::map(period));
+    match still {
+        Some(_) => failure.with(MAY_STILL_RUN, true).into(),
+        None => failure.into(),
+    }
 }

@@ -137,17 +137,29 @@ _xp_tree() {
   _xp_k=$(_xp_kids "$2"); kill "-$1" "$2"
   for _xp_v in $_xp_k; do ( _xp_tree "$1" "$_xp_v" ); done
 }
+_xp_any() {
+  [ -r /proc/self/stat ] || { kill -0 "-$1"; return; }
+  for _xp_f in /proc/[0-9]*/stat; do
+    read -r _xp_v <"$_xp_f" || continue
+    set -- "$1" ${_xp_v##*\)}
+    [ "$4" != "$1" ] || [ "$2" = Z ] || return 0
+  done
+  return 1
+}
+_xp_runs() { _xp_state; [ "$_xp_st" = running ] || _xp_any "$_xp_p"; }
 _xp_stop() {
   _xp_jobs "$1"; _xp_state
+  [ "$_xp_st" = running ] || return 0
+  _xp_p=$_xp_p1
   for _xp_g in TERM KILL; do
-    [ "$_xp_st" = running ] || return 0
-    kill -$_xp_g -"$_xp_p1" || _xp_tree "$_xp_g" "$_xp_p1"
+    kill -$_xp_g -"$_xp_p" || _xp_tree "$_xp_g" "$_xp_p"
     _xp_c=0
-    while [ "$_xp_c" -lt 30 ] && [ "$_xp_st" = running ]; do
+    while _xp_runs; do
+      [ "$_xp_c" -lt 30 ] || continue 2
       sleep 0.1 || { sleep 1; _xp_c=$((_xp_c+9)); }
       _xp_c=$((_xp_c+1))
-      _xp_state
     done
+    return 0
   done 2>/dev/null
 }
 _xp_forget() {
@@ -188,7 +200,8 @@ pub async fn state(session: &mut dyn Session, id: &DurableId) -> Result<JobState
     })
 }
 
-/// Stops a job's processes: TERM, three seconds, KILL. Its directory stays.
+/// Stops a job's processes: TERM, three seconds, KILL for all of its group that is left, also when the job itself has ended
+/// by then. Its directory stays.
 pub async fn stop(session: &mut dyn Session, id: &DurableId) -> Result<(), TransportError> {
     let script = format!("{}_xp_stop {}", functions(), quote(id.as_str()));
     session.exec(Exec::new(script).timeout(POLL_LIMIT), &mut NullSink).await.map(|_| ())
