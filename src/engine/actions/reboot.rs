@@ -7,7 +7,7 @@ use crate::engine::journal::Sent;
 use crate::engine::login::Reach;
 use crate::engine::result::{TaskResult, Trouble};
 use crate::modules::{self, Args, Failure};
-use crate::transport::{Exec, KeyAfterReboot, Kind, NullSink, Output, TransportError, quote};
+use crate::transport::{Exec, Kind, NullSink, Output, TransportError, quote};
 use crate::value::{Map, Value};
 
 /// The longest wait between two looks.
@@ -55,8 +55,6 @@ pub async fn reboot(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
         Ok(_) | Err(TransportError::Lost { .. } | TransportError::Unreachable { .. }) => {}
         Err(other) => return Err(other.into()),
     }
-    // What it shows now may be what its declared policy allows for; later tasks know only what was recorded.
-    host.reach.spec.rebooting = true;
     let number = |name: &str| u64::try_from(args.int(name).unwrap_or(0).max(0)).unwrap_or(0);
     tokio::time::sleep(Duration::from_secs(number("post_reboot_delay"))).await;
     if let Some(secs) = args.int("connect_timeout").and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0) {
@@ -69,9 +67,6 @@ pub async fn reboot(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
     host.wait(&args, None, limit, "post-reboot test command")
         .await
         .map_err(|text| failed(&text, started.elapsed().as_secs(), true))?;
-    if host.reach.spec.key_after_reboot == KeyAfterReboot::Repin {
-        item.shared.pool.forget(&host.reach.spec).await;
-    }
     done.result.insert("elapsed", started.elapsed().as_secs());
     Ok(done)
 }
@@ -152,7 +147,8 @@ impl Host<'_> {
         let started = Instant::now();
         let mut pause = Duration::from_secs(1);
         loop {
-            // Sessions of before the reboot are of no use.
+            // Sessions of before the reboot are of no use, and it may be up still as it was.
+            self.item.shared.pool.started_anew(&self.reach.spec.host);
             self.item.shared.pool.forget(&self.reach.spec).await;
             let looked = match before {
                 Some(before) => self.boot_id(args).await.map(|now| !now.is_empty() && now != before),
