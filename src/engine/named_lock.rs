@@ -120,7 +120,7 @@ _xp_alive() {
         case $_xp_l$_xp_dead in 3*" $_xp_t "*) kill -9 "$_xp_p" 2>/dev/null; continue ;; esac
         return 0 ;;
     esac
-  done <"$1"
+  done 2>/dev/null <"$1"
   return 1
 }
 _xp_lives() (

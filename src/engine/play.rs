@@ -214,7 +214,9 @@ impl<'a> PlayRun<'a> {
             flow.ok.extend(forgiven.into_iter().map(|f| f.host));
         }
         if guarded && !place.guarded {
-            flow.failed.iter().for_each(|f| drop(self.undecided.remove(&f.host)));
+            for f in &flow.failed {
+                self.undecided.remove(&f.host);
+            }
         }
         if let Some(role) = &block.role {
             let (ended, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.roles_ended)
