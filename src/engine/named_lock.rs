@@ -76,7 +76,7 @@ const PLAIN: &str = r#"_xp_lock_plain() {
   _xp_mine=
   for _xp_f in "$@"; do
     if ! _xp_next "$_xp_folder/$_xp_f"; then _xp_free $_xp_mine; echo "$_xp_answer"; return 0; fi
-    _xp_mine="$_xp_mine $_xp_folder/$_xp_f+$_xp_n"
+    _xp_mine="$_xp_mine $_xp_folder/$_xp_f+$_xp_row"
   done
   _xp_held=$_xp_mine
   echo taken
@@ -84,8 +84,8 @@ const PLAIN: &str = r#"_xp_lock_plain() {
 _xp_next() {
   _xp_answer="busy $_xp_f "
   _xp_last "$1"
-  if [ "$_xp_n" -gt 0 ] && _xp_alive "$1+$_xp_n"; then _xp_answer="busy $_xp_f $_xp_holder"; return 1; fi
-  _xp_to=$((_xp_n+1)); _xp_new=$1+new-$_xp_k
+  if [ "$_xp_row" -gt 0 ] && _xp_alive "$1+$_xp_row"; then _xp_answer="busy $_xp_f $_xp_holder"; return 1; fi
+  _xp_to=$((_xp_row+1)); _xp_new=$1+new-$_xp_k
   if ! printf '%s
 ' "$_xp_boot $_xp_k" "$_xp_text (process $$), since $(date '+%H:%M:%S')" "$$ ${_xp_born:--}" >"$_xp_new"
   then _xp_answer="none $1 cannot be written"; return 1; fi 2>/dev/null
@@ -96,16 +96,16 @@ _xp_next() {
     return 1
   fi
   _xp_last "$1"
-  if [ "$_xp_n" != "$_xp_to" ]; then rm -f "$1+$_xp_to"; return 1; fi
+  if [ "$_xp_row" != "$_xp_to" ]; then rm -f "$1+$_xp_to"; return 1; fi
   for _xp_h in "$1"+*; do
     case ${_xp_h##*+} in "$_xp_to"|*[!0-9]*) ;; *) rm -f "$_xp_h" ;; esac
   done
 }
 _xp_last() {
-  _xp_n=0
+  _xp_row=0
   for _xp_h in "$1"+*; do
     _xp_h=${_xp_h##*+}
-    case $_xp_h in ''|*[!0-9]*) ;; *) [ "$_xp_h" -le "$_xp_n" ] || _xp_n=$_xp_h ;; esac
+    case $_xp_h in ''|*[!0-9]*) ;; *) [ "$_xp_h" -le "$_xp_row" ] || _xp_row=$_xp_h ;; esac
   done
 }
 _xp_alive() {

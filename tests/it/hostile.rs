@@ -556,27 +556,27 @@ fn hostile_rows_of_xcat_are_data() {
 #[test]
 fn output_without_end_goes_to_a_file() {
     use std::os::unix::fs::PermissionsExt;
-    let site = Site::new(&format!(
+    let site = Site::new(
         r#"- hosts: all
   gather_facts: false
   vars:
     line: head -c 100000000 /dev/zero | tr '\0' x
   tasks:
-    - shell: printf 'begin %s\n' "$S"; {{{{ line }}}}; printf '\n%s end\n' "$S"
-      environment: {{S: "{{{{ lookup('file', 'secret') }}}}"}}
-      args: {{long: "{{{{ long | default(false) }}}}"}}
+    - shell: printf 'begin %s\n' "$S"; {{ line }}; printf '\n%s end\n' "$S"
+      environment: {S: "{{ lookup('file', 'secret') }}"}
+      args: {long: "{{ long | default(false) }}"}
       register: it
-    - debug: {{msg: "{{{{ it.stdout | length }}}} {{{{ it.rc }}}} {{{{ it.stdout_file }}}}"}}
+    - debug: {msg: "{{ it.stdout | length }} {{ it.rc }} {{ it.stdout_file }}"}
     - shell: head -c 17000000 /dev/zero | tr '\0' y
       no_log: true
       register: hidden
-    - debug: {{msg: "hidden {{{{ hidden.stdout_file | default('nowhere') }}}}"}}
+    - debug: {msg: "hidden {{ hidden.stdout_file | default('nowhere') }}"}
     - shell: seq 600000 >&2; exit 3
       register: lines
       failed_when: false
-    - debug: {{msg: "lines {{{{ lines.stderr_lines | length < 400010 }}}} {{{{ lines.stderr_file }}}}"}}
-"#
-    ));
+    - debug: {msg: "lines {{ lines.stderr_lines | length < 400010 }} {{ lines.stderr_file }}"}
+"#,
+    );
     let secret =
         site.xplay(&["vault", "encrypt_string", "--vault-password-file", "pw", "--name", "secret", CANARY]);
     let yaml = String::from_utf8(secret.stdout).unwrap();

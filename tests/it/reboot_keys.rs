@@ -1,5 +1,6 @@
 //! Hosts whose key changes while a step of the playbook starts them anew: an sshd that comes back with another one.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -41,7 +42,7 @@ fn reboot(test: &str, vars: &str, certified: bool) -> Option<Rebooted> {
     let mut config = config.replace(&path("host_key"), &path("new_key"));
     config = config.replace("PidFile none", &format!("PidFile {}", path("pid")));
     if certified {
-        config += &format!("HostCertificate {}\n", path("new_key-cert.pub"));
+        let _ = writeln!(config, "HostCertificate {}", path("new_key-cert.pub"));
     }
     std::fs::write(server.path("new_config"), config).unwrap();
     std::fs::write(server.path("boot"), "first\n").unwrap();
