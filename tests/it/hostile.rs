@@ -560,7 +560,7 @@ fn output_without_end_goes_to_a_file() {
         r#"- hosts: all
   gather_facts: false
   vars:
-    line: head -c 100000000 /dev/zero | tr '\0' x
+    line: head -c {{ size }} /dev/zero | tr '\0' x
   tasks:
     - shell: printf 'begin %s\n' "$S"; {{ line }}; printf '\n%s end\n' "$S"
       environment: {S: "{{ lookup('file', 'secret') }}"}
@@ -586,7 +586,8 @@ fn output_without_end_goes_to_a_file() {
         "site.yml",
         std::fs::read_to_string(site.path("site.yml")).unwrap().replace("lookup('file', 'secret')", "secret"),
     );
-    for long in ["long=false", "long=true"] {
+    for (long, size) in [("long=false", 100_000_000), ("long=true", 20_000_000)] {
+        let size_word = format!("size={size}");
         let output = site.xplay(&[
             "run",
             "-i",
@@ -597,6 +598,8 @@ fn output_without_end_goes_to_a_file() {
             "pw",
             "-e",
             long,
+            "-e",
+            &size_word,
         ]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -611,8 +614,8 @@ fn output_without_end_goes_to_a_file() {
         let whole = std::fs::read(&path).unwrap();
         let (begin, end) = (b"begin ********\n".as_slice(), b"x\n******** end\n".as_slice());
         assert!(whole.starts_with(begin) && whole.ends_with(end), "{long}");
-        assert_eq!(whole.len(), 100_000_000 + begin.len() + end.len() - 1);
-        assert!(whole[begin.len()..100_000_000].iter().all(|b| *b == b'x'));
+        assert_eq!(whole.len(), size + begin.len() + end.len() - 1);
+        assert!(whole[begin.len()..size].iter().all(|b| *b == b'x'));
         let warned = "the output is too long for a result; all of it is in ";
         assert!(said.contains(warned) || String::from_utf8_lossy(&output.stderr).contains(warned), "{said}");
         assert!(said.contains("hidden nowhere"), "{said}");
