@@ -623,7 +623,9 @@ fn output_without_end_goes_to_a_file() {
         assert!(lines.lines().eq((1..=600_000).map(|n| n.to_string())), "all lines");
         assert_eq!(files(path.parent().unwrap()).len(), 2, "nothing of the task whose output is hidden");
         assert!(output.stdout.len() < 100_000, "{} bytes are shown", output.stdout.len());
-        assert_clean("the file", &whole);
+        // Between its ends are only x.
+        assert_clean("the file", &whole[..1000]);
+        assert_clean("the file", &whole[whole.len() - 1000..]);
     }
 }
 
