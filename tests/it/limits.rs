@@ -38,9 +38,13 @@ fn good_and_dark(server: &Sshd, flag: &Path, options: &str) -> String {
     )
 }
 
-/// A black host is told of within the task's limit and two seconds for trying to stop what runs there; four times as many
-/// where this machine is overloaded.
-const GRACE: f64 = 2.0 * 4.0 + 3.0;
+/// A black host is told of within the task's limit and two seconds for trying to stop what runs there, four times as many
+/// where this machine is overloaded; the rest is for its slowness.
+fn grace() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let minute: f64 = load.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    if minute > 2.0 { 2.0 * 4.0 + 9.0 } else { 2.0 + 4.0 }
+}
 
 /// Goes black at a moment of a task: while it runs, while a long command runs, before it begins, while becoming somebody
 /// else. The task's own limit holds each time, and the other host goes on.
@@ -94,7 +98,7 @@ fn a_black_host_is_reported_within_the_limit_of_the_task() {
         if moment != "becoming" {
             assert!(msg.ends_with("; it may still run: the host does not answer"), "{moment}: {msg}");
         }
-        assert!(*secs >= 2.9 && *secs < 3.0 + GRACE, "{moment}: told after {secs} s: {msg}");
+        assert!(*secs >= 2.9 && *secs < 3.0 + grace(), "{moment}: told after {secs} s: {msg}");
         println!("{moment}: {secs:.1} s: {msg}");
     }
 }
