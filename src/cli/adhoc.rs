@@ -74,6 +74,7 @@ fn as_run(args: &AdhocArgs) -> RunArgs {
         force_handlers: false,
         concurrent: true,
         flush_cache: false,
+        time_limit: None,
         module_path: args.module_path.clone(),
     }
 }

@@ -106,6 +106,9 @@ pub struct RunArgs {
     /// Hosts that are busy at once (default: 50).
     #[arg(short, long, value_name = "N", help_heading = "Hosts")]
     pub forks: Option<String>,
+    /// End the run after this many seconds, as Ctrl-C twice does.
+    #[arg(long, value_name = "SECONDS", help_heading = "Mode")]
+    pub time_limit: Option<String>,
     /// Run notified handlers even on hosts where a task failed.
     #[arg(long, help_heading = "Tasks")]
     pub force_handlers: bool,
@@ -480,6 +483,9 @@ pub struct ApplyArgs {
     /// Hosts that are busy at once (default: 50).
     #[arg(short, long, value_name = "N", help_heading = "Hosts")]
     pub forks: Option<String>,
+    /// End the run after this many seconds, as Ctrl-C twice does.
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<String>,
     /// Show what differs in files and settings.
     #[arg(short = 'D', long)]
     pub diff: bool,

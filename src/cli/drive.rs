@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -165,6 +166,7 @@ pub async fn with_reporters(
         }
     };
     let halt = Halt::default();
+    let limit = options.time_limit;
     let guard = TerminalGuard::new();
     let (events, queue) = mpsc::channel(QUEUE);
     let masking = out.secrets.clone();
@@ -188,9 +190,11 @@ pub async fn with_reporters(
         journal: conduct.journal.as_ref().map(|writing| writing.journal.clone()),
         halt: halt.clone(),
     };
+    #[cfg(debug_assertions)]
+    let reporters = with_accident(reporters);
     let mut reporting = tokio::spawn(report::consume(queue, reporters));
     let mut running = tokio::spawn(engine::run(request));
-    let end = obeying(&mut running, &halt, conduct.journal.as_ref(), out).await;
+    let end = obeying(&mut running, &halt, limit, conduct.journal.as_ref(), out).await;
     let Some(end) = end else {
         running.abort();
         // The reporters end when the engine has let go of its side of the queue.
@@ -223,26 +227,68 @@ pub async fn with_reporters(
     Ok(Ending::Ran(Box::new(engine::Recap::clone(&end.recap))))
 }
 
+/// Lets tests see what the words of a panic show; a program that is released has no such switch.
+#[cfg(debug_assertions)]
+fn with_accident(mut reporters: Vec<Box<dyn Reporter>>) -> Vec<Box<dyn Reporter>> {
+    struct Accident(String);
+    impl Reporter for Accident {
+        fn event(&mut self, event: &engine::Event) -> io::Result<()> {
+            if let engine::Event::Host(r) = event
+                && let Some(msg) = r.get("msg").map(Value::to_text)
+            {
+                assert!(!msg.starts_with(&self.0), "{msg}");
+            }
+            Ok(())
+        }
+    }
+    reporters
+        .extend(std::env::var("XPLAY_PANIC_WITH").map(|text| Box::new(Accident(text)) as Box<dyn Reporter>));
+    reporters
+}
+
 /// Waits for the end of the run. The first signal asks it to begin nothing new, the second to end what runs on
-/// targets; the third gives nothing back.
+/// targets; the third gives nothing back. The end of the time limit counts as two at once.
 async fn obeying(
     running: &mut JoinHandle<RunEnd>,
     halt: &Halt,
+    limit: Option<Duration>,
     journal: Option<&Writing>,
     out: &Output,
 ) -> Option<Result<RunEnd, JoinError>> {
     let mut signals = Signals::new();
-    for asked in 1.. {
+    let stopping = || {
+        if let Some(writing) = journal {
+            writing.journal.note(&Record::Stopping { at: jiff::Timestamp::now() });
+        }
+    };
+    let mut limit = pin!(async {
+        match limit {
+            Some(limit) => {
+                tokio::time::sleep(limit).await;
+                limit
+            }
+            None => std::future::pending().await,
+        }
+    });
+    let mut asked = 0;
+    loop {
         tokio::select! {
             end = &mut *running => return Some(end),
-            () = signals.next() => {}
+            () = signals.next() => asked += 1,
+            limit = &mut limit, if asked < 2 => {
+                stopping();
+                out.note(&format!("the time limit of {} s is over: ending what runs on the hosts", limit.as_secs()));
+                while !halt.is_urgent() {
+                    halt.ask();
+                }
+                asked = 2;
+                continue;
+            }
         }
         halt.ask();
         match asked {
             1 => {
-                if let Some(writing) = journal {
-                    writing.journal.note(&Record::Stopping { at: jiff::Timestamp::now() });
-                }
+                stopping();
                 out.note(
                     "interrupted: steps that are running may finish; once more ends them on their hosts",
                 );
@@ -251,7 +297,6 @@ async fn obeying(
             _ => return None,
         }
     }
-    None
 }
 
 /// The signals that ask the program to end.

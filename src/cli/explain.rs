@@ -54,7 +54,7 @@ pub fn explain(args: &ExplainArgs, config: &Config, out: &Output) -> Result<Endi
     })?;
     let answers = answers(&project, args, host, &playbooks, out)?;
     if args.json {
-        out.text(&as_json(&project, args, &answers)?)?;
+        out.json(&as_json(&project, args, &answers)?)?;
     } else {
         out.text(&as_text(&project, args, &answers))?;
     }

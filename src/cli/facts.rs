@@ -66,7 +66,7 @@ pub fn facts(args: &FactsArgs, config: &Config, out: &Output) -> Result<Ending, 
     };
     let text = serde_json::to_string_pretty(&to_json(&shown))
         .map_err(|e| CliError::Internal(format!("cannot write facts as JSON: {e}")))?;
-    out.text(&format!("{text}\n"))?;
+    out.json(&format!("{text}\n"))?;
     ending
 }
 

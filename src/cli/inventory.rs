@@ -64,6 +64,7 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
         CliError::Project
     })?;
     match &args.output {
+        None if args.host.is_some() || (args.list && !args.yaml) => out.json(&format!("{text}\n"))?,
         None => out.text(&format!("{text}\n"))?,
         Some(path) => std::fs::write(path, format!("{text}\n")).map_err(|source| CliError::File {
             action: "write",

@@ -19,6 +19,7 @@ use super::settings::{Sources, state_dir};
 use crate::engine::RunOptions;
 use crate::engine::journal::{self, EndKind, Head, Journal, JournalError, Record, Runs, Sealing, Summary};
 use crate::engine::{Recap, RunEnd};
+use crate::report::MaskedBytes;
 use crate::template::{Tree, VarMap};
 use crate::value::Value;
 use crate::vault::VaultSecrets;
@@ -120,6 +121,7 @@ pub fn begin(
         Ok(journal) => {
             let hold = hold(asked, config, journal.id())?;
             journal.note(&Record::Inputs { files: inputs(asked, project, config, out)? });
+            let journal = journal.keeping_outputs(hiding(out));
             Ok(Some(Writing { journal: Arc::new(journal), prompted: None, _hold: hold }))
         }
         // A home that cannot be written to is no reason to leave hosts alone.
@@ -129,6 +131,12 @@ pub fn begin(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Files of outputs hide what is secret, as all texts do.
+fn hiding(out: &Output) -> journal::Hiding {
+    let secrets = out.secrets.clone();
+    Arc::new(move |file| Box::new(MaskedBytes::new(file, secrets.clone())))
 }
 
 fn anew(
@@ -231,6 +239,7 @@ fn go_on(
     if before.is_none() {
         journal.note(&Record::Inputs { files: now });
     }
+    let journal = journal.keeping_outputs(hiding(out));
     Ok(Writing { journal: Arc::new(journal), prompted, _hold: hold })
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::diag::{self, Diagnostic, SourceMap, Style};
+use crate::plan::render::inert_json;
 use crate::report::{Secrets, visible, wrap};
 
 /// Columns of text where there is no terminal, as with Ansible.
@@ -36,6 +37,13 @@ impl Output {
         let mut out = io::stdout().lock();
         let shown = self.secrets.mask(text);
         out.write_all(visible(&shown).as_bytes())?;
+        out.flush()
+    }
+
+    /// Writes JSON to stdout; it stays the same value, whatever is in it.
+    pub fn json(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(inert_json(&self.secrets.mask(text)).as_bytes())?;
         out.flush()
     }
 

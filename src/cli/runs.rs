@@ -42,8 +42,10 @@ fn list(runs: &Runs, json: bool, out: &Output) -> Result<Ending, CliError> {
         let _ = writeln!(text, "{id}  {:<11}  {}", summary.state.word(), story.line(&summary));
     }
     if json {
-        text = format!("{}\n", Json::Array(lines));
-    } else if text.is_empty() {
+        out.json(&format!("{}\n", Json::Array(lines)))?;
+        return Ok(Ending::Done);
+    }
+    if text.is_empty() {
         text = "no runs\n".into();
     }
     out.text(&text)?;
@@ -57,7 +59,7 @@ fn show(runs: &Runs, id: &str, json: bool, out: &Output) -> Result<Ending, CliEr
         let mut all = story.json(&summary);
         all["steps"] = story.steps.iter().map(StepLine::json).collect();
         all["open"] = story.open.iter().map(|open| json!({ "step": open.0, "host": open.1 })).collect();
-        out.text(&format!("{all}\n"))?;
+        out.json(&format!("{all}\n"))?;
         return Ok(Ending::Done);
     }
     let head = &summary.head;

@@ -174,6 +174,7 @@ impl RunSettings {
             gather: gathering(config)?,
             fact_cache: fact_cache(config)?,
             flush_cache: args.flush_cache,
+            time_limit: time_limit(args.time_limit.as_deref())?,
             missing_handlers_are_errors: config.bool(&key::ERROR_ON_MISSING_HANDLER).unwrap_or(true),
             native_types: config.bool(&key::JINJA2_NATIVE).unwrap_or(false),
             strategy: strategy(config)?,
@@ -234,6 +235,7 @@ impl RunSettings {
         let mut options = RunOptions {
             forks: forks(args.forks.as_deref(), config)?,
             login: login(&login_args, &become_args, config)?,
+            time_limit: time_limit(args.time_limit.as_deref())?,
             ..RunOptions::default()
         };
         let mode = ModeArgs { check: false, diff: args.diff };
@@ -602,6 +604,11 @@ pub fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
 
 fn parse_number<T: std::str::FromStr>(text: &str, flag: &str) -> Result<T, CliError> {
     text.trim().parse().map_err(|_| CliError::option(format!("{flag} must be a number, not \"{text}\"")))
+}
+
+/// Returns how long a run may take.
+pub fn time_limit(typed: Option<&str>) -> Result<Option<Duration>, CliError> {
+    typed.map(|text| parse_number(text, "--time-limit").map(Duration::from_secs)).transpose()
 }
 
 /// Several limits are joined as patterns are.

@@ -358,8 +358,8 @@ fn unsettled(error: &TransportError) -> Option<TransportError> {
         TransportError::Lost { host, reason } => {
             Some(TransportError::Lost { host: host.clone(), reason: reason.clone() })
         }
-        TransportError::Timeout { what, after } => {
-            Some(TransportError::Timeout { what: what.clone(), after: *after })
+        TransportError::Timeout { what, after, still } => {
+            Some(TransportError::Timeout { what: what.clone(), after: *after, still: still.clone() })
         }
         _ => None,
     }

@@ -83,7 +83,8 @@ impl PlayRun<'_> {
     /// Whether a host failed or could not be reached, in this batch or an earlier one.
     fn is_lost(&self, host: &Host) -> bool {
         let earlier = self.recap.hosts.get(host).is_some_and(|c| c.failed + c.unreachable > 0);
-        let here = self.failed.contains(host) || self.unreachable.contains(host);
+        let failed = self.failed.contains(host) && !self.undecided.contains(host);
+        let here = failed || self.unreachable.contains(host);
         here || (earlier && !self.hosts.contains_key(host) && !self.recap.forgiven.contains(host))
     }
 

@@ -11,6 +11,7 @@ use super::files::TaskFiles;
 use super::follow::{ALREADY, Agreement};
 use super::journal::{Left, Sent};
 use super::login::Reach;
+use super::long_output::LongOutput;
 use super::named_lock;
 use super::once::{Once, Sending};
 use super::pool::Lease;
@@ -24,7 +25,9 @@ use crate::modules::{
 };
 use crate::plan::Unit;
 use crate::transport::durable::JobState;
-use crate::transport::{DurableId, Exec, Output, OutputSink, Stream, TransportError, durable};
+use crate::transport::{
+    DurableId, Exec, Intent, Output, OutputSink, Stream, TransportError, durable, within_load,
+};
 use crate::value::{Map, Value};
 
 /// How often a long command is looked for again after its connection was lost, and how long to wait in between.
@@ -32,6 +35,9 @@ const REATTACH_TRIES: u32 = 60;
 /// The same for a short command that leaves a mark.
 const ASK_AGAIN_TRIES: u32 = 5;
 const REATTACH_WAIT: Duration = Duration::from_secs(2);
+
+/// The shortest time limit of a script.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// How often a command of an earlier part of the run is looked at.
 const EARLIER_JOB_POLL: Duration = Duration::from_millis(500);
@@ -48,7 +54,10 @@ pub struct Execution<'a> {
     pub environment: Vec<(String, String)>,
     pub check: bool,
     pub diff: bool,
+    /// For all of it: reaching the host, looking, changing.
     pub timeout: Option<Duration>,
+    /// From when the limit counts.
+    pub began: Instant,
     /// Identifies the step, host and item among the long commands on a target.
     pub job: String,
     /// What it starts goes on when the connection or the run ends.
@@ -57,6 +66,8 @@ pub struct Execution<'a> {
     pub unit: Option<Arc<Unit>>,
     /// Where it is written down.
     pub step: Option<Stepped>,
+    /// Output that has no room in the result may be kept in a file.
+    pub keeps_output: bool,
     /// What was looked at and done ahead of its turn.
     pub foretold: Option<&'a Foretold>,
 }
@@ -343,7 +354,16 @@ impl Execution<'_> {
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, TransportError> {
-        self.shared.pool.session(&self.reach.spec, self.reach.r#become.as_ref()).await
+        let reaching = self.shared.pool.session(&self.reach.spec, self.reach.r#become.as_ref());
+        let Some(left) = self.left() else { return reaching.await };
+        within_load(left, reaching).await.unwrap_or_else(|| {
+            Err(TransportError::Timeout { what: format!("reaching {}", self.host), after: left, still: None })
+        })
+    }
+
+    /// What is left of the time limit; a moment where nothing is, because what was begun may have ended.
+    fn left(&self) -> Option<Duration> {
+        self.timeout.map(|limit| limit.saturating_sub(self.began.elapsed()).max(LAST_MOMENT))
     }
 
     /// Runs a script that only reads: after a lost connection it is simply asked again, once.
@@ -387,8 +407,14 @@ impl Execution<'_> {
             },
         };
         let mut sink = ProgressSink::new(self.shared.clone(), self.host.clone(), exec.durable.is_some());
+        // What a look prints is no output of its own.
+        let journal =
+            self.shared.journal.clone().filter(|_| self.keeps_output && exec.intent == Intent::Change);
+        if let Some(journal) = journal.filter(|_| self.module.spec().runs_commands()) {
+            sink.long = Some(LongOutput::new(journal, &self.host, &self.mark(&self.job)));
+        }
         let job = exec.durable.clone();
-        let output = tokio::select! {
+        let mut output = tokio::select! {
             output = live.session().exec(exec, &mut sink) => output?,
             () = halt.urgent() => {
                 live.stop(job.as_ref()).await;
@@ -396,6 +422,10 @@ impl Execution<'_> {
             }
         };
         *lease = Some(live);
+        if let Some(reason) = sink.long.take().and_then(|long| long.end(&mut output)) {
+            let text = format!("{}: the whole output could not be kept: {reason}", self.host);
+            self.shared.emit(Event::Warning(text)).await;
+        }
         Ok(output)
     }
 
@@ -404,7 +434,7 @@ impl Execution<'_> {
         if self.module.spec().runs_commands() {
             exec.max_output = MOST_COMMAND_OUTPUT;
         }
-        match self.timeout {
+        match self.left() {
             Some(limit) => exec.timeout(limit),
             None => exec,
         }
@@ -534,6 +564,10 @@ impl Execution<'_> {
         let name = format!("{}-{part}", self.job);
         if run.long || self.background {
             let id = DurableId::new(&name)?;
+            if run.timeout_secs.is_none() {
+                // The time counts from when it began on its target.
+                exec.timeout = self.timeout;
+            }
             let output = self.insist(lease, exec.durable(id.clone()), |_| None, REATTACH_TRIES).await?;
             // A job that stands in the journal is forgotten when its verdict does too.
             if sent.is_none() {
@@ -591,6 +625,9 @@ impl Execution<'_> {
                     self.shared.pool.forget(&self.reach.spec).await;
                     *lease = None;
                     exec = again(&exec).unwrap_or(exec);
+                    if exec.durable.is_none() && self.timeout.is_some() {
+                        exec.timeout = self.left();
+                    }
                     tokio::time::sleep(if tries == 1 { Duration::from_millis(200) } else { REATTACH_WAIT })
                         .await;
                 }
@@ -641,11 +678,12 @@ struct ProgressSink {
     host: Arc<str>,
     all: bool,
     partial: Vec<u8>,
+    long: Option<LongOutput>,
 }
 
 impl ProgressSink {
     fn new(shared: Arc<Shared>, host: Arc<str>, all: bool) -> Self {
-        ProgressSink { shared, host, all, partial: Vec::new() }
+        ProgressSink { shared, host, all, partial: Vec::new(), long: None }
     }
 
     fn line(&mut self) {
@@ -668,6 +706,12 @@ impl ProgressSink {
 }
 
 impl OutputSink for ProgressSink {
+    fn cut(&mut self, stream: Stream, kept: &[u8], rest: &[u8]) {
+        if let Some(long) = &mut self.long {
+            long.more(stream, kept, rest);
+        }
+    }
+
     fn notice(&mut self, text: &str) {
         let _ = self.shared.events.try_send(Event::Warning(format!("{}: {text}", self.host)));
     }

@@ -511,6 +511,11 @@ impl ItemRun {
             .await
             .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
+        if prepared.module.spec().name == "xcat_boot"
+            && let Some(booted) = result.result.get("booted").and_then(Value::as_map)
+        {
+            booted.keys().for_each(|node| self.shared.pool.started_anew(&node.json_name()));
+        }
         self.register_differences(&mut result, prepared)?;
         self.show_arguments(&mut result, prepared);
         result.delegated.clone_from(&prepared.delegated);

@@ -9,7 +9,9 @@ use crate::modules::words;
 use crate::playbook::Directives;
 use crate::template::{RenderError, Scope, Templar, Tree, Var};
 use crate::transport::ssh_config::Arguments;
-use crate::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, Kind};
+use crate::transport::{
+    BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, KeyAfterReboot, Kind,
+};
 use crate::value::{Secret, Value};
 use crate::vars::TaskScope;
 
@@ -199,6 +201,23 @@ impl<'a> LoginReader<'a> {
                 Value::List(keys) => keys.iter().map(|key| host_key(&key.to_text())).collect(),
                 one => one.to_text().lines().map(host_key).collect(),
             };
+        }
+        if let Some(word) = self.var_text(&["xplay_key_after_reboot"])? {
+            spec.key_after_reboot = KeyAfterReboot::parse(&word).ok_or_else(|| {
+                let known = KeyAfterReboot::WORDS.map(|(word, _)| word).join(", ");
+                LoginError::Bad(format!(
+                    "xplay_key_after_reboot of host {} is \"{word}\"; it can be {known}",
+                    spec.host
+                ))
+            })?;
+            if spec.key_after_reboot == KeyAfterReboot::Group
+                && spec.extra_host_keys.iter().all(|key| key.starts_with('@'))
+            {
+                return Err(LoginError::Bad(format!(
+                    "xplay_key_after_reboot of host {} is \"group\", but xplay_host_keys lists no key",
+                    spec.host
+                )));
+            }
         }
         if let Some(legacy) = self.var(&["xplay_legacy_ssh"])? {
             spec.legacy = truth(&legacy);

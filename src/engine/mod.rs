@@ -29,6 +29,7 @@ mod jobs;
 pub mod journal;
 mod layers;
 mod login;
+mod long_output;
 mod meta;
 mod named_lock;
 mod once;

@@ -4,6 +4,9 @@
 //! finds it: it waits for the end of a command that still runs, prints the outputs of one that ended, and says so when
 //! nobody can know the outcome.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use super::journal::Left;
@@ -11,10 +14,12 @@ use super::login::Reach;
 use super::result::Trouble;
 use super::shared::{Shared, lock};
 use crate::modules::sh::q;
-use crate::transport::{DurableId, Exec, NullSink, Output, durable};
+use crate::transport::{DurableId, Exec, NullSink, Output, durable, within_load};
 
 /// What a script ends with that found a mark without an outcome.
 const UNKNOWN_RC: i32 = 213;
+/// How long removing the marks of a host may take.
+const CLEANING: Duration = Duration::from_secs(10);
 /// Marks that are removed together.
 const AT_ONCE: usize = 25;
 
@@ -142,7 +147,7 @@ impl Shared {
     }
 
     /// Removes all marks that are left on targets at the end of a run.
-    pub async fn remove_marks(&self) {
+    pub async fn remove_marks(self: &Arc<Self>) {
         let Some(journal) = &self.journal else { return };
         if journal.settle().await.is_err() {
             return;
@@ -156,14 +161,19 @@ impl Shared {
                 .map(|names| format!("xp_once_forget {run} {}\n", names.join(" ")))
                 .chain([format!("xp_once_leave {run}\n")])
                 .collect();
-            let Ok(mut lease) = self.pool.session(&reach.spec, reach.r#become.as_ref()).await else {
-                continue;
-            };
+            let shared = self.clone();
             removing.spawn(async move {
-                let exec = Exec::new(script).timeout(std::time::Duration::from_secs(10));
-                if lease.session().exec(exec, &mut NullSink).await.is_ok() {
-                    lease.done();
-                }
+                let removing = async {
+                    let pool = &shared.pool;
+                    let Ok(mut lease) = pool.session(&reach.spec, reach.r#become.as_ref()).await else {
+                        return;
+                    };
+                    if lease.session().exec(Exec::new(script), &mut NullSink).await.is_ok() {
+                        lease.done();
+                    }
+                };
+                // A host that does not answer any more keeps its marks; nobody else uses their names.
+                within_load(CLEANING, removing).await;
             });
         }
         while removing.join_next().await.is_some() {}

@@ -60,6 +60,8 @@ pub struct RunOptions {
     pub step: bool,
     /// What becomes of parts of host patterns that match nothing.
     pub mismatch: Mismatch,
+    /// How long the run may take as a whole; whoever runs it asks it to end then.
+    pub time_limit: Option<Duration>,
 }
 
 /// What becomes of a part of a host pattern that matches nothing (`host_pattern_mismatch`).
@@ -163,6 +165,7 @@ impl Default for RunOptions {
             login: Login::default(),
             step: false,
             mismatch: Mismatch::Told,
+            time_limit: None,
         }
     }
 }

@@ -64,6 +64,8 @@ pub enum Stop {
 pub struct Place {
     /// A block around will rescue a failure.
     pub rescued: bool,
+    /// A block around has something to do after a failure: it rescues or has `always`.
+    pub guarded: bool,
     pub handlers: bool,
 }
 
@@ -77,6 +79,10 @@ pub struct PlayRun<'a> {
     pub hosts: IndexMap<Host, bool>,
     pub failed: IndexSet<Host>,
     pub unreachable: IndexSet<Host>,
+    /// Failed hosts for which a block around had more to do: `max_fail_percentage` does not count these.
+    excused: HashSet<Host>,
+    /// Those of them for which it still has: nobody knows yet whether they are lost.
+    pub undecided: HashSet<Host>,
     pub handlers: Handlers,
     pub recap: &'a mut Recap,
     pub stop: Option<Stop>,
@@ -118,6 +124,8 @@ impl<'a> PlayRun<'a> {
             hosts: batch.iter().map(|h| (h.clone(), true)).collect(),
             failed: IndexSet::new(),
             unreachable: IndexSet::new(),
+            excused: HashSet::new(),
+            undecided: HashSet::new(),
             handlers,
             recap,
             stop: None,
@@ -143,7 +151,7 @@ impl<'a> PlayRun<'a> {
             return;
         }
         let hosts = self.alive();
-        self.entries(entries, hosts, Place { rescued: false, handlers: false }).await;
+        self.entries(entries, hosts, Place { rescued: false, guarded: false, handlers: false }).await;
     }
 
     pub fn entries<'b>(
@@ -187,11 +195,13 @@ impl<'a> PlayRun<'a> {
     async fn block(&mut self, block: &Block, hosts: Vec<Host>, place: Place) -> Flow {
         let (hosts, done_before) = self.split_by_role(block.role.as_deref(), hosts);
         let rescued = place.rescued || !block.rescue.is_empty();
-        let mut flow = self.entries(&block.body, hosts, Place { rescued, ..place }).await;
+        let ends = place.guarded || !block.always.is_empty();
+        let guarded = ends || !block.rescue.is_empty();
+        let mut flow = self.entries(&block.body, hosts, Place { rescued, guarded, ..place }).await;
         if !block.rescue.is_empty() && !flow.failed.is_empty() && self.stop.is_none() {
             let failed = std::mem::take(&mut flow.failed);
             let revived = self.revive(failed);
-            let saved = self.entries(&block.rescue, revived, place).await;
+            let saved = self.entries(&block.rescue, revived, Place { guarded: ends, ..place }).await;
             flow.ok = self.in_order(flow.ok.into_iter().chain(saved.ok));
             flow.failed = saved.failed;
         }
@@ -207,6 +217,11 @@ impl<'a> PlayRun<'a> {
             flow.failed = failed;
             let forgiven: Vec<Failed> = forgiven;
             flow.ok.extend(forgiven.into_iter().map(|f| f.host));
+        }
+        if guarded && !place.guarded {
+            for f in &flow.failed {
+                self.undecided.remove(&f.host);
+            }
         }
         if let Some(role) = &block.role {
             let (ended, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.roles_ended)
@@ -237,6 +252,8 @@ impl<'a> PlayRun<'a> {
         let mut hosts = Vec::with_capacity(failed.len());
         for f in failed {
             self.failed.shift_remove(&f.host);
+            self.excused.remove(&f.host);
+            self.undecided.remove(&f.host);
             self.set_alive(&f.host, true);
             let task = Map::from_iter([
                 ("name", Value::str(&*f.task.bare_name)),
@@ -345,6 +362,10 @@ impl<'a> PlayRun<'a> {
                     for owner in owners {
                         out.insert(owner.clone());
                         flow.failed.push(self.fail(owner, header, result));
+                        if place.guarded {
+                            self.excused.insert(owner.clone());
+                            self.undecided.insert(owner.clone());
+                        }
                     }
                 }
                 Status::Unreachable => {
@@ -491,7 +512,8 @@ impl<'a> PlayRun<'a> {
         task.name.as_ref().and_then(Tree::as_text).unwrap_or(task.action_name()).to_string()
     }
 
-    /// `max_fail_percentage` of the play: more failed hosts than that end it.
+    /// `max_fail_percentage` of the play: more failed hosts than that end it. Unreachable ones do not count in it, in Ansible
+    /// either; they do in the budget of our own.
     fn check_budget(&mut self) {
         let Some(first) = self.hosts.keys().next().cloned() else { return };
         let lost = self.failed.len() + self.unreachable.len();
@@ -500,7 +522,10 @@ impl<'a> PlayRun<'a> {
         }
         let scope = self.play_scope(&first);
         if let Some(limit) = self.number(&self.play.max_fail_percentage.clone(), &scope)
-            && (lost as f64 / self.hosts.len() as f64) * 100.0 > limit
+            && (self.failed.iter().filter(|h| !self.excused.contains(*h)).count() as f64
+                / self.hosts.len() as f64)
+                * 100.0
+                > limit
         {
             self.stop = Some(Stop::Budget);
         }

@@ -1,18 +1,23 @@
 //! Sessions that are open: one connection per host, a few shells on it, opened when first needed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::event::Event;
 use super::shared::lock;
 use crate::transport::{
-    BecomeSpec, Connection, ConnectionSpec, Connector, DurableId, Kind, Session, TransportError, durable,
+    BecomeSpec, Connection, ConnectionSpec, Connector, DurableId, KeyAfterReboot, Kind, Session,
+    TransportError, durable,
 };
 
 /// Shells on one connection; sshd allows ten by default and some are left to others.
 const SESSIONS_PER_HOST: usize = 6;
+
+/// How long ending a job may take: its own patience, and some for the way there.
+const STOPPING: Duration = Duration::from_secs(15);
 
 /// All connections of a run.
 pub struct Pool {
@@ -20,6 +25,8 @@ pub struct Pool {
     /// Takes what connecting found worth telling.
     events: mpsc::Sender<Event>,
     hosts: Mutex<HashMap<String, Arc<HostSlot>>>,
+    /// Hosts that a step has started anew and that nobody has connected to since.
+    anew: Mutex<HashSet<String>>,
 }
 
 struct HostSlot {
@@ -43,7 +50,7 @@ pub struct Lease {
 
 impl Pool {
     pub fn new(connector: Arc<dyn Connector>, events: mpsc::Sender<Event>) -> Self {
-        Pool { connector, events, hosts: Mutex::default() }
+        Pool { connector, events, hosts: Mutex::default(), anew: Mutex::default() }
     }
 
     /// Returns a shell on the host, as the given user.
@@ -69,6 +76,12 @@ impl Pool {
             }
         };
         Ok(Lease { slot, who, session, locked: false, _permit: permit })
+    }
+
+    /// Remembers that a step of the run starts a host anew: the next connection may find another key there, as far as its
+    /// `xplay_key_after_reboot` allows.
+    pub fn started_anew(&self, host: &str) {
+        lock(&self.anew).insert(host.to_string());
     }
 
     /// Forgets a host's connection, so that the next session makes a new one.
@@ -143,7 +156,16 @@ impl Pool {
         if let Some(connection) = &*known {
             return Ok(connection.clone());
         }
+        let anew = lock(&self.anew).contains(&spec.host);
+        if anew && spec.key_after_reboot == KeyAfterReboot::Repin {
+            // What is recorded now is all that later connections know.
+            let once = ConnectionSpec { rebooting: true, ..spec.clone() };
+            self.connector.connect(&once).await?.close().await;
+        }
         let connected = self.connector.connect(spec).await;
+        if connected.is_ok() {
+            lock(&self.anew).remove(&spec.host);
+        }
         for text in self.connector.take_warnings() {
             // A run whose listener is gone goes on silently.
             let _ = self.events.send(Event::Warning(text)).await;
@@ -163,7 +185,7 @@ impl Lease {
     pub async fn stop(mut self, job: Option<&DurableId>) {
         if let Some(id) = job {
             // A host that cannot be reached any more cannot be told.
-            let _ = durable::stop(self.session.as_mut(), id).await;
+            let _ = tokio::time::timeout(STOPPING, durable::stop(self.session.as_mut(), id)).await;
         }
         self.session.close().await;
     }

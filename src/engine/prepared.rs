@@ -1,6 +1,6 @@
 //! What an execution needs, got ready before it is known on which shell it runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ahead::Foretold;
 use super::execute::Execution;
@@ -43,6 +43,8 @@ impl Prepared {
             background: item.task.async_.is_some(),
             unit: item.unit.clone(),
             step: item.stepped(self.attempt),
+            began: Instant::now(),
+            keeps_output: !item.header.no_log,
             foretold,
         }
     }
@@ -50,8 +52,8 @@ impl Prepared {
     /// Says what a module's own words leave out: the template that was wrong, the time limit.
     pub fn explained(&self, trouble: Trouble, name: &str) -> Trouble {
         match trouble {
-            Trouble::TimedOut(text) => match self.timeout {
-                Some(limit) => out_of_time(name, limit),
+            Trouble::TimedOut { text, still } => match self.timeout {
+                Some(limit) => out_of_time(name, limit, still.as_deref()),
                 None => Trouble::msg(text),
             },
             Trouble::Failed { failure, explanation: None } => {
@@ -62,14 +64,22 @@ impl Prepared {
     }
 }
 
+/// What says in a result that the task may not have ended on its host.
+pub const MAY_STILL_RUN: &str = "may_still_run";
+
 /// The failure of a task that took longer than its `timeout`.
-fn out_of_time(name: &str, limit: Duration) -> Trouble {
+fn out_of_time(name: &str, limit: Duration, still: Option<&str>) -> Trouble {
     let seconds = limit.as_secs();
     let short = modules::short_name(name).unwrap_or(name);
     let period = Map::from_iter([("period", Value::from(seconds))]);
-    Failure::new(format!(
-        "The {short} action failed to execute in the expected time frame ({seconds}) and was terminated"
-    ))
-    .with("timedout", Value::map(period))
-    .into()
+    let end = match still {
+        Some(reason) => format!("; it may still run: {reason}"),
+        None => " and was terminated".to_string(),
+    };
+    let text = format!("The {short} action failed to execute in the expected time frame ({seconds}){end}");
+    let failure = Failure::new(text).with("timedout", Value::map(period));
+    match still {
+        Some(_) => failure.with(MAY_STILL_RUN, true).into(),
+        None => failure.into(),
+    }
 }

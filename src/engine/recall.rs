@@ -6,6 +6,7 @@ use super::event::{Event, Status, TaskHeader};
 use super::item::ItemRun;
 use super::jobs;
 use super::journal::{Journal, Left, Past, Sent, StepKey, can_keep};
+use super::prepared::MAY_STILL_RUN;
 use super::result::{TaskResult, Trouble};
 use crate::value::{Map, Value};
 
@@ -214,8 +215,9 @@ impl ItemRun {
             let text = format!("the run cannot be resumed from here: {reason}");
             self.shared.emit(Event::Warning(text)).await;
         }
-        // What is open is needed to find out what became of it.
-        if result.status != Status::Lost && !jobs::goes_on(&result.result) {
+        // What is open is needed to find out what became of it; a host that does not answer is not asked once more.
+        let open = result.status == Status::Lost || result.result.contains(MAY_STILL_RUN);
+        if !open && !jobs::goes_on(&result.result) {
             self.tidy().await;
         }
     }

@@ -98,8 +98,11 @@ pub enum Trouble {
     Unreachable(String),
     /// Something may have run.
     Lost(String),
-    /// It ran longer than it may, and was ended.
-    TimedOut(String),
+    /// It ran longer than it may, and was ended, or it is told why it may still run.
+    TimedOut {
+        text: String,
+        still: Option<String>,
+    },
 }
 
 impl Trouble {
@@ -129,7 +132,7 @@ impl Trouble {
     pub fn unknown(&self) -> Option<&Unknown> {
         match self {
             Trouble::Failed { failure, .. } => failure.unknown.as_deref(),
-            Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::TimedOut(_) => None,
+            Trouble::Unreachable(_) | Trouble::Lost(_) | Trouble::TimedOut { .. } => None,
         }
     }
 }
@@ -180,7 +183,7 @@ impl From<TransportError> for Trouble {
         let text = describe(&error);
         match error {
             TransportError::Lost { .. } => Trouble::Lost(text),
-            TransportError::Timeout { .. } => Trouble::TimedOut(text),
+            TransportError::Timeout { still, .. } => Trouble::TimedOut { text, still },
             TransportError::Protocol { .. } | TransportError::Local { .. } => Trouble::msg(text),
             _ => Trouble::Unreachable(text),
         }
@@ -271,7 +274,7 @@ impl TaskResult {
                 let diff = failure.diff.into();
                 TaskResult { diff, warnings, explanation, ..Self::new(Status::Failed, result) }
             }
-            Trouble::TimedOut(msg) => Self::from_trouble(Trouble::msg(msg)),
+            Trouble::TimedOut { text, .. } => Self::from_trouble(Trouble::msg(text)),
             Trouble::Unreachable(msg) => Self::new(
                 Status::Unreachable,
                 Map::from_iter([("msg", Value::str(msg)), ("unreachable", true.into())]),

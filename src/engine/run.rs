@@ -354,7 +354,8 @@ impl Whole {
         if !gather.is_empty() {
             let task = Entry::Task(Arc::new(gather_task(play)));
             let searching = std::mem::take(&mut run.gate.searching);
-            run.entries(&[task], gather.clone(), Place { rescued: false, handlers: false }).await;
+            run.entries(&[task], gather.clone(), Place { rescued: false, guarded: false, handlers: false })
+                .await;
             run.gate.searching = searching;
             match run.stop.take() {
                 Some(Stop::Unanswered(question)) => {

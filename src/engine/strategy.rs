@@ -150,7 +150,7 @@ impl PlayRun<'_> {
             for section in sections {
                 self.section(section).await;
             }
-            self.flush(Place { rescued: false, handlers: true }).await;
+            self.flush(Place { rescued: false, guarded: false, handlers: true }).await;
         }
     }
 

@@ -233,6 +233,8 @@ async fn a_long_command_is_found_again() {
     let files = TaskFiles::new(shared.templar.clone(), nobody(&shared).boxed());
     let reach = Reach { spec: ConnectionSpec::ssh("n1"), r#become: None };
     let execution = Execution {
+        began: std::time::Instant::now(),
+        keeps_output: true,
         foretold: None,
         shared: &shared,
         module: &Long,

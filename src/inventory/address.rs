@@ -63,8 +63,8 @@ pub(super) fn expand_hosts(pattern: &str) -> Result<(Vec<String>, Option<u32>), 
     Ok((hosts, port))
 }
 
-/// A range is a slip of the keyboard beyond this.
-const MOST_HOSTS: usize = 1_000_000;
+/// A range is a slip of the keyboard beyond this, and so is an inventory.
+pub(super) const MOST_HOSTS: usize = 1_000_000;
 
 fn expand_range(text: &str, hosts: &mut Vec<String>) -> Result<(), String> {
     let Some((head, rest)) = text.split_once('[') else {

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use fancy_regex::Regex;
 
+use super::address;
 use super::load::GroupNames;
 use super::model::{GroupId, HostId, Inventory};
 use super::vars_files::{bad_name, is_variable_name};
@@ -19,9 +20,26 @@ pub(super) struct Builder<'a> {
     pub sources: &'a SourceMap,
     pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
+    /// How many names ranges have given so far, and how many there may be.
+    pub ranged: usize,
+    pub limits: Limits,
     /// The source that is being read (`inventory_file` of hosts that it names first).
     pub source: Option<Arc<Path>>,
     pub group_names: GroupNames,
+}
+
+/// What an inventory may have; more is a slip of the keyboard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub hosts: usize,
+    /// Names that ranges give; hosts of several groups count several times.
+    pub names: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { hosts: address::MOST_HOSTS, names: 10 * address::MOST_HOSTS }
+    }
 }
 
 static BAD_GROUP: LazyLock<Regex> =
@@ -69,10 +87,54 @@ impl Builder<'_> {
         self.inventory.add_host(name, source.as_ref())
     }
 
+    /// Expands a pattern of hosts; nothing after an error.
+    pub fn expand(&mut self, pattern: &str, span: Span) -> Option<(Vec<String>, Option<u32>)> {
+        if self.ranged > self.limits.names && pattern.contains('[') {
+            // It was told already.
+            return None;
+        }
+        let (names, port) = match address::expand_hosts(pattern) {
+            Ok(found) => found,
+            Err(reason) => {
+                self.error(format!("cannot expand `{pattern}`: {reason}"), Some(span), "in this range");
+                return None;
+            }
+        };
+        if names.len() > 1 {
+            self.ranged += names.len();
+        }
+        if self.ranged > self.limits.names {
+            let message = format!(
+                "cannot expand `{pattern}`: all ranges together give more than {} names",
+                self.limits.names
+            );
+            self.error(message, Some(span), "in this range");
+            return None;
+        }
+        Some((names, port))
+    }
+
     /// Adds hosts with a port and variables to a group.
-    pub fn hosts(&mut self, names: &[String], port: Option<u32>, group: GroupId, vars: &[(Arc<str>, Tree)]) {
+    pub fn hosts(
+        &mut self,
+        names: &[String],
+        span: Option<Span>,
+        port: Option<u32>,
+        group: GroupId,
+        vars: &[(Arc<str>, Tree)],
+    ) {
+        let mut count = self.inventory.hosts().len();
         for name in names {
             let new = self.inventory.find_host(name).is_none_or(|id| self.inventory.host(id).implicit);
+            count += usize::from(new);
+            if count > self.limits.hosts {
+                let message = format!("the inventory has more than {} hosts", self.limits.hosts);
+                // Once is enough, however many follow.
+                if self.errors.iter().all(|e| e.message != message) {
+                    self.error(message, span, "with these");
+                }
+                return;
+            }
             let host = self.host(name);
             self.inventory.join(host, group);
             if let Some(port) = port.filter(|_| new) {

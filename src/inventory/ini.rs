@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::builder::Builder;
 use super::model::GroupId;
-use super::{address, shlex};
+use super::shlex;
 use crate::diag::{Diagnostic, FileId, Span};
 use crate::template::Tree;
 use crate::value::{Value, literal};
@@ -204,17 +204,7 @@ impl Reader<'_, '_> {
             );
             return;
         }
-        let (hosts, port) = match address::expand_hosts(&name.text) {
-            Ok(found) => found,
-            Err(reason) => {
-                self.builder.error(
-                    format!("cannot expand `{}`: {reason}", name.text),
-                    Some(name_span),
-                    "in this range",
-                );
-                return;
-            }
-        };
+        let Some((hosts, port)) = self.builder.expand(&name.text, name_span) else { return };
         let mut vars: Vec<(Arc<str>, Tree)> = Vec::with_capacity(rest.len());
         for word in rest {
             let span = self.span(start, word.range.clone());
@@ -230,7 +220,7 @@ impl Reader<'_, '_> {
                 vars.push((key.into(), tree));
             }
         }
-        self.builder.hosts(&hosts, port, self.group, &vars);
+        self.builder.hosts(&hosts, Some(name_span), port, self.group, &vars);
     }
 
     fn value(&mut self, text: &str, span: Span) -> Option<Tree> {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::builder::Builder;
+use super::builder::{Builder, Limits};
 use super::model::Inventory;
 use super::vars_files::parse_yaml;
 use super::{address, constructed, ini, script, toml_source, yaml_source};
@@ -95,6 +95,8 @@ pub fn load(
         sources,
         errors: Vec::new(),
         warnings: Vec::new(),
+        ranged: 0,
+        limits: Limits::default(),
         source: None,
         group_names: options.group_names,
     };
@@ -296,6 +298,6 @@ fn read_list(builder: &mut Builder<'_>, text: &str) {
         if builder.inventory.hosts.contains_key(host.as_str()) {
             continue;
         }
-        builder.hosts(&[host], port, group, &[]);
+        builder.hosts(&[host], None, port, group, &[]);
     }
 }

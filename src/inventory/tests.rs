@@ -233,6 +233,8 @@ proptest::proptest! {
             sources: &sources,
             errors: Vec::new(),
             warnings: Vec::new(),
+            ranged: 0,
+            limits: builder::Limits::default(),
             source: None,
         };
         ini::read(&mut builder, file);
@@ -249,6 +251,43 @@ proptest::proptest! {
         inventory.add_dynamic_host("c", &["b", "c"], &Default::default());
         let _ = inventory.matching(&pattern);
     }
+}
+
+/// All ranges of an inventory together have a limit; the line that goes over it is named, once.
+#[test]
+fn ranges_have_a_limit_together() {
+    let check = |text: &str, expect: &[&str]| {
+        let sources = SourceMap::new();
+        let file = sources.add("hosts", text);
+        let templar = templar(&sources);
+        let mut builder = builder::Builder {
+            inventory: Inventory::new(),
+            templar: &templar,
+            sources: &sources,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            ranged: 0,
+            limits: builder::Limits { hosts: 10, names: 25 },
+            source: None,
+        };
+        ini::read(&mut builder, file);
+        let told: Vec<String> = builder
+            .errors
+            .iter()
+            .map(|e| diag::render(&sources, e, Style::Plain).lines().take(2).collect::<Vec<_>>().join(""))
+            .collect();
+        assert_eq!(told, expect, "{text}");
+        assert!(builder.inventory.hosts().len() <= 10, "{text}");
+    };
+    check(
+        "a[1:10]\n[g]\na[1:10]\nalone\n",
+        &["error[XP0502]: the inventory has more than 10 hosts --> hosts:4:1"],
+    );
+    check("a[1:4]\nb[1:9]\nc[1:9]\n", &["error[XP0502]: the inventory has more than 10 hosts --> hosts:2:1"]);
+    check(
+        "[g]\na[1:10]\n[h]\na[1:10]\n[i]\na[1:9]\n[j]\na[1:9]\n",
+        &["error[XP0502]: cannot expand `a[1:9]`: all ranges together give more than 25 names --> hosts:6:1"],
+    );
 }
 
 #[test]

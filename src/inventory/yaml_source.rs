@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::address;
 use super::builder::Builder;
 use super::model::GroupId;
 use crate::diag::Diagnostic;
@@ -119,13 +118,7 @@ fn read_host(builder: &mut Builder<'_>, group: GroupId, name: &Node, data: Optio
         );
         return;
     };
-    let (hosts, port) = match address::expand_hosts(text) {
-        Ok(found) => found,
-        Err(reason) => {
-            builder.error(format!("cannot expand `{text}`: {reason}"), Some(name.span), "in this range");
-            return;
-        }
-    };
+    let Some((hosts, port)) = builder.expand(text, name.span) else { return };
     let mut vars: Vec<(Arc<str>, Tree)> = Vec::new();
     if let Some(data) = data.filter(|d| !d.is_null()) {
         if !data.is_map() {
@@ -146,7 +139,7 @@ fn read_host(builder: &mut Builder<'_>, group: GroupId, name: &Node, data: Optio
             }
         }
     }
-    builder.hosts(&hosts, port, group, &vars);
+    builder.hosts(&hosts, Some(name.span), port, group, &vars);
 }
 
 fn compile(builder: &mut Builder<'_>, node: &Node) -> Option<Tree> {

@@ -498,12 +498,15 @@ fn read(call: &Call, seen: &Seen, report: Report, cmd: Value) -> Result<Predicti
         rc,
         stdout: report.content.unwrap_or_default(),
         stderr: stderr.into_bytes(),
+        truncated: seen.truncated,
         ..Output::default()
     };
     let mut result = Map::new();
     result.insert("cmd", cmd);
     fill(call, &mut result, &output)?;
-    Ok(Prediction::read(result))
+    let mut prediction = Prediction::read(result);
+    prediction.warnings.extend(too_long(&output));
+    Ok(prediction)
 }
 
 /// So much of a command's output is kept, and so many lines of it; each line costs more than its bytes.
@@ -513,13 +516,13 @@ const MOST_LINES: usize = 400_000;
 pub(super) fn finish(call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
     if let Some(output) = ran.first() {
         let mut result = std::mem::take(&mut prediction.result);
-        fill(call, &mut result, output)?;
+        let too_long = too_long(output);
+        fill(call, &mut result, output).map_err(|failure| match &too_long {
+            Some(text) => failure.with("warnings", Value::list(vec![text.as_str().into()])),
+            None => failure,
+        })?;
         prediction.result = result;
-        if output.truncated
-            || [&output.stdout, &output.stderr].iter().any(|bytes| cut(bytes).len() < bytes.len())
-        {
-            prediction.warnings.push("the output was too long; its end is missing".to_string());
-        }
+        prediction.warnings.extend(too_long);
         if std::str::from_utf8(&output.stdout).is_err() {
             prediction
                 .warnings
@@ -534,6 +537,20 @@ pub(super) fn finish(call: &Call, mut prediction: Prediction, ran: &[Output]) ->
     Ok(prediction.into_outcome())
 }
 
+/// Says of an output that is not all in the result where the rest is.
+fn too_long(output: &Output) -> Option<String> {
+    let files: Vec<String> = [&output.whole.stdout, &output.whole.stderr]
+        .into_iter()
+        .flatten()
+        .map(|p| p.display().to_string())
+        .collect();
+    if !files.is_empty() {
+        return Some(format!("the output is too long for a result; all of it is in {}", files.join(" and ")));
+    }
+    (output.truncated || is_cut(&output.stdout) || is_cut(&output.stderr))
+        .then(|| "the output was too long; its end is missing".to_string())
+}
+
 /// Puts a command's outputs into a result; an exit code other than 0 is a failure.
 fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
     let strip = call.args.bool("strip_empty_ends").unwrap_or(true);
@@ -541,6 +558,11 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
         let text = String::from_utf8_lossy(cut(bytes));
         let text = if strip { text.trim_end_matches(['\r', '\n']) } else { &text };
         insert_output(result, key, text.to_string());
+    }
+    for (key, file) in [("stdout_file", &output.whole.stdout), ("stderr_file", &output.whole.stderr)] {
+        if let Some(path) = file {
+            result.insert(key, path.display().to_string());
+        }
     }
     result.insert("rc", output.rc);
     let end = jiff::Zoned::now();
@@ -612,6 +634,11 @@ fn not_started(result: &Map, output: &Output) -> Option<(i32, String)> {
 fn cut(bytes: &[u8]) -> &[u8] {
     let mut ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at);
     ends.nth(MOST_LINES).map_or(bytes, |end| &bytes[..end])
+}
+
+/// Tells whether a result has no room for an output because of its lines.
+pub fn is_cut(bytes: &[u8]) -> bool {
+    cut(bytes).len() < bytes.len()
 }
 
 fn insert_output(result: &mut Map, key: &str, text: String) {

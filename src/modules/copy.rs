@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::attrs::{Attrs, FILE_ARGS, Mode, describe, group_of_new};
 use super::local::{Digests, Wanted};
-use super::sh::{FileKind, Look, Report, expand_path, q};
+use super::sh::{self, FileKind, Look, Report, expand_path, q};
 use super::write::{self, Before, DIFF_LIMIT, Write, attr_diff, change_of_new, content_diff, side};
 use super::{
     Action, ArgKind, ArgSpec, Body, Call, DiffSide, Failure, FileAfter, LocalKind, Module, ModuleSpec,
@@ -461,8 +461,9 @@ pub(super) fn make_folder(folder: &str, args: &super::Args) -> Result<String, Fa
     Ok(format!(
         "xp_d={}\nset --\nwhile [ -n \"$xp_d\" ] && [ \"$xp_d\" != . ] && [ ! -d \"$xp_d\" ]; do set -- \"$xp_d\" \"$@\"; \
          case $xp_d in */*) xp_d=${{xp_d%/*}} ;; *) xp_d= ;; esac; done\n\
-         for xp_d; do\nxp_do \"make the directory $xp_d\" mkdir -- \"$xp_d\"\n{mode}done\n",
-        q(folder)
+         for xp_d; do\n{}{mode}done\n",
+        q(folder),
+        sh::mkdir("")
     ))
 }
 

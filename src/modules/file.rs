@@ -3,7 +3,7 @@
 use jiff::civil::DateTime;
 
 use super::attrs::{AttrChange, Attrs, FILE_ARGS, Mode, describe, group_of_new};
-use super::sh::{FileKind, Look, Report, Stat, expand_path, q};
+use super::sh::{self, FileKind, Look, Report, Stat, expand_path, q};
 use super::write::{change_of_new, path_diff};
 use super::{
     Action, ArgKind, ArgSpec, Body, Call, Failure, FileAfter, Known, Module, ModuleSpec, Outcome, Prediction,
@@ -452,9 +452,9 @@ impl<'a> Plan<'a> {
             "xp_d={}\nset --\nwhile [ -n \"$xp_d\" ] && [ \"$xp_d\" != . ] && [ ! -d \"$xp_d\" ]; do set -- \"$xp_d\" \"$@\"; \
              case $xp_d in */*) xp_d=${{xp_d%/*}} ;; *) xp_d= ;; esac\n\
              while :; do case $xp_d in ?*/) xp_d=${{xp_d%/}} ;; *) break ;; esac; done; done\n\
-             for xp_d; do\nxp_do \"make the directory $xp_d\" mkdir{} -- \"$xp_d\"\n{}done\nprintf 'after '; xp_stat {}\n",
+             for xp_d; do\n{}{}done\nprintf 'after '; xp_stat {}\n",
             q(&self.path),
-            change.mode.map(|m| format!(" -m {:04o}", m & 0o777)).unwrap_or_default(),
+            sh::mkdir(&change.mode.map(|m| format!(" -m {:04o}", m & 0o777)).unwrap_or_default()),
             change.script("\"$xp_d\""),
             q(&self.path),
         );

@@ -112,7 +112,7 @@ pub mod xcat;
 pub use args::{ArgKind, ArgSpec, Args, ModuleSpec, Rule};
 pub use call::{Call, Links, LocalEntry, LocalFiles, LocalKind, LocalStat, Target, foreseen};
 pub use check::{ArgIssue, Completeness, fits_kind};
-pub use command::MOST_OUTPUT as MOST_COMMAND_OUTPUT;
+pub use command::{MOST_OUTPUT as MOST_COMMAND_OUTPUT, is_cut};
 pub use foreign::Foreign;
 pub use local::{Wanted, hex, sha256};
 pub use packaging::MANAGERS as PACKAGE_MANAGERS;
@@ -203,6 +203,8 @@ pub struct Seen {
     pub rc: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    /// Some output had no room and is missing.
+    pub truncated: bool,
     /// What [`Module::simulate`]'s or [`Module::prepare`]'s script printed, when there was one.
     pub more: Option<Box<Seen>>,
 }
@@ -418,7 +420,13 @@ impl Action {
 
 impl From<Output> for Seen {
     fn from(output: Output) -> Self {
-        Seen { rc: output.rc, stdout: output.stdout, stderr: output.stderr, more: None }
+        Seen {
+            rc: output.rc,
+            stdout: output.stdout,
+            stderr: output.stderr,
+            truncated: output.truncated,
+            more: None,
+        }
     }
 }
 

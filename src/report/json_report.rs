@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Reporter;
 use super::mask::Secrets;
 use crate::engine::{Event, HostResult, Recap, Status, TaskHeader};
+use crate::plan::render::inert_json;
 use crate::value::{JsonStyle, Map, Value, to_python_json};
 
 /// Collects the run and writes it at its end.
@@ -133,7 +134,7 @@ impl<W: Write + Send> Reporter for JsonReport<W> {
             Event::RunEnded(recap) => {
                 let style = JsonStyle { indent: Some(4), sort_keys: true, ascii: false };
                 let text = to_python_json(&self.document(recap), style);
-                writeln!(self.out, "{}", self.secrets.mask(&text))?;
+                writeln!(self.out, "{}", inert_json(&self.secrets.mask(&text)))?;
             }
             _ => {}
         }

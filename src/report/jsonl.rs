@@ -9,6 +9,7 @@ use super::diff::{CONTEXT, unified};
 use super::mask::Secrets;
 use crate::engine::{Counts, Event, HostResult, TaskHeader, TaskKind};
 use crate::plan::State;
+use crate::plan::render::inert_json;
 use crate::value::{Value, to_json};
 
 /// Version of the line format: new members are added without changing it.
@@ -29,7 +30,7 @@ impl<W: Write + Send> JsonLines<W> {
 impl<W: Write + Send> Reporter for JsonLines<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let line = to_line(event).to_string();
-        writeln!(self.out, "{}", self.secrets.mask(&line))?;
+        writeln!(self.out, "{}", inert_json(&self.secrets.mask(&line)))?;
         self.out.flush()
     }
 

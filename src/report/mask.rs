@@ -56,6 +56,44 @@ impl Secrets {
         }
         text
     }
+
+    /// Returns how many bytes the longest form has; 0 when nothing is secret.
+    pub(super) fn longest(&self) -> usize {
+        let known = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.first().map_or(0, String::len)
+    }
+
+    /// The same for bytes that need not be text.
+    pub(super) fn mask_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            out.extend_from_slice(self.mask(chunk.valid()).as_bytes());
+            out.extend_from_slice(chunk.invalid());
+        }
+        out
+    }
+
+    /// Returns where bytes can be cut so that no secret is cut: none begins before and may end after that.
+    pub(super) fn safe_end(&self, bytes: &[u8]) -> usize {
+        let known = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let longest = known.first().map_or(0, String::len);
+        let mut end = bytes.len().saturating_sub(longest.saturating_sub(1));
+        loop {
+            let from = end.saturating_sub(longest);
+            let window = &bytes[from..bytes.len().min(end + longest)];
+            // One that goes over the cut stays on the other side of it.
+            let over = known.iter().filter_map(|secret| {
+                let starts = window.windows(secret.len()).enumerate();
+                let mut hits = starts.filter(|(_, piece)| *piece == secret.as_bytes());
+                hits.find(|(at, _)| from + at < end && from + at + secret.len() > end)
+                    .map(|(at, _)| from + at)
+            });
+            match over.min() {
+                Some(start) => end = start,
+                None => return end,
+            }
+        }
+    }
 }
 
 fn url_encode(text: &str) -> String {

@@ -7,6 +7,7 @@ use super::Reporter;
 use super::mask::Secrets;
 use super::results::{Emphasis, ResultStyle};
 use crate::engine::{Event, HostResult};
+use crate::plan::render::inert_json;
 
 /// Writes one file for each host into a directory.
 pub struct ResultFiles {
@@ -24,9 +25,8 @@ impl ResultFiles {
         // A host's name must not lead out of the directory.
         let name = r.host.replace('/', "_");
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(
-            self.secrets.mask(&ResultStyle::default().dump(&r.result, Emphasis::None, 0)).as_bytes(),
-        )?;
+        let json = ResultStyle::default().dump(&r.result, Emphasis::None, 0);
+        file.write_all(inert_json(&self.secrets.mask(&json)).as_bytes())?;
         file.persist(self.dir.join(name.trim_start_matches('.'))).map_err(|e| e.error)?;
         Ok(())
     }

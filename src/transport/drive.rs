@@ -222,13 +222,7 @@ impl Collector {
             let Some(output) = outputs.get_mut(*ended) else { return };
             match piece {
                 Piece::Bytes(bytes) => {
-                    let kept = match stream {
-                        Stream::Stdout => &mut output.stdout,
-                        Stream::Stderr => &mut output.stderr,
-                    };
-                    let room = self.max[*ended].saturating_sub(kept.len());
-                    kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
-                    output.truncated |= bytes.len() > room;
+                    output.keep(stream, bytes, self.max[*ended], sink);
                     if self.stream[*ended] {
                         sink.chunk(stream, bytes);
                     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::framed::FramedSession;
+use super::patience::{NO_SIGN, SIGN_OF_LIFE, within_load};
 use super::shell::quote;
 use super::{Content, DurableId, Exec, NullSink, Output, OutputSink, Session, Stream, TransportError};
 
@@ -52,9 +53,13 @@ const BORN: &str = r#"_xp_born() {
 
 /// What runs around the job's script; `$1` is the directory, `$2` the shell. It outlives the TERM that stops the
 /// script, so that the exit code is written. Descriptors 7 to 9 may be locks of the session: the stub keeps them as long
-/// as the script runs, what the script starts does not.
+/// as the script runs, what the script starts does not. Files of locks, where there is no `flock`, follow as arguments:
+/// the stub names itself in them as one more holder.
 const STUB: &str = r#"trap : HUP INT TERM
-_xp_born "$$"; echo "$$ $_xp_v" >"$1/pid.new" && mv "$1/pid.new" "$1/pid" || exit 1
+_xp_born "$$"; _xp_dir=$1; _xp_sh=$2; shift 2
+for _xp_f in "$@"; do echo "$$ ${_xp_v:--}" >>"$_xp_f"; done
+set -- "$_xp_dir" "$_xp_sh"
+echo "$$ $_xp_v" >"$1/pid.new" && mv "$1/pid.new" "$1/pid" || exit 1
 "$2" "$1/cmd" <"$1/in" >"$1/out" 2>"$1/err" 7>&- 8>&- 9>&-
 echo $? >"$1/rc.new"; mv "$1/rc.new" "$1/rc""#;
 
@@ -100,10 +105,16 @@ _xp_launch() {
   : >"$_xp_d/launched" || return 1
   umask "$2"
   if command -v setsid >/dev/null 2>&1; then
-    setsid "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" </dev/null >/dev/null 2>&1 &
+    setsid "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" ${_xp_held-} </dev/null >/dev/null 2>&1 &
   else
-    "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" </dev/null >/dev/null 2>&1 &
+    "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" ${_xp_held-} </dev/null >/dev/null 2>&1 &
   fi
+  [ -n "${_xp_held-}" ] || return 0
+  _xp_c=0
+  while [ ! -e "$_xp_d/pid" ] && [ "$_xp_c" -lt 50 ]; do
+    sleep 0.1 || { sleep 1; _xp_c=$((_xp_c+9)); }
+    _xp_c=$((_xp_c+1))
+  done 2>/dev/null
 }
 _xp_size() { _xp_v=0; [ ! -e "$1" ] || _xp_v=$(($(wc -c <"$1"))); }
 _xp_poll() {
@@ -126,17 +137,29 @@ _xp_tree() {
   _xp_k=$(_xp_kids "$2"); kill "-$1" "$2"
   for _xp_v in $_xp_k; do ( _xp_tree "$1" "$_xp_v" ); done
 }
+_xp_any() {
+  [ -r /proc/self/stat ] || { kill -0 "-$1"; return; }
+  for _xp_f in /proc/[0-9]*/stat; do
+    read -r _xp_v <"$_xp_f" || continue
+    set -- "$1" ${_xp_v##*\)}
+    [ "$4" != "$1" ] || [ "$2" = Z ] || return 0
+  done
+  return 1
+}
+_xp_runs() { _xp_state; [ "$_xp_st" = running ] || _xp_any "$_xp_p"; }
 _xp_stop() {
   _xp_jobs "$1"; _xp_state
+  [ "$_xp_st" = running ] || return 0
+  _xp_p=$_xp_p1
   for _xp_g in TERM KILL; do
-    [ "$_xp_st" = running ] || return 0
-    kill -$_xp_g -"$_xp_p1" || _xp_tree "$_xp_g" "$_xp_p1"
+    kill -$_xp_g -"$_xp_p" || _xp_tree "$_xp_g" "$_xp_p"
     _xp_c=0
-    while [ "$_xp_c" -lt 30 ] && [ "$_xp_st" = running ]; do
+    while _xp_runs; do
+      [ "$_xp_c" -lt 30 ] || continue 2
       sleep 0.1 || { sleep 1; _xp_c=$((_xp_c+9)); }
       _xp_c=$((_xp_c+1))
-      _xp_state
     done
+    return 0
   done 2>/dev/null
 }
 _xp_forget() {
@@ -177,7 +200,8 @@ pub async fn state(session: &mut dyn Session, id: &DurableId) -> Result<JobState
     })
 }
 
-/// Stops a job's processes: TERM, three seconds, KILL. Its directory stays.
+/// Stops a job's processes: TERM, three seconds, KILL for all of its group that is left, also when the job itself has ended
+/// by then. Its directory stays.
 pub async fn stop(session: &mut dyn Session, id: &DurableId) -> Result<(), TransportError> {
     let script = format!("{}_xp_stop {}", functions(), quote(id.as_str()));
     session.exec(Exec::new(script).timeout(POLL_LIMIT), &mut NullSink).await.map(|_| ())
@@ -200,8 +224,15 @@ impl FramedSession {
         let mut reconnects = RECONNECTS.into_iter();
         loop {
             let line = format!("_xp_poll {} {seen_out} {seen_err} {PIECE}", quote(id.as_str()));
-            let polled = match self.job_frame(Exec::new(line).timeout(POLL_LIMIT)).await {
+            let left = limit.map_or(POLL_LIMIT, |(_, left)| left.saturating_sub(begun.elapsed()));
+            let patience = left.max(SIGN_OF_LIFE).min(POLL_LIMIT);
+            let polled = match self.job_frame(Exec::new(line).timeout(patience)).await {
                 Ok(polled) => polled,
+                Err(_) if limit.is_some_and(|(_, left)| begun.elapsed() >= left) => {
+                    let what = format!("job {}", id.as_str());
+                    let after = limit.map(|(whole, _)| whole).unwrap_or_default();
+                    return Err(TransportError::Timeout { what, after, still: Some(NO_SIGN.into()) });
+                }
                 Err(error) => {
                     // Looking again is harmless, and the next look connects again.
                     let Some(wait) = reconnects.next() else { return Err(self.still_running(error)) };
@@ -239,8 +270,12 @@ impl FramedSession {
             if let Some((whole, left)) = limit
                 && begun.elapsed() >= left
             {
-                stop(self, &id).await?;
-                return Err(TransportError::Timeout { what: format!("job {}", id.as_str()), after: whole });
+                let still = match within_load(SIGN_OF_LIFE, stop(self, &id)).await {
+                    Some(stopped) => stopped.err().map(|e| e.to_string()),
+                    None => Some(NO_SIGN.to_string()),
+                };
+                let what = format!("job {}", id.as_str());
+                return Err(TransportError::Timeout { what, after: whole, still });
             }
             if !out.is_empty() || !polled.stderr.is_empty() {
                 pause = FASTEST_POLL;
@@ -280,7 +315,7 @@ _xp_boot
 printf '%s\n' {digest} "$_xp_v" "$(date +%s)" >"$_xp_d/intent" || exit 1
 _xp_mine && _xp_launch {shell} "$_xp_u" && echo started"#
         );
-        let mut start = Exec::new(script).timeout(req.timeout.unwrap_or(POLL_LIMIT).max(POLL_LIMIT));
+        let mut start = Exec::new(script).timeout(req.timeout.unwrap_or(POLL_LIMIT));
         start.stdin.clone_from(&req.stdin);
         let answer = self.job_frame(start).await?;
         let text = answer.stdout_text();
@@ -351,13 +386,7 @@ fn keep(output: &mut Output, req: &Exec, stream: Stream, bytes: &[u8], sink: &mu
     if req.stream {
         sink.chunk(stream, bytes);
     }
-    let kept = match stream {
-        Stream::Stdout => &mut output.stdout,
-        Stream::Stderr => &mut output.stderr,
-    };
-    let room = req.max_output.saturating_sub(kept.len());
-    kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
-    output.truncated |= bytes.len() > room;
+    output.keep(stream, bytes, req.max_output, sink);
 }
 
 /// The first line of a poll's answer.

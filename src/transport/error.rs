@@ -25,8 +25,13 @@ pub enum TransportError {
     HostKeyRevoked { host: String, key_type: String, fingerprint: String, file: PathBuf, line: usize },
     #[error("cannot become {user} on {host} by {method}: {reason}")]
     Become { host: String, user: String, method: BecomeMethod, reason: String },
-    #[error("{what} took longer than {} s", after.as_secs_f32())]
-    Timeout { what: String, after: Duration },
+    #[error("{what} took longer than {} s{}", after.as_secs_f32(), may_still_run(still.as_deref()))]
+    Timeout {
+        what: String,
+        after: Duration,
+        /// Why it could not be stopped, where it could not.
+        still: Option<String>,
+    },
     /// The connection was lost after the script was sent: nobody knows whether it ran.
     #[error("lost {host} while a script was running: {reason}")]
     Lost { host: String, reason: String },
@@ -39,6 +44,10 @@ pub enum TransportError {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn may_still_run(still: Option<&str>) -> String {
+    still.map(|reason| format!(" (it may still run: {reason})")).unwrap_or_default()
 }
 
 /// How a reason starts where a program asked for a password that we do not have.

@@ -157,6 +157,9 @@ pub enum Stream {
 pub trait OutputSink: Send {
     fn chunk(&mut self, stream: Stream, bytes: &[u8]);
 
+    /// Output for which there is no more room; `kept` is all that came before it and has room.
+    fn cut(&mut self, _stream: Stream, _kept: &[u8], _rest: &[u8]) {}
+
     /// Something about the connection that people should know while the script goes on.
     fn notice(&mut self, _text: &str) {}
 }
@@ -178,11 +181,34 @@ pub struct Output {
     pub elapsed: Duration,
     /// Some output was more than [`Exec::max_output`] and is missing.
     pub truncated: bool,
+    /// Where the whole outputs are, if somebody keeps what has no room here.
+    pub whole: Whole,
+}
+
+/// Files of this machine that have an output from its beginning to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    pub stdout: Option<PathBuf>,
+    pub stderr: Option<PathBuf>,
 }
 
 impl Output {
     pub fn success(&self) -> bool {
         self.rc == 0
+    }
+
+    /// Takes a piece of an output as far as there is room, which is `most` for each stream.
+    pub(super) fn keep(&mut self, stream: Stream, bytes: &[u8], most: usize, sink: &mut dyn OutputSink) {
+        let kept = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let (fits, rest) = bytes.split_at(most.saturating_sub(kept.len()).min(bytes.len()));
+        kept.extend_from_slice(fits);
+        if !rest.is_empty() {
+            self.truncated = true;
+            sink.cut(stream, kept, rest);
+        }
     }
 
     /// Returns stdout as text, with replacement characters for what is no UTF-8.

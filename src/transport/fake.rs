@@ -231,11 +231,12 @@ impl Session for FakeSession {
                     }
                 }
             }
-            for bytes in [&mut output.stdout, &mut output.stderr] {
-                output.truncated |= bytes.len() > req.max_output;
-                bytes.truncate(req.max_output);
+            let whole = std::mem::take(&mut output);
+            output.rc = whole.rc;
+            for (stream, bytes) in [(Stream::Stdout, &whole.stdout), (Stream::Stderr, &whole.stderr)] {
+                output.keep(stream, bytes, req.max_output, sink);
             }
-            Ok(output)
+            Ok(Output { stdout: output.stdout, stderr: output.stderr, truncated: output.truncated, ..whole })
         })
     }
 

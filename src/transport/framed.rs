@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
 
 use super::channel::{Event, Opener, RawChannel};
 use super::drive::{Driven, Why, drive};
 use super::frame::{Frame, Place, random_hex};
 use super::guard::PasswordGuard;
 use super::launch::{Asker, Launch};
+use super::patience::{NO_SIGN, SIGN_OF_LIFE, within_load};
 use super::shell::{
     CAPABILITIES, FRAME_FUNCTIONS, known_tools, private_directory, stop_group, take_function,
 };
@@ -163,20 +165,21 @@ impl FramedSession {
             return Err("the target does not tell its process group".into());
         }
         let line = stop_group(*shell_pid, *group, ready, &self.tmp_token);
-        let stopping = async {
-            let (mut chan, _) = self.launch().await.map_err(|e| e.to_string())?;
-            chan.stdin.write_all(line.as_bytes()).await.map_err(|e| e.to_string())?;
-            chan.stdin.flush().await.map_err(|e| e.to_string())?;
-            while !matches!(chan.events.recv().await, Some(Event::End(_)) | None) {}
-            Ok(())
-        };
-        match tokio::time::timeout(STOPPING, stopping).await {
-            Ok(Ok(())) => {
+        let (there, answers) = oneshot::channel();
+        let stopping = end_group(self.shared.clone(), self.r#become.clone(), line, there);
+        // It goes on by itself when nobody waits for it any more.
+        let stopping = tokio::spawn(tokio::time::timeout(STOPPING, stopping));
+        if within_load(SIGN_OF_LIFE, answers).await.is_none() {
+            return Err(NO_SIGN.into());
+        }
+        match stopping.await {
+            Ok(Ok(Ok(()))) => {
                 self.leftover = None;
                 Ok(())
             }
-            Ok(Err(reason)) => Err(reason),
-            Err(_) => Err(format!("no answer within {} s", STOPPING.as_secs())),
+            Ok(Ok(Err(reason))) => Err(reason),
+            Ok(Err(_)) => Err(format!("no answer within {} s", STOPPING.as_secs())),
+            Err(e) => Err(e.to_string()),
         }
     }
 
@@ -228,11 +231,8 @@ impl FramedSession {
             }
             Why::Late(after) => {
                 drop(open);
-                let what = match self.stop_leftover().await {
-                    Ok(()) => format!("a script on {}", self.shared.host),
-                    Err(e) => format!("a script on {} (it may still run: {e})", self.shared.host),
-                };
-                TransportError::Timeout { what, after }
+                let still = self.stop_leftover().await.err();
+                TransportError::Timeout { what: format!("a script on {}", self.shared.host), after, still }
             }
             Why::Local(e) => {
                 drop(open);
@@ -304,6 +304,29 @@ impl FramedSession {
         };
         let _ = tokio::time::timeout(CLOSING, closing).await;
     }
+}
+
+/// Ends a process group by a shell of its own. Says that the host is there as soon as it takes the command.
+async fn end_group(
+    shared: Shared,
+    r#become: Option<BecomeSpec>,
+    line: String,
+    there: oneshot::Sender<()>,
+) -> Result<(), String> {
+    let ending = async {
+        let launch = Launch::new(&shared.host, &shared.shell, r#become.as_ref(), &random_hex()?)?;
+        let mut chan = shared.opener.open(&launch.command).await?;
+        // Nobody waits any more: that is no reason to stop.
+        let _ = there.send(());
+        let asker = Asker { host: &shared.host, r#become: r#become.as_ref(), guard: &shared.guard };
+        launch.greet(&mut chan, &asker, shared.launch_timeout).await?;
+        Ok::<_, TransportError>(chan)
+    };
+    let mut chan = ending.await.map_err(|e| e.to_string())?;
+    chan.stdin.write_all(line.as_bytes()).await.map_err(|e| e.to_string())?;
+    chan.stdin.flush().await.map_err(|e| e.to_string())?;
+    while !matches!(chan.events.recv().await, Some(Event::End(_)) | None) {}
+    Ok(())
 }
 
 impl Session for FramedSession {

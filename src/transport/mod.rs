@@ -26,11 +26,14 @@ mod ssh;
 
 pub use connector::{HostConnector, Identity};
 pub use error::{ChangedKey, TransportError, UnknownKey};
-pub use exec::{Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, Intent, NullSink, Output, OutputSink, Stream};
+pub use exec::{
+    Content, DEFAULT_MAX_OUTPUT, DurableId, Exec, Intent, NullSink, Output, OutputSink, Stream, Whole,
+};
+pub(crate) use patience::within_load;
 pub use read_only::ReadOnly;
 pub use session::{BoxFuture, Capabilities, Connection, Connector, ExactRead, Session, StatFlavour, Tools};
 pub use shell::quote;
-pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, Kind};
+pub use spec::{BecomeMethod, BecomeSpec, ConnectionSpec, FanOut, HostKeyPolicy, KeyAfterReboot, Kind};
 pub use ssh::arguments as ssh_arguments;
 pub use ssh::config as ssh_config;
 pub use ssh::known_hosts;

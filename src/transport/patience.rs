@@ -20,8 +20,13 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
     ticks(limit, future.as_mut()).await
 }
 
+/// How long a host may take to show that it is there, when something on it is to be stopped.
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// What is told of one that does not.
+pub(super) const NO_SIGN: &str = "the host does not answer";
+
 /// The same, longer while this machine is overloaded.
-pub(super) async fn within_load<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+pub async fn within_load<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..MOST {
         let ended = ticks(limit, future.as_mut()).await;

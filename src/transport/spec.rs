@@ -70,6 +70,10 @@ pub struct ConnectionSpec {
     /// Lines in the format of `known_hosts` that count like a file, for example a rehearsal's own keys.
     pub extra_host_keys: Vec<String>,
     pub host_key_policy: Option<HostKeyPolicy>,
+    /// Which key the host may have after it was started anew.
+    pub key_after_reboot: KeyAfterReboot,
+    /// It is being started anew by a step of this run, so that this counts now.
+    pub rebooting: bool,
     pub connect_timeout: Option<Duration>,
     /// Also offer the algorithms of servers from before 2014.
     pub legacy: bool,
@@ -99,6 +103,8 @@ impl ConnectionSpec {
             known_hosts: Vec::new(),
             extra_host_keys: Vec::new(),
             host_key_policy: None,
+            key_after_reboot: KeyAfterReboot::Same,
+            rebooting: false,
             connect_timeout: None,
             legacy: false,
             arguments_first: Arc::default(),
@@ -111,6 +117,31 @@ impl ConnectionSpec {
     /// Returns a spec for this machine under the inventory name `host`.
     pub fn local(host: impl Into<String>) -> Self {
         Self { kind: Kind::Local, ..Self::ssh(host) }
+    }
+}
+
+/// Which key a host may show when a step of the run has started it anew. What known_hosts files and the variables of the
+/// host know, authorities among it, counts always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyAfterReboot {
+    /// The one that it had.
+    #[default]
+    Same,
+    /// One of those that its variables list (`xplay_host_keys`).
+    Group,
+    /// One that a trusted authority has certified.
+    Authority,
+    /// Any, once; it is recorded in place of the one before.
+    Repin,
+}
+
+impl KeyAfterReboot {
+    /// The words of playbooks and inventories.
+    pub const WORDS: [(&str, Self); 4] =
+        [("same", Self::Same), ("group", Self::Group), ("ca", Self::Authority), ("repin", Self::Repin)];
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, policy)| *policy)
     }
 }
 

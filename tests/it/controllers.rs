@@ -148,14 +148,34 @@ fn packing(cluster: &Standing) -> String {
     path.display().to_string()
 }
 
+/// Takes `flock` away from the management node: its locks are files then.
+fn lose_flock(cluster: &Standing) {
+    let places = ["bin/flock", "usr/bin/flock"].map(|path| cluster.on_mn1(path));
+    let removed = places.iter().filter(|path| std::fs::remove_file(path).is_ok()).count();
+    if removed == 0 {
+        println!("controllers: this machine has no flock to take away");
+    }
+}
+
 /// A command that goes on without its controller keeps its image to itself.
 #[test]
 fn a_command_without_its_controller_keeps_others_away() {
-    if !can("controllers", Mode::Namespaces) {
-        return;
+    if can("controllers", Mode::Namespaces) {
+        keeps_others_away(|_| {});
     }
+}
+
+#[test]
+fn a_command_keeps_others_away_where_flock_is_missing() {
+    if can("controllers", Mode::Namespaces) {
+        keeps_others_away(lose_flock);
+    }
+}
+
+fn keeps_others_away(prepare: fn(&Standing)) {
     let rehearsal = Rehearsal::new("el9", Mode::Namespaces);
     let cluster = rehearsal.start();
+    prepare(&cluster);
     cluster.watch(&WATCHED);
     let inventory = cluster.inventory();
     let mut first = cluster.xplay("first", &["run", "-i", &inventory, PLAYBOOK]).spawn().unwrap();
@@ -174,6 +194,8 @@ fn a_command_without_its_controller_keeps_others_away() {
     let second = second.wait_with_output().unwrap();
     assert_success("the second controller", &second);
     let said = text(&second.stdout);
+    let said = [said, text(&second.stderr)].concat();
+    assert!(!said.contains("nothing keeps other runs away"), "{said}");
     assert!(said.contains(": waiting for osimage:") && said.contains(": xcat_genimage (process "), "{said}");
     let calls = cluster.calls();
     assert!(calls.iter().any(|call| call.starts_with("end genimage")), "{calls:?}");
@@ -184,14 +206,25 @@ fn a_command_without_its_controller_keeps_others_away() {
 
 #[test]
 fn two_controllers_never_work_on_one_image() {
-    if !can("controllers", Mode::Namespaces) {
-        return;
+    if can("controllers", Mode::Namespaces) {
+        never_on_one_image(|_| {});
     }
+}
+
+#[test]
+fn two_controllers_never_work_on_one_image_where_flock_is_missing() {
+    if can("controllers", Mode::Namespaces) {
+        never_on_one_image(lose_flock);
+    }
+}
+
+fn never_on_one_image(prepare: fn(&Standing)) {
     let rehearsal = Rehearsal::new("el9", Mode::Namespaces);
     let cluster = rehearsal.start();
     let inventory = cluster.inventory();
     let made = cluster.xplay("home", &["run", "-i", &inventory, PLAYBOOK, "--tags", "distribution,image"]);
     assert_success("the image", &{ made }.output().unwrap());
+    prepare(&cluster);
     cluster.watch(&WATCHED);
     let playbook = packing(&cluster);
     let schedules = if everything() { 100 } else { 4 };

@@ -69,16 +69,20 @@ impl Site {
     }
 
     fn xplay(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_xplay"))
+        self.command(args).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xplay"));
+        command
             .args(args)
             .current_dir(self.dir.path())
             .env_clear()
             .env("PATH", self.search_path())
             .env("HOME", self.path("home"))
             .env("WORK", self.path("work"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
     }
 }
 
@@ -165,13 +169,47 @@ fn secrets_stand_nowhere() {
         ("json", vec!["run", "--json", "-vvvv", "-D", "--no-report"]),
         ("check", vec!["run", "-C", "-D", "-vvvv", "--no-report"]),
         ("plan", vec!["plan", "-o", "out.xplan", "-vvvv"]),
+        ("callbacks", vec!["run", "-vvvv", "-D", "--no-report"]),
+        ("json callback", vec!["run", "-vvvv", "-D", "--no-report"]),
+        ("yaml", vec!["run", "-vvvv", "-D", "--no-report"]),
+        ("minimal", vec!["run", "-vvvv", "-D", "--no-report"]),
+        ("panic", vec!["run", "-vvvv", "-D", "--no-report"]),
+        ("show terminal", vec!["show", "out.xplan", "--all"]),
+        ("show md", vec!["show", "out.xplan", "--format", "md"]),
+        ("show html", vec!["show", "out.xplan", "--format", "html"]),
+        ("show json", vec!["show", "out.xplan", "--format", "json"]),
+        ("show junit", vec!["show", "out.xplan", "--format", "junit"]),
+        ("explain", vec!["explain", "secret", "--json"]),
         ("runs", vec!["runs", "show", "last"]),
+        ("runs json", vec!["runs", "show", "last", "--json"]),
     ] {
-        let args: Vec<&str> = match what {
-            "runs" => more,
-            _ => more.into_iter().chain(common).collect(),
+        let mut args: Vec<&str> = more;
+        match what.split(' ').next().unwrap() {
+            "runs" | "show" => {}
+            "explain" => args.extend(["-i", "hosts", "-H", "n1", "--vault-password-file", "pw", "site.yml"]),
+            _ => args.extend(common),
+        }
+        let mut command = site.command(&args);
+        match what {
+            "callbacks" => command
+                .env("ANSIBLE_CALLBACKS_ENABLED", "junit,tree,profile_tasks,timer")
+                .env("JUNIT_OUTPUT_DIR", site.path("out/junit"))
+                .env("ANSIBLE_CALLBACK_TREE_DIR", site.path("out/tree"))
+                .env("ANSIBLE_LOG_PATH", site.path("out/log")),
+            "json callback" => command.env("ANSIBLE_STDOUT_CALLBACK", "json"),
+            "yaml" => command.env("ANSIBLE_CALLBACK_RESULT_FORMAT", "yaml"),
+            "minimal" => command.env("ANSIBLE_STDOUT_CALLBACK", "minimal"),
+            "panic" => command.env("XPLAY_PANIC_WITH", "it is").env("RUST_BACKTRACE", "full"),
+            _ => &mut command,
         };
-        let output = site.xplay(&args);
+        let output = command.output().unwrap();
+        if what == "panic" {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains(" failed at ") && said.contains("********"), "{said}");
+            assert_clean("the words of a panic", &output.stdout);
+            assert_clean("the words of a panic", &output.stderr);
+            continue;
+        }
         assert!(
             matches!(output.status.code(), Some(0..=3)),
             "{what}: {}",
@@ -323,10 +361,11 @@ fn what_hosts_say_is_data() {
         let output = site.xplay(&args);
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-        // JSON is read by programs: it escapes control characters alone.
-        let json = more.contains(&"--json");
-        for bad in ["\u{1b}", "\u{7}", "\u{202e}"].into_iter().take(if json { 2 } else { 3 }) {
+        for bad in ["\u{1b}", "\u{7}", "\u{202e}"] {
             assert!(!said.contains(bad), "{bad:?} reaches the terminal: {said}");
+        }
+        if more.contains(&"--json") {
+            assert!(said.contains("\\u202egnp.exe"), "it stays the same value: {said}");
         }
     }
     for (n, text) in corpus.iter().enumerate() {
@@ -339,16 +378,285 @@ fn what_hosts_say_is_data() {
     assert_eq!(fetched.len(), corpus.len(), "{fetched:?}");
 }
 
+/// What no text may hold, nested deeper than any reader should follow, and marks that reorder what people see.
+fn nasty() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("nul", b"a\0b\0\0c".to_vec()),
+        ("latin1", b"caf\xe9 \xff\xfe\xc3".to_vec()),
+        ("overlong", b"\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80".to_vec()),
+        ("lists", "[".repeat(100_000).into_bytes()),
+        ("closed", ["[".repeat(100_000), "]".repeat(100_000)].concat().into_bytes()),
+        ("maps", [r#"{"a":"#.repeat(100_000), "1".into(), "}".repeat(100_000)].concat().into_bytes()),
+        ("marks", "\u{202e}gnp.exe\u{202c} \u{2066}x\u{2069} \u{9b}31m \u{feff}\u{200f} \u{7f}".into()),
+        ("number", "9".repeat(100_000).into_bytes()),
+        ("breaks", b"\r\r\n\x0b\x0c\x85\xe2\x80\xa8\xe2\x80\xa9".to_vec()),
+    ]
+}
+
+/// The program ended by itself, without a panic, and what it says can be shown.
+#[track_caller]
+fn assert_tame(output: &Output, codes: &[i32], json: bool) -> String {
+    let (said, errors) = (String::from_utf8(output.stdout.clone()), String::from_utf8_lossy(&output.stderr));
+    let said = said.expect("the output is text");
+    let head: String = said.chars().take(3000).collect();
+    assert!(
+        output.status.code().is_some_and(|code| codes.contains(&code)),
+        "{:?} {head}\n{errors}",
+        output.status
+    );
+    assert!(!errors.contains("panicked"), "{errors}");
+    for text in [&*said, &errors] {
+        let bad = |c: char| {
+            (c.is_control() && !"\n\t".contains(c))
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        assert!(!text.contains(bad), "a control character is shown: {:?}", text.chars().find(|c| bad(*c)));
+    }
+    if json {
+        for line in said.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {head}"));
+        }
+    }
+    said
+}
+
 #[test]
-fn a_line_without_end_is_cut() {
+fn bytes_that_are_no_text_and_deep_structures_are_data() {
+    let names: Vec<&str> = nasty().into_iter().map(|(name, _)| name).collect();
+    let site = Site::new(
+        r#"- hosts: all
+  gather_facts: false
+  vars:
+    work: "{{ lookup('env', 'WORK') }}"
+    names: NAMES
+  tasks:
+    - command: cat {{ work }}/in/{{ item }}
+      loop: "{{ names }}"
+      register: said
+    - debug: {msg: "{{ item.stdout | length > 0 }}"}
+      loop: "{{ said.results }}"
+      loop_control: {label: "{{ item.item }}"}
+    - debug: {msg: "{{ (item.stdout | from_json) is defined }}"}
+      loop: "{{ said.results }}"
+      loop_control: {label: "{{ item.item }}"}
+      ignore_errors: true
+    - debug: {msg: "{{ (item.stdout | from_yaml) is defined }}"}
+      loop: "{{ said.results }}"
+      loop_control: {label: "{{ item.item }}"}
+      ignore_errors: true
+    - set_fact: {kept: "{{ said.results | map(attribute='stdout') | list }}"}
+    - shell: cat {{ work }}/in/{{ item }} >&2; exit 1
+      loop: "{{ names }}"
+      ignore_errors: true
+    - slurp: {src: "{{ work }}/in/{{ item }}"}
+      loop: "{{ names }}"
+      register: slurped
+    - debug: {msg: "{{ (item.content | b64decode) is defined }}"}
+      loop: "{{ slurped.results }}"
+      loop_control: {label: "{{ item.item }}"}
+      ignore_errors: true
+    - fetch: {src: "{{ work }}/in/{{ item }}", dest: fetched/, flat: true}
+      loop: "{{ names }}"
+    - copy: {src: "{{ work }}/in/{{ item }}", dest: "{{ work }}/copied-{{ item }}", remote_src: true}
+      loop: "{{ names }}"
+    - lineinfile: {path: "{{ work }}/copied-{{ item }}", line: added}
+      loop: "{{ names }}"
+      ignore_errors: true
+    - setup: {fact_path: "{{ work }}/in", gather_subset: ["!all", "!min", local], filter: [ansible_local]}
+    - debug: {var: ansible_local.keys()}
+    - find: {paths: "{{ work }}/odd", recurse: true, file_type: any}
+      register: odd
+    - debug: {var: odd.matched}
+    - stat: {path: "{{ item.path }}"}
+      loop: "{{ odd.files }}"
+    - file: {path: "{{ work }}/in/nul/below", state: directory}
+      ignore_errors: true
+    - fail: {msg: "{{ kept[item] }}"}
+      loop: [0, 1, 2, 6, 8]
+      ignore_errors: true
+    - debug: {msg: the end}
+"#
+        .replace("NAMES", &format!("{names:?}"))
+        .as_str(),
+    );
+    std::fs::create_dir(site.path("work/in")).unwrap();
+    std::fs::create_dir(site.path("work/odd")).unwrap();
+    for (name, bytes) in nasty() {
+        site.write(&format!("work/in/{name}"), &bytes);
+        // The same as a fact of the host's own, in each form that such a file may have.
+        site.write(&format!("work/in/{name}.fact"), &bytes);
+        let name: Vec<u8> = bytes.iter().copied().filter(|b| *b != 0 && *b != b'/').take(200).collect();
+        use std::os::unix::ffi::OsStrExt;
+        std::fs::write(site.path("work/odd").join(std::ffi::OsStr::from_bytes(&name)), "x").unwrap();
+    }
+    for more in [&["-vvv"][..], &["--json"], &["-C", "-D"]] {
+        let args = [&["run", "-i", "hosts", "site.yml", "--report", "r.html"], more].concat();
+        let output = site.xplay(&args);
+        let said = assert_tame(&output, &[0], more.contains(&"--json"));
+        assert!(said.contains("the end"), "the run goes to its end");
+        for (name, bytes) in nasty().into_iter().filter(|_| !more.contains(&"-C")) {
+            assert!(
+                std::fs::read(site.path("fetched").join(name)).unwrap() == bytes,
+                "{name} is fetched as it is"
+            );
+            let copied = std::fs::read(site.path(&format!("work/copied-{name}"))).unwrap();
+            assert!(copied.starts_with(&bytes), "{name} is copied as it is");
+        }
+    }
+}
+
+/// Programs of xCAT that print what an attacker put into its tables.
+#[test]
+fn hostile_rows_of_xcat_are_data() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new(
+        r#"- hosts: all
+  gather_facts: false
+  tasks:
+    - xcat_facts:
+      register: found
+      ignore_errors: true
+    - debug: {var: found}
+    - xcat_node: {nodes: sn1, attributes: {mgt: ipmi}}
+      ignore_errors: true
+      check_mode: true
+    - xcat_osimage: {name: "an-image", attributes: {profile: compute}}
+      ignore_errors: true
+      check_mode: true
+    - debug: {msg: the end}
+"#,
+    );
+    let touched = site.path("TOUCHED").display().to_string();
+    let rows: Vec<Vec<u8>> = CORPUS
+        .iter()
+        .map(|text| text.replace("TOUCHED", &touched).into_bytes())
+        .chain(nasty().into_iter().map(|(_, bytes)| bytes))
+        .collect();
+    for program in ["lsdef", "tabdump", "nodels", "lsxcatd", "chdef", "mkdef", "nodestat", "rpower", "xdsh"] {
+        let path = site.path("bin").join(program);
+        std::fs::write(&path, "#!/bin/sh\ncat \"$WORK/rows\"\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let as_object = |row: &[u8]| [b"Object name: sn1\n    groups=", row, b"\n    arch=x86_64\n"].concat();
+    let as_table = |row: &[u8]| [b"#node,groups\n\"sn1\",\"", row, b"\"\n"].concat();
+    for (n, row) in rows.iter().enumerate() {
+        for text in [row.clone(), as_object(row), as_table(row)] {
+            site.write("work/rows", &text);
+            let json = n % 2 == 0;
+            let args =
+                ["run", "-i", "hosts", "site.yml", "--no-report", if json { "--json" } else { "-vvv" }];
+            let said = assert_tame(&site.xplay(&args), &[0], json);
+            assert!(said.contains("the end"), "row {n}: the run goes to its end");
+        }
+    }
+    assert!(!site.path("TOUCHED").exists() && !site.path("work/TOUCHED").exists());
+}
+
+/// The beginning is in the result, all of it in a file that only its owner can read, without what is secret.
+#[test]
+fn output_without_end_goes_to_a_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new(
+        r#"- hosts: all
+  gather_facts: false
+  vars:
+    line: head -c {{ size }} /dev/zero | tr '\0' x
+  tasks:
+    - shell: printf 'begin %s\n' "$S"; {{ line }}; printf '\n%s end\n' "$S"
+      environment: {S: "{{ lookup('file', 'secret') }}"}
+      args: {long: "{{ long | default(false) }}"}
+      register: it
+    - debug: {msg: "{{ it.stdout | length }} {{ it.rc }} {{ it.stdout_file }}"}
+    - shell: head -c 17000000 /dev/zero | tr '\0' y
+      no_log: true
+      register: hidden
+    - debug: {msg: "hidden {{ hidden.stdout_file | default('nowhere') }}"}
+    - shell: seq 600000 >&2; exit 3
+      register: lines
+      failed_when: false
+    - debug: {msg: "lines {{ lines.stderr_lines | length < 400010 }} {{ lines.stderr_file }}"}
+"#,
+    );
+    let secret =
+        site.xplay(&["vault", "encrypt_string", "--vault-password-file", "pw", "--name", "secret", CANARY]);
+    let yaml = String::from_utf8(secret.stdout).unwrap();
+    std::fs::create_dir(site.path("group_vars")).unwrap();
+    site.write("group_vars/all.yml", yaml);
+    site.write(
+        "site.yml",
+        std::fs::read_to_string(site.path("site.yml")).unwrap().replace("lookup('file', 'secret')", "secret"),
+    );
+    for (long, size) in [("long=false", 100_000_000), ("long=true", 20_000_000)] {
+        let size_word = format!("size={size}");
+        let output = site.xplay(&[
+            "run",
+            "-i",
+            "hosts",
+            "site.yml",
+            "--no-report",
+            "--vault-password-file",
+            "pw",
+            "-e",
+            long,
+            "-e",
+            &size_word,
+        ]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        let file = |after: &str| {
+            let (_, rest) = said.split_once(after).unwrap_or_else(|| panic!("{after}: {said}"));
+            PathBuf::from(rest.split(['"', ' ', '\n']).next().unwrap())
+        };
+        let path = file("16777216 0 ");
+        assert!(path.starts_with(site.path("home/.local/state/xplay/runs")), "{path:?}");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let whole = std::fs::read(&path).unwrap();
+        let (begin, end) = (b"begin ********\n".as_slice(), b"x\n******** end\n".as_slice());
+        assert!(whole.starts_with(begin) && whole.ends_with(end), "{long}");
+        assert_eq!(whole.len(), size + begin.len() + end.len() - 1);
+        assert!(whole[begin.len()..size].iter().all(|b| *b == b'x'));
+        let warned = "the output is too long for a result; all of it is in ";
+        assert!(said.contains(warned) || String::from_utf8_lossy(&output.stderr).contains(warned), "{said}");
+        assert!(said.contains("hidden nowhere"), "{said}");
+        let lines = std::fs::read_to_string(file("lines True ")).unwrap();
+        assert!(lines.lines().eq((1..=600_000).map(|n| n.to_string())), "all lines");
+        assert_eq!(files(path.parent().unwrap()).len(), 2, "nothing of the task whose output is hidden");
+        assert!(output.stdout.len() < 100_000, "{} bytes are shown", output.stdout.len());
+        // Between its ends are only x.
+        assert_clean("the file", &whole[..1000]);
+        assert_clean("the file", &whole[whole.len() - 1000..]);
+    }
+}
+
+/// A run that was killed around the verdict of such a step goes on with the same beginning, and the file is whole.
+#[test]
+fn a_resumed_run_has_the_whole_output() {
     let site = Site::new(
         "- hosts: all\n  gather_facts: false\n  tasks:\n\
-         \x20   - shell: head -c 100000000 /dev/zero | tr '\\0' x\n      register: long\n\
-         \x20   - debug: {msg: \"{{ long.stdout | length }} {{ long.rc }}\"}\n",
+         \x20   - shell: echo ran >>$WORK/log; head -c 20000000 /dev/zero | tr '\\0' x; echo end\n      register: it\n\
+         \x20   - command: echo between\n\
+         \x20   - debug: {msg: \"{{ it.stdout | length }} {{ it.stdout_file }}\"}\n",
     );
-    let output = site.xplay(&["run", "-i", "hosts", "site.yml", "--no-report"]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("16777216 0"), "{said}");
-    assert!(output.stdout.len() < 100_000, "{} bytes are shown", output.stdout.len());
+    // Begun, inputs, step, sent: the fifth write is the verdict.
+    for at in ["5-torn", "6", "7"] {
+        site.write("work/log", "");
+        let killed = site
+            .command(&["run", "-i", "hosts", "site.yml", "--no-report"])
+            .env("XPLAY_END_AT_WRITE", at)
+            .output();
+        assert_eq!(killed.unwrap().status.code(), None, "write {at}");
+        let resumed = site.xplay(&["resume", "last"]);
+        let said = String::from_utf8_lossy(&resumed.stdout).into_owned();
+        assert_eq!(
+            resumed.status.code(),
+            Some(0),
+            "write {at}: {said}\n{}",
+            String::from_utf8_lossy(&resumed.stderr)
+        );
+        let (_, rest) = said.split_once("16777216 ").unwrap_or_else(|| panic!("write {at}: {said}"));
+        let whole = std::fs::read(rest.split('"').next().unwrap()).unwrap();
+        assert!(whole.len() == 20_000_004 && whole.ends_with(b"xend\n"), "write {at}: {} bytes", whole.len());
+        assert_eq!(std::fs::read_to_string(site.path("work/log")).unwrap(), "ran\n", "write {at}");
+    }
 }

@@ -5,6 +5,7 @@
     reason = "a test panics when it cannot go on, and says why it skips"
 )]
 
+mod budgets;
 mod builder;
 mod by_ssh;
 mod cli;
@@ -16,6 +17,7 @@ mod fan_out;
 mod fuzz;
 mod hostile;
 mod layers;
+mod limits;
 mod modules;
 mod names;
 mod other_playbooks;
@@ -27,6 +29,7 @@ mod plans;
 mod playbooks;
 mod procedure;
 mod real_sshd;
+mod reboot_keys;
 mod rehearsal;
 mod resume;
 mod service_node;
@@ -37,5 +40,6 @@ mod ssh_environments;
 mod ssh_hostile;
 mod support;
 mod sync_install;
+mod together;
 mod transcripts;
 mod transport;

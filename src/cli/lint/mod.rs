@@ -62,7 +62,7 @@ pub fn lint(args: &LintArgs, config: &Config, out: &Output) -> Result<Ending, Cl
     all.extend(RULES.iter().flat_map(|rule| rule(&look)));
     let all = chosen(all, &args.skip, &project.sources);
     if args.json {
-        out.text(&as_json(&all, &project.sources)?)?;
+        out.json(&as_json(&all, &project.sources)?)?;
     } else {
         out.text(&as_text(&all, playbooks.len(), &project.sources, out.color))?;
     }

@@ -28,7 +28,7 @@ pub async fn reboot(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> 
         return Ok(done);
     }
     let mut host = Host { item, reach };
-    let now = host.boot_id(&args).await.map_err(|reason| failed(&reason, 0, false))?;
+    let now = host.boot_id(&args).await.map_err(|reason| failed(&reason.text(), 0, false))?;
     let started = Instant::now();
     let step = item.stepped(0);
     let earlier = item.earlier.as_ref().and_then(|earlier| earlier.open.as_ref()?.boot.clone());
@@ -122,17 +122,17 @@ impl Host<'_> {
     }
 
     /// Returns what tells one boot from another.
-    async fn boot_id(&self, args: &Args) -> Result<String, String> {
+    async fn boot_id(&self, args: &Args) -> Result<String, NoAnswer> {
         let command = args.str("boot_time_command").unwrap_or_default();
         let limit = Some(Duration::from_secs(60));
-        let output = self.exec(format!("{command}\n"), limit).await.map_err(|e| e.to_string())?;
+        let output = self.exec(format!("{command}\n"), limit).await?;
         if output.rc != 0 {
-            return Err(format!(
+            return Err(NoAnswer::Yet(format!(
                 "reboot: failed to get host boot time info, rc: {}, stdout: {}, stderr: {}",
                 output.rc,
                 output.stdout_text().trim(),
                 output.stderr_text().trim()
-            ));
+            )));
         }
         Ok(output.stdout_text().trim().to_string())
     }
@@ -148,24 +148,58 @@ impl Host<'_> {
         let started = Instant::now();
         let mut pause = Duration::from_secs(1);
         loop {
-            // Sessions of before the reboot are of no use.
+            // Sessions of before the reboot are of no use, and it may be up still as it was.
+            self.item.shared.pool.started_anew(&self.reach.spec.host);
             self.item.shared.pool.forget(&self.reach.spec).await;
-            let ready = match before {
-                Some(before) => self.boot_id(args).await.is_ok_and(|now| !now.is_empty() && now != before),
+            let looked = match before {
+                Some(before) => self.boot_id(args).await.map(|now| !now.is_empty() && now != before),
                 None => {
                     let test = format!("{}\n", args.str("test_command").unwrap_or("whoami"));
                     let limit = Some(limit.max(Duration::from_secs(1)));
-                    self.exec(test, limit).await.is_ok_and(|output| output.rc == 0)
+                    self.exec(test, limit).await.map(|output| output.rc == 0).map_err(NoAnswer::from)
                 }
             };
-            if ready {
-                return Ok(());
+            match looked {
+                Ok(true) => return Ok(()),
+                // It is there, and it is not the host that we know: waiting makes it no better.
+                Err(NoAnswer::Stranger(text)) => return Err(text),
+                Ok(false) | Err(NoAnswer::Yet(_)) => {}
             }
             if started.elapsed() + pause > limit {
                 return Err(format!("Timed out waiting for {what} (timeout={})", limit.as_secs()));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+}
+
+/// Why a host did not tell what it was asked.
+enum NoAnswer {
+    Yet(String),
+    /// It showed a key that it must not have.
+    Stranger(String),
+}
+
+impl From<TransportError> for NoAnswer {
+    fn from(error: TransportError) -> Self {
+        let text = match error.help() {
+            Some(help) => format!("{error}; {help}"),
+            None => error.to_string(),
+        };
+        match error {
+            TransportError::HostKeyChanged(_)
+            | TransportError::HostKeyUnknown(_)
+            | TransportError::HostKeyRevoked { .. } => NoAnswer::Stranger(text),
+            _ => NoAnswer::Yet(text),
+        }
+    }
+}
+
+impl NoAnswer {
+    fn text(self) -> String {
+        match self {
+            NoAnswer::Yet(text) | NoAnswer::Stranger(text) => text,
         }
     }
 }

@@ -100,6 +100,10 @@ struct Wanted {
 }
 
 impl Log {
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     pub fn create(file: RunFile) -> Result<Self, JournalError> {
         Self::start(file, String::new())
     }

@@ -6,12 +6,14 @@
 
 mod codec;
 mod log;
+mod outputs;
 mod record;
 mod seal;
 mod store;
 
 pub use codec::can_keep;
 pub use log::{JournalError, Parsed, Wrong, parse};
+pub use outputs::{Hiding, Kept, Outputs};
 pub use record::{Decision, EndKind, FORMAT, Head, Record, Sent, StepKey, Verdict};
 pub use seal::Sealing;
 pub use store::{RunFile, RunState, Runs, Summary, new_id};
@@ -57,6 +59,8 @@ pub struct Journal {
     steps: Mutex<HashMap<Arc<str>, u32>>,
     /// The first reason for which a record could not be written.
     broken: Mutex<Option<String>>,
+    /// Takes outputs that are too long for results.
+    outputs: Option<Outputs>,
 }
 
 /// Names of what the attempts of a step leave on its target.
@@ -97,6 +101,7 @@ impl Journal {
             turns: Mutex::default(),
             steps: Mutex::default(),
             broken: Mutex::default(),
+            outputs: None,
         };
         journal.log.append(&Record::Begun(Box::new(head)))?;
         Ok(journal)
@@ -173,7 +178,18 @@ impl Journal {
             turns: Mutex::default(),
             steps: Mutex::new(steps),
             broken: Mutex::default(),
+            outputs: None,
         })
+    }
+
+    /// Keeps outputs that are too long for results in files beside the journal.
+    pub fn keeping_outputs(mut self, hiding: Hiding) -> Self {
+        self.outputs = Some(Outputs { dir: store::outputs_of(self.log.path()), hiding });
+        self
+    }
+
+    pub fn outputs(&self) -> Option<&Outputs> {
+        self.outputs.as_ref()
     }
 
     /// Returns the name of the run, which is part of names on targets.

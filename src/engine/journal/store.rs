@@ -174,6 +174,7 @@ impl Runs {
             if !(fresh && resumable) {
                 // Somebody else may have removed it.
                 let _ = std::fs::remove_file(&path);
+                let _ = std::fs::remove_dir_all(outputs_of(&path));
             }
         }
     }
@@ -186,6 +187,11 @@ impl Runs {
             _ => EndKind::Stopped,
         })
     }
+}
+
+/// Returns the folder for outputs that are too long for a journal.
+pub(super) fn outputs_of(journal: &Path) -> PathBuf {
+    journal.with_extension("outputs")
 }
 
 /// Returns a new id: the time, so that names sort by age, and something random.

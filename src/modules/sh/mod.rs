@@ -190,6 +190,15 @@ impl Look {
     }
 }
 
+/// Returns the line that makes the folder `$xp_d`. Another task may make it at the same moment, which is as good; a link that
+/// somebody puts there is not.
+pub fn mkdir(options: &str) -> String {
+    format!(
+        "mkdir{options} -- \"$xp_d\" 2>/dev/null || {{ [ -d \"$xp_d\" ] && [ ! -h \"$xp_d\" ]; }} || \
+         xp_do \"make the directory $xp_d\" mkdir{options} -- \"$xp_d\"\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@ pub fn json_text(comparison: &Comparison, ids: (&str, &str)) -> Result<String, s
     if let Value::Object(members) = serde_json::to_value(comparison)? {
         out.extend(members);
     }
-    Ok(inert_json(&serde_json::to_string_pretty(&out)?) + "\n")
+    Ok(inert_json(&serde_json::to_string_pretty(&out)?).into_owned() + "\n")
 }
 
 /// Returns the comparison as lines.

@@ -10,7 +10,7 @@ use crate::plan::model::Plan;
 
 /// Returns the plan as indented JSON with a line break at the end.
 pub fn text(document: &Document<'_>) -> Result<String, serde_json::Error> {
-    Ok(inert_json(&serde_json::to_string_pretty(&value(document)?)?) + "\n")
+    Ok(inert_json(&serde_json::to_string_pretty(&value(document)?)?).into_owned() + "\n")
 }
 
 fn value(document: &Document<'_>) -> Result<Value, serde_json::Error> {

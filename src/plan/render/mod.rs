@@ -15,6 +15,8 @@ pub mod terminal;
 mod text;
 pub mod view;
 
+pub use text::inert_json;
+
 use jiff::Timestamp;
 
 use super::model::Plan;

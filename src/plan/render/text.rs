@@ -1,5 +1,6 @@
 //! Small pieces of text that several formats need.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::diag;
@@ -11,7 +12,10 @@ pub fn one_line(text: &str) -> String {
 
 /// Returns JSON text with everything that could steer a terminal written as an escape of JSON, so that it stays the same
 /// value.
-pub fn inert_json(text: &str) -> String {
+pub fn inert_json(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)) {
+        return Cow::Borrowed(text);
+    }
     let hostile = |c: char| {
         c != '\n' && !c.is_ascii_graphic() && diag::visible(c.encode_utf8(&mut [0; 4])).len() != c.len_utf8()
     };
@@ -25,7 +29,7 @@ pub fn inert_json(text: &str) -> String {
             out.push(c);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Returns at most `max` characters, the last of them an ellipsis when something is missing.
@@ -50,7 +54,8 @@ mod tests {
     #[test]
     fn json_stays_the_same_value() {
         let value = serde_json::json!({ "a\u{9b}": "x\u{202e}y\u{7f}\n\té\u{feff}" });
-        let text = inert_json(&value.to_string());
+        let plain = value.to_string();
+        let text = inert_json(&plain);
         assert_eq!(text, r#"{"a\u009b":"x\u202ey\u007f\n\té\ufeff"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }

@@ -208,8 +208,8 @@ impl Hub {
                 TransportError::Lost { host, reason: format!("{tool} on {via} did not come back: {reason}") }
             }
             TransportError::Timeout { after, .. } => {
-                let what = format!("a script on {host} by {tool} (it may still run)");
-                TransportError::Timeout { what, after: *after }
+                let what = format!("a script on {host} by {tool}");
+                TransportError::Timeout { what, after: *after, still: Some(format!("{tool} cannot stop it")) }
             }
             other => TransportError::Unreachable {
                 host,

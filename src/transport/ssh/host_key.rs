@@ -8,7 +8,7 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{HostKey, KnownHosts, Naming, Verdict, lookup_name, matches};
+use super::known_hosts::{self, HostKey, KnownHosts, Naming, Verdict, lookup_name, matches};
 use super::target::Target;
 use crate::transport::{ChangedKey, HostKeyPolicy, TransportError, UnknownKey};
 
@@ -25,6 +25,8 @@ pub(super) struct KeyCheck {
     file: Option<PathBuf>,
     /// Accepted keys are written without the host's name.
     hashed: bool,
+    /// A changed key takes the place of the known one.
+    repins: bool,
 }
 
 impl KeyCheck {
@@ -38,14 +40,61 @@ impl KeyCheck {
             known,
             file: target.new_keys.clone(),
             hashed: target.resolved.hash_known_hosts,
+            repins: target.repins,
         }
     }
 
-    fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), TransportError> {
-        match shown {
+    /// Returns what is worth telling when the key is good.
+    fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<Option<String>, TransportError> {
+        let judged = match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => self.judge_key(&host_key(key)?),
             PublicKeyOrCertificate::Certificate(certificate) => self.judge_certificate(certificate),
+        };
+        let Err(refused) = judged else { return Ok(None) };
+        if !self.repins {
+            return Err(refused);
         }
+        let key = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => host_key(key)?,
+            PublicKeyOrCertificate::Certificate(shown) => {
+                host_key(&PublicKey::new(shown.public_key().clone(), ""))?
+            }
+        };
+        self.repin(&key, refused).map(Some)
+    }
+
+    /// Records a key in place of the one that the host had before it was started anew.
+    fn repin(&self, key: &HostKey, refused: TransportError) -> Result<String, TransportError> {
+        let (file, before) = match &refused {
+            TransportError::HostKeyChanged(changed) => (changed.file.clone(), changed.known.clone()),
+            // It had keys of other types.
+            TransportError::HostKeyUnknown(unknown) => {
+                let types = self.known.key_types(&self.address, self.port);
+                match &unknown.file {
+                    Some(file) if !types.is_empty() => (file.clone(), types.join(", ")),
+                    _ => return Err(refused),
+                }
+            }
+            _ => return Err(refused),
+        };
+        let replaced = known_hosts::replace(&file, &self.address, self.port, key, self.naming());
+        if let Err(e) = replaced {
+            let what = format!(
+                "record the new key {} {} of {} in place of {before} in {}",
+                key.key_type,
+                key.fingerprint(),
+                self.host,
+                file.display()
+            );
+            return Err(TransportError::local(what)(e));
+        }
+        Ok(format!(
+            "host key of {}: {before} was replaced by {} {} in {}, as xplay_key_after_reboot says",
+            self.host,
+            key.key_type,
+            key.fingerprint(),
+            file.display()
+        ))
     }
 
     fn judge_key(&self, key: &HostKey) -> Result<(), TransportError> {
@@ -65,7 +114,8 @@ impl KeyCheck {
                 known,
                 help: format!(
                     "if the host was installed anew, compare the fingerprint on its console and remove the old \
-                     key: ssh-keygen -R {name:?} -f {}; if not, somebody may be listening",
+                     key: ssh-keygen -R {name:?} -f {}; if a step of the playbook gives it new keys, say so in \
+                     xplay_key_after_reboot; if not, somebody may be listening",
                     place.file.display()
                 ),
                 file: place.file,
@@ -174,6 +224,8 @@ pub(super) struct ClientHandler {
     pub check: KeyCheck,
     /// Why the connection ended, for those who were using it.
     pub ended: Arc<Mutex<Option<String>>>,
+    /// What is worth telling of the key.
+    pub note: Arc<Mutex<Option<String>>>,
     /// The socket of the agent that programs on the host may use.
     pub agent: Option<PathBuf>,
 }
@@ -192,7 +244,10 @@ impl Handler for ClientHandler {
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, HandlerError> {
         match self.check.judge(shown) {
-            Ok(()) => Ok(true),
+            Ok(note) => {
+                *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
+                Ok(true)
+            }
             Err(e) => Err(HandlerError::Refused(Box::new(e))),
         }
     }

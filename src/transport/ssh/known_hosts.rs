@@ -228,6 +228,55 @@ pub fn append(file: &Path, host: &str, port: u16, key: &HostKey, naming: Naming)
     out.write_all(line.as_bytes())
 }
 
+/// Replaces all that a file says of a host by one key. A line that names other hosts too keeps them; a pattern that takes the
+/// host along with others is an error, and so is a file that cannot be written.
+pub fn replace(file: &Path, host: &str, port: u16, key: &HostKey, naming: Naming) -> std::io::Result<()> {
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Other connections of this program may be about to do the same.
+    let lock = std::fs::File::open(folder)?;
+    lock.lock()?;
+    let text = std::fs::read_to_string(file)?;
+    let kept = without(&text, &lookup_name(host, port)).map_err(std::io::Error::other)?;
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(kept.as_bytes())?;
+    append(new.path(), host, port, key, naming)?;
+    new.as_file().set_permissions(std::fs::metadata(file)?.permissions())?;
+    new.as_file().sync_all()?;
+    new.persist(file).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// Returns a file's text without the keys of a name; markers stay.
+fn without(text: &str, name: &str) -> Result<String, String> {
+    let mut kept = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let Some((Marker::None, names, _)) = parse_line(line.trim()) else {
+            kept.extend([line, "\n"]);
+            continue;
+        };
+        match &names {
+            names if !names.match_name(name) => kept.extend([line, "\n"]),
+            Names::Hashed { .. } => {}
+            Names::Patterns(all) => {
+                let others: Vec<&str> = all.iter().filter(|n| *n != name).map(String::as_str).collect();
+                if matches_list(&others.iter().map(ToString::to_string).collect::<Vec<_>>(), name) {
+                    return Err(format!(
+                        "line {} knows {name} by a pattern that is about other hosts too",
+                        index + 1
+                    ));
+                }
+                if let (Some(first), Some((_, rest))) = (others.first(), line.trim().split_once([' ', '\t']))
+                {
+                    kept.extend([*first]);
+                    others[1..].iter().for_each(|other| kept.extend([",", *other]));
+                    kept.extend([" ", rest, "\n"]);
+                }
+            }
+        }
+    }
+    Ok(kept)
+}
+
 fn parse_line(line: &str) -> Option<(Marker, Names, HostKey)> {
     let mut words = line.split_ascii_whitespace();
     let mut names = words.next()?;
@@ -386,6 +435,31 @@ mod tests {
         check(&hashed("mn1"), "mn2", 22, "unknown");
         check(&hashed("[mn1]:2222"), "mn1", 2222, "known");
         check("fe80::1", "fe80::1", 22, "known");
+    }
+
+    #[test]
+    fn a_key_takes_the_place_of_another() {
+        let (old, new) = (key("ssh-ed25519", "old"), key("ssh-ed25519", "new"));
+        let rsa = key("ssh-rsa", "old");
+        let head = format!("# kept\n{}{}", line("mn1,[mn1]:23", &old), line("@revoked mn1", &rsa));
+        let hash = hashed("mn1");
+        let text = format!("{head}{}{}{}", line("mn1", &rsa), line(&hash, &old), line("mn*,!mn1", &old));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        std::fs::write(&file, &text).unwrap();
+        replace(&file, "MN1", 22, &new, Naming::Plain).unwrap();
+        let expect = format!(
+            "# kept\n{}{}{}{}",
+            line("[mn1]:23", &old),
+            line("@revoked mn1", &rsa),
+            line("mn*,!mn1", &old),
+            line("mn1", &new)
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), expect);
+        std::fs::write(&file, line("mn?", &old)).unwrap();
+        let refused = replace(&file, "mn1", 22, &new, Naming::Plain).unwrap_err();
+        assert_eq!(refused.to_string(), "line 1 knows mn1 by a pattern that is about other hosts too");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), line("mn?", &old));
     }
 
     #[test]

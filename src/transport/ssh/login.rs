@@ -31,6 +31,9 @@ const EVALUATION: Duration = Duration::from_secs(10);
 /// How long a host that drops connections is asked again: it is there, and has too much to do.
 const STORM: Duration = Duration::from_secs(45);
 
+/// How long saying goodbye may take to a host that takes nothing any more.
+const GOODBYE: Duration = Duration::from_secs(3);
+
 /// The longest pauses before the first and the later tries, in milliseconds.
 const FIRST_PAUSE: u64 = 100;
 const LAST_PAUSE: u64 = 3200;
@@ -72,7 +75,8 @@ impl Live {
 
     pub async fn disconnect(&self) {
         // A connection that is gone already is as good as a closed one.
-        let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "done", "en").await;
+        let bye = self.handle.disconnect(russh::Disconnect::ByApplication, "done", "en");
+        let _ = tokio::time::timeout(GOODBYE, bye).await;
     }
 }
 
@@ -172,9 +176,11 @@ async fn greet(
     let preferred = preferred(target, &known).map_err(|reason| Attempt::Failed(unreachable(reason)))?;
     let config = Arc::new(config(target, preferred));
     let ended = Arc::new(Mutex::new(None));
+    let note = Arc::new(Mutex::new(None));
     let handler = ClientHandler {
         check: KeyCheck::new(target, known, policy),
         ended: ended.clone(),
+        note: note.clone(),
         agent: match &needs.forward_agent {
             ForwardAgent::Yes(socket) => Some(socket.clone()),
             ForwardAgent::No => None,
@@ -186,7 +192,9 @@ async fn greet(
         russh::client::connect_stream(config, stream, handler).await
     };
     let limit = needs.connect_timeout;
-    match within(limit, connecting).await {
+    let connected = within(limit, connecting).await;
+    context.warn(note.lock().unwrap_or_else(PoisonError::into_inner).take());
+    match connected {
         Some(Ok(handle)) => Ok(Greeted { handle, ended }),
         Some(Err(HandlerError::Refused(error))) => Err(Attempt::Failed(*error)),
         Some(Err(error)) => {

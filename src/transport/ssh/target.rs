@@ -7,7 +7,7 @@ use super::SshContext;
 use super::config::{
     Arguments, Files, Proxy, Query, Resolved, SshOption, evaluate, resolve, valid_host, valid_user,
 };
-use crate::transport::{ConnectionSpec, HostKeyPolicy, TransportError};
+use crate::transport::{ConnectionSpec, HostKeyPolicy, KeyAfterReboot, TransportError};
 use crate::value::Secret;
 
 /// Hosts on one way; more are a circle.
@@ -22,6 +22,8 @@ pub(super) struct Target {
     pub name: String,
     pub password: Option<Secret>,
     pub extra_host_keys: Vec<String>,
+    /// A key that differs from the known one takes its place.
+    pub repins: bool,
     pub legacy: bool,
     /// The file that takes new keys.
     pub new_keys: Option<PathBuf>,
@@ -117,6 +119,7 @@ impl SshContext {
             name: spec.address.clone(),
             password: spec.password.clone(),
             extra_host_keys: spec.extra_host_keys.clone(),
+            repins: spec.rebooting && spec.key_after_reboot == KeyAfterReboot::Repin,
             legacy: spec.legacy,
             new_keys,
             resolved,

@@ -97,6 +97,11 @@ impl Sshd {
         false
     }
 
+    /// The process that listens.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
