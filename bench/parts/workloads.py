@@ -18,7 +18,8 @@ def nothing(_bench):
 @dataclasses.dataclass
 class Target:
     """`what` is a peer that xplay must be `limit` times ahead of, `floor` of which it may take `limit` times the time,
-    or a quantity (`wall`, `cpu`, `rss_mb`, `rss/PEER`) that may be `limit` at most."""
+    or a quantity (`wall`, `cpu`, `rss_mb`, `rss/PEER`) that may be `limit` at most. With `flat/WORKLOAD` a host costs at most
+    `limit` times what it costs in that workload."""
     what: str
     limit: float
     phase: str = "run"
@@ -186,7 +187,8 @@ WORKLOADS = [
              [Target("wall", 30), Target("rss_mb", 300)], prepare=inputs.planned_hosts, clean=inputs.stop_hosts,
              embedded=True),
     *[Workload(f"scale-{n}", f"{n:,} embedded hosts in the same process, 5 tasks", scale,
-               [Target("rss_mb", 1200), Target("wall", inputs.SCALE_SECS_PER_HOST * n)],
+               [Target("rss_mb", 1200), Target("wall", inputs.SCALE_SECS_PER_HOST * n)]
+               + ([Target("flat/scale-100", 1.2)] if n > 100 else []),
                reset=inputs.unlink_hosts, clean=inputs.forget_five, embedded=True, env=inputs.scale_env(n))
       for n in (100, 1000, 10_000)],
     *[Workload(f"far-{ms}", f"{ms} ms of round trip: 20 converged tasks, then 20 changed ones", inputs.far_play,
