@@ -54,8 +54,11 @@ impl Once {
         Once { run: run.into(), name: name.into(), token: crate::modules::hex(&digest[..8]) }
     }
 
-    /// Returns the script with a mark around it. `old` are marks that are needed no more.
-    pub fn wrap(&self, script: &str, sending: Sending, old: &[String]) -> String {
+    /// Returns what runs a script with a mark around it. `old` are marks that are needed no more.
+    ///
+    /// A script without content runs below the session's own shell, which is known already and spares a process; it has to
+    /// be whole, because a shell ends by what it cannot read.
+    pub fn wrap(&self, exec: &Exec, script: &str, sending: Sending, old: &[String]) -> Exec {
         let again = match sending {
             Sending::First => "first",
             Sending::Again => "again",
@@ -65,12 +68,15 @@ impl Once {
         } else {
             format!("xp_once_forget {} {}\n", self.run, old.join(" "))
         };
-        format!(
-            "xp_once {} {} {} {again}\n{forget}(\n[ -z \"$xp_once\" ] || exec >\"$xp_once.o\" 2>\"$xp_once.e\"\n{script}\n)\nxp_once_end $?\n",
+        let (shell, stdin) = if exec.stdin.is_none() { (" shell", " </dev/null") } else { ("", "") };
+        let script = format!(
+            "xp_once {} {} {} {again}{shell}\n{forget}if [ -z \"$xp_once_rc\" ]; then (\nset --\nxp_once_to\n{script}\n){stdin}\n\
+             xp_once_end $?; else xp_once_end; fi\n",
             q(&self.run),
             q(&self.name),
             self.token
-        )
+        );
+        Exec { script, own_shell: exec.stdin.is_none(), ..exec.clone() }
     }
 
     /// Judges an output: a mark without an outcome is no result.

@@ -9,11 +9,13 @@ mod extras;
 mod hardware;
 mod local;
 mod managers;
+mod mentioned;
 mod network;
 mod sections;
 mod system;
 mod virtualization;
 
+pub use mentioned::Mentioned;
 pub use sections::Sections;
 
 use crate::value::Map;

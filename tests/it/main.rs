@@ -29,6 +29,7 @@ mod real_sshd;
 mod rehearsal;
 mod resume;
 mod service_node;
+mod smart_facts;
 mod software;
 mod ssh_config;
 mod ssh_connect;
