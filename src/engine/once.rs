@@ -182,3 +182,44 @@ pub(super) fn place(reach: &Reach) -> String {
     let who = reach.r#become.as_ref().map(|b| format!("{}:{}", b.method, b.user)).unwrap_or_default();
     format!("{} {} {who}", spec.host, spec.user.as_deref().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules::sh::PRELUDE;
+    use crate::transport::Content;
+
+    /// Runs the scripts one after the other in one shell, as a session's own does.
+    fn run(home: &std::path::Path, execs: &[&Exec]) -> Vec<String> {
+        let frame = |exec: &&Exec| format!("{}\necho rc $?\n", exec.script);
+        let text = format!("{PRELUDE}\n{}", execs.iter().map(frame).collect::<String>());
+        let mut sh = std::process::Command::new("sh");
+        let output = sh.arg("-c").arg(text).env("HOME", home).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect()
+    }
+
+    #[test]
+    fn a_command_that_was_done_tells_what_it_did() {
+        let home = tempfile::tempdir().unwrap();
+        let once = Once::new("run", "command");
+        let script = format!("echo done >>{}; echo said; exit 3", home.path().join("log").display());
+        let [first, again] =
+            [Sending::First, Sending::Again].map(|sending| once.wrap(&Exec::new(""), &script, sending, &[]));
+        assert_eq!(run(home.path(), &[&first, &again]), ["said", "rc 3", "said", "rc 3"]);
+        // By another shell too.
+        assert_eq!(run(home.path(), &[&again]), ["said", "rc 3"]);
+        assert_eq!(std::fs::read_to_string(home.path().join("log")).unwrap(), "done\n");
+    }
+
+    /// A shell reads what surrounds each command byte by byte, and starts a process for each bracket.
+    #[test]
+    fn a_command_costs_little_more_than_itself() {
+        let once = Once::new("run", "command");
+        let plain = once.wrap(&Exec::new(""), "exec true", Sending::First, &[]);
+        assert!(plain.own_shell && plain.script.len() < 220, "{}", plain.script);
+        assert_eq!(plain.script.matches("(\n").count(), 1, "{}", plain.script);
+        // Content comes on the shell's own stdin.
+        let fed = Exec::new("").stdin(Content::bytes(*b"x"));
+        assert!(!once.wrap(&fed, "cat", Sending::First, &[]).own_shell);
+    }
+}
