@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import string
 import subprocess
@@ -143,8 +144,16 @@ def forget_five(_bench):
     FIVE.unlink(missing_ok=True)
 
 
+# Both ends of a connection and the host's shell are in one process: so many files and so much of the memory each.
+FILES_PER_HOST = 6
+OPEN_AT_MOST = 5500
+
+
 def scale_env(count):
-    return lambda bench: {"XPLAY_BENCH_HOSTS": str(count), "XPLAY_BENCH_LINK": str(embedded_folder(bench))}
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = OPEN_AT_MOST if limit == resource.RLIM_INFINITY else min(OPEN_AT_MOST, (limit - 1500) // FILES_PER_HOST)
+    return lambda bench: {"XPLAY_BENCH_HOSTS": str(count), "XPLAY_BENCH_LINK": str(embedded_folder(bench)),
+                          "XPLAY_OPEN_CONNECTIONS": str(max(most, 16))}
 
 
 def planned_hosts(bench):

@@ -137,6 +137,8 @@ settings! {
     FACT_CACHE_PREFIX = ["ANSIBLE_CACHE_PLUGIN_PREFIX"] ["defaults"."fact_caching_prefix"];
     FACT_CACHE_TIMEOUT = ["ANSIBLE_CACHE_PLUGIN_TIMEOUT"] ["defaults"."fact_caching_timeout"];
     FORKS = ["ANSIBLE_FORKS"] ["defaults"."forks"];
+    OPEN_CONNECTIONS = ["XPLAY_OPEN_CONNECTIONS"] ["xplay"."open_connections"];
+    GATHER_SUBSET = ["XPLAY_GATHER_SUBSET"] ["xplay"."gather_subset"];
     GATHERING = ["ANSIBLE_GATHERING"] ["defaults"."gathering"];
     HASH_BEHAVIOUR = ["ANSIBLE_HASH_BEHAVIOUR"] ["defaults"."hash_behaviour"];
     HOST_PATTERN_MISMATCH = ["ANSIBLE_HOST_PATTERN_MISMATCH"] ["inventory"."host_pattern_mismatch"];

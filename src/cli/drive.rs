@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::exit::{CliError, Ending};
 use super::journal::Writing;
+use super::mentioned;
 use super::output::{Output, Voice};
 use super::preflight;
 use super::project::Project;
@@ -21,7 +22,7 @@ use super::prompt::{self, TerminalGuard};
 use super::settings::{Format, OutputSettings, ReportTo};
 use crate::diag::Diagnostic;
 use crate::engine::journal::Record;
-use crate::engine::{self, Halt, RunEnd, RunOptions, RunRequest};
+use crate::engine::{self, Extent, Halt, RunEnd, RunOptions, RunRequest};
 use crate::modules::sh::PRELUDE;
 use crate::plan::Guide;
 use crate::report::{
@@ -165,6 +166,10 @@ pub async fn with_reporters(
             answers
         }
     };
+    let mut options = options;
+    if options.extent == Extent::Mentioned {
+        options.extent = Extent::Groups(mentioned::subset(&project));
+    }
     let halt = Halt::default();
     let limit = options.time_limit;
     let guard = TerminalGuard::new();

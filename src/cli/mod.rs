@@ -24,6 +24,7 @@ mod lint;
 mod listing;
 mod look_args;
 mod lookup;
+mod mentioned;
 mod modules;
 mod output;
 mod plan;

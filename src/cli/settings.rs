@@ -12,7 +12,7 @@ use super::args::{
 use super::callbacks;
 use super::config::{self as key, Config, Env};
 use super::exit::CliError;
-use crate::engine::{FactCache, Gather, Login, Mismatch, RunOptions, Strategy};
+use crate::engine::{Extent, FactCache, Gather, Login, Mismatch, RunOptions, Strategy};
 use crate::inventory::{GroupNames, Ignored};
 use crate::playbook::Directives;
 use crate::report::{ResultFormat, ResultStyle, TerminalOptions};
@@ -171,7 +171,9 @@ impl RunSettings {
         let mut options = RunOptions {
             forks: forks(args.forks.as_deref(), config)?,
             force_handlers: args.force_handlers || config.bool(&key::FORCE_HANDLERS).unwrap_or(false),
+            open_files: open_files(config)?,
             gather: gathering(config)?,
+            extent: extent(config)?,
             fact_cache: fact_cache(config)?,
             flush_cache: args.flush_cache,
             time_limit: time_limit(args.time_limit.as_deref())?,
@@ -588,6 +590,28 @@ fn gathering(config: &Config) -> Result<Gather, CliError> {
         "smart" => Ok(Gather::Smart),
         other => Err(CliError::option(format!("gathering cannot be \"{other}\" ({})", found.origin))
             .with_help("use implicit, explicit or smart")),
+    }
+}
+
+/// How many connections stay open, in files.
+fn open_files(config: &Config) -> Result<usize, CliError> {
+    let asked = config.get(&key::OPEN_CONNECTIONS).map(|found| {
+        found.value.parse::<usize>().ok().filter(|most| *most > 0).ok_or_else(|| {
+            CliError::option(format!("open_connections cannot be \"{}\" ({})", found.value, found.origin))
+                .with_help("use a number of connections")
+        })
+    });
+    Ok(super::system::files_for_connections(asked.transpose()?))
+}
+
+/// Which facts are gathered for plays that do not say it.
+fn extent(config: &Config) -> Result<Extent, CliError> {
+    let Some(found) = config.get(&key::GATHER_SUBSET) else { return Ok(Extent::All) };
+    match found.value.as_str() {
+        "all" => Ok(Extent::All),
+        "smart" => Ok(Extent::Mentioned),
+        other => Err(CliError::option(format!("gather_subset cannot be \"{other}\" ({})", found.origin))
+            .with_help("use all, or smart for the facts that the project speaks of; plays have a gather_subset of their own")),
     }
 }
 

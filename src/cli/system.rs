@@ -16,6 +16,14 @@ pub fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
 }
 
+/// Returns how many files connections may take, `asked` at most: the rest is for what else is open.
+pub fn files_for_connections(asked: Option<usize>) -> usize {
+    const OTHERS: u64 = 256;
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let room = usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(16);
+    asked.map_or(room, |asked| asked.min(room))
+}
+
 /// Forbids core dumps: memory holds passwords.
 pub fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });

@@ -98,6 +98,12 @@ impl SourceMap {
         sources.iter().map(|s| s.path.clone()).collect()
     }
 
+    /// Returns all texts, in the order in which they were read.
+    pub fn texts(&self) -> Vec<Arc<str>> {
+        let sources = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sources.iter().map(|s| s.text.clone()).collect()
+    }
+
     /// Returns the span of the whole text.
     pub fn whole(&self, file: FileId) -> Span {
         let end = self.with(file, |s| s.text.len()).unwrap_or(0);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::item::{Condition, ItemRun};
 use super::pool::Lease;
 use super::prepared::Prepared;
+use super::questions::{Question, answers, together};
 use super::shared::{Shared, lock};
 use crate::modules::{self, Action, Call, Module, Run, Seen, Target, World, put};
 use crate::playbook::{self, Task};
@@ -17,7 +18,7 @@ use crate::transport::{Content, Exec, Output, TransportError};
 use crate::value::Value;
 
 /// So many items are looked at together at first; four times as many after each window that went through to its end.
-const FIRST: usize = 16;
+const FIRST: usize = 32;
 const MOST: usize = 256;
 /// After windows that ended early looking ahead is mostly in vain: more and more items run by themselves before the next.
 const LONGEST_REST: usize = 32;
@@ -120,6 +121,8 @@ pub(super) struct Candidate {
     pub script: String,
     /// The file that the probe asks about, where its name needs no quotes.
     watches: Option<String>,
+    /// The probe needs no shell of its own.
+    shares_shell: bool,
 }
 
 /// Looks at items in order up to the first one that has to run by itself. The answer has an entry for each item before
@@ -239,40 +242,43 @@ pub(super) fn candidate(
         let watches = prepared.module.watches(&call);
         (prepared.module.probe(&call).ok().flatten()?, watches)
     };
+    // Modules that say which file they ask about keep to the functions for that.
+    let ends = ["exit", "xp_fail"].iter().any(|word| script.contains(word));
+    let shares_shell = watches.is_some() && prepared.environment.is_empty() && !ends;
     let watches = watches.filter(|path| path.starts_with('/') && path.chars().all(plain));
-    Some(Candidate { index, prepared, script, watches })
+    Some(Candidate { index, prepared, script, watches, shares_shell })
 }
 
-/// Runs the probes in one go. Ends at the first that did not come back: its item asks again.
+/// Asks all questions in one go. Ends at the first that got no answer: its item asks again.
 pub(super) async fn look(
     lease: &mut Option<Lease>,
     items: &[ItemRun],
     candidates: &[Candidate],
 ) -> Vec<Output> {
     let Some(live) = lease else { return Vec::new() };
-    let paths: Vec<&String> = candidates.iter().filter_map(|candidate| candidate.watches.as_ref()).collect();
-    let mut all = Vec::with_capacity(candidates.len() + 1);
-    let primed = !paths.is_empty();
-    if primed {
-        let script =
-            format!("xp_prime {}\n", paths.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(" "));
-        all.push(Exec::new(script).looking().in_own_shell());
+    let files: Vec<&str> = candidates.iter().filter_map(|candidate| candidate.watches.as_deref()).collect();
+    let questions: Vec<Question> = candidates
+        .iter()
+        .map(|candidate| {
+            let execution = candidate.prepared.execution(&items[candidate.index], None);
+            let watched = candidate.watches.as_deref();
+            Question {
+                script: execution.with_environment(&candidate.script),
+                place: watched.and_then(|path| files.iter().position(|known| *known == path)),
+                shares_shell: candidate.shares_shell,
+            }
+        })
+        .collect();
+    let mut exec = Exec::new(together(&questions, &files)).looking();
+    exec.timeout = candidates.iter().filter_map(|candidate| candidate.prepared.timeout).max();
+    match live.session().exec_all(vec![exec]).await.pop() {
+        Some(Ok(output)) => answers(&questions, &output),
+        _ => {
+            // The shell is not what it was.
+            *lease = None;
+            Vec::new()
+        }
     }
-    all.extend(candidates.iter().map(|candidate| {
-        let execution = candidate.prepared.execution(&items[candidate.index], None);
-        let place = candidate.watches.as_ref().and_then(|path| paths.iter().position(|known| *known == path));
-        let script = match place {
-            Some(at) => format!("xp_at={}\n{}", at + 1, candidate.script),
-            None => candidate.script.clone(),
-        };
-        execution.exec(script).looking()
-    }));
-    let results = live.session().exec_all(all).await;
-    if results.iter().any(Result::is_err) {
-        // The shell is not what it was.
-        *lease = None;
-    }
-    results.into_iter().skip(usize::from(primed)).take(candidates.len()).map_while(Result::ok).collect()
 }
 
 /// What an item still needs after it was looked at.

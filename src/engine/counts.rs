@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::tests::{Done, play, play_with, this_machine};
+use super::tests::{Done, play, play_with, shell, this_machine};
 use super::{RunOptions, Status};
-use crate::transport::fake::FakeHosts;
+use crate::transport::fake::{Call, FakeHosts};
 use crate::value::Value;
 
 /// A playbook of one task with a loop; `DIR` is a fresh folder.
@@ -52,14 +52,80 @@ const COPY: &str = "copy: {content: 'text {{ item }}', dest: 'DIR/f{{ item }}', 
 #[tokio::test]
 async fn files_of_a_loop_are_looked_at_and_written_together() {
     let looped = Looped::new(COPY, "\"{{ range(24) | list }}\"");
-    // Windows of 16 and 8 items: one look and one script that writes for each.
-    assert_eq!(looped.run().await, ("c".repeat(24), 4));
+    // One look and one script that writes.
+    assert_eq!(looped.run().await, ("c".repeat(24), 2));
     assert_eq!(std::fs::read_to_string(looped.path().join("f23")).unwrap(), "text 23");
     assert_eq!(std::fs::read_dir(looped.path()).unwrap().count(), 24);
-    assert_eq!(looped.run().await, (".".repeat(24), 2));
+    assert_eq!(looped.run().await, (".".repeat(24), 1));
     std::fs::write(looped.path().join("f20"), "other").unwrap();
     std::fs::write(looped.path().join("f21"), "other").unwrap();
-    assert_eq!(looped.run().await, (format!("{}cc..", ".".repeat(20)), 3));
+    assert_eq!(looped.run().await, (format!("{}cc..", ".".repeat(20)), 2));
+}
+
+/// Tools of this machine that write down in a file that they were called.
+struct Watched {
+    dir: tempfile::TempDir,
+}
+
+impl Watched {
+    fn new(tools: &[&str]) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        for tool in tools {
+            let path = dir.path().join(tool);
+            let log = dir.path().join("log");
+            let text = format!(
+                "#!/bin/sh\necho {tool} >>'{}'\nPATH=${{PATH#*:}} exec {tool} \"$@\"\n",
+                log.display()
+            );
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Watched { dir }
+    }
+
+    fn hosts(&self) -> FakeHosts {
+        let folder = self.dir.path().display().to_string();
+        FakeHosts::answering(move |call| {
+            let script = format!("PATH={folder}:$PATH\n{}", call.script);
+            Ok(shell(&Call { script, ..call.clone() }))
+        })
+    }
+
+    /// Returns the calls since the last time, in order.
+    fn calls(&self) -> String {
+        let log = self.dir.path().join("log");
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        std::fs::write(log, "").unwrap();
+        text.lines().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A process costs a target more than what it is asked for.
+#[tokio::test]
+async fn tools_are_called_once_for_all_files() {
+    let watched = Watched::new(&["stat", "sha256sum", "readlink", "ls", "tar", "sync", "mv", "chmod", "cat"]);
+    let looped = Looped::new(COPY, "\"{{ range(24) | list }}\"");
+    let run = async || {
+        let fake = watched.hosts();
+        play(&looped.book, "n1,", &fake).await.unwrap();
+        (watched.calls(), fake.frames())
+    };
+    // Nothing is there to make a digest of; the answers to what was written tell the attributes.
+    assert_eq!(run().await, ("stat tar sha256sum chmod sync mv stat".to_string(), 2));
+    assert_eq!(run().await, ("stat sha256sum".to_string(), 1));
+
+    let dir = tempfile::tempdir().unwrap();
+    let tasks: String = (0..10)
+        .map(|n| format!("    - copy: {{content: text, dest: {}/f{n}}}\n", dir.path().display()))
+        .collect();
+    let book = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    play(&book, "n1,", &this_machine()).await.unwrap();
+    let options = RunOptions { planning: true, check: true, diff: true, ..RunOptions::default() };
+    let fake = watched.hosts();
+    play_with(&book, "n1,", &fake, options).await.unwrap();
+    // The first task by itself, the other nine together.
+    assert_eq!((&*watched.calls(), fake.frames()), ("stat sha256sum stat sha256sum", 2));
 }
 
 #[tokio::test]
@@ -161,8 +227,8 @@ async fn bytes_of_a_task() {
 #[tokio::test]
 async fn files_whose_writing_was_not_confirmed_are_lost() {
     let looped = Looped::new(COPY, "\"{{ range(3) | list }}\"");
-    // One look at all three files, one for each item, then the script that writes.
-    let fake = this_machine().losing_at(4);
+    // One look at all three files, then the script that writes.
+    let fake = this_machine().losing_at(1);
     let done = play(&looped.book, "n1,", &fake).await.unwrap();
     assert_eq!(done.results[0].status, Status::Lost);
     assert_eq!(changes(&done), "lll");

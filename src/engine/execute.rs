@@ -81,7 +81,7 @@ enum Judged {
 
 impl Execution<'_> {
     pub async fn run(self) -> Result<Outcome, Trouble> {
-        let mut lease = Some(self.lease().await?);
+        let mut lease = Some(self.reached().await?);
         let target = self.target(&mut lease).await?;
         let call = self.call(&target, World::none());
         self.outlast_earlier_jobs(&mut lease).await?;
@@ -366,6 +366,14 @@ impl Execution<'_> {
         self.timeout.map(|limit| limit.saturating_sub(self.began.elapsed()).max(LAST_MOMENT))
     }
 
+    /// Logs in, and does meanwhile what needs no target.
+    async fn reached(&self) -> Result<Lease, TransportError> {
+        match self.module.early(&self.args, self.files) {
+            Some(work) => tokio::join!(self.lease(), tokio::task::spawn_blocking(work)).0,
+            None => self.lease().await,
+        }
+    }
+
     /// Runs a script that only reads: after a lost connection it is simply asked again, once.
     async fn read(&self, lease: &mut Option<Lease>, script: String) -> Result<Output, Trouble> {
         self.ask(lease, self.exec(script).looking()).await
@@ -588,9 +596,8 @@ impl Execution<'_> {
             true => Sending::Again,
             false => Sending::First,
         };
-        exec.script = once.wrap(&script, first, &self.shared.old_marks(self.reach));
-        let again =
-            |exec: &Exec| Some(Exec { script: once.wrap(&script, Sending::Again, &[]), ..exec.clone() });
+        let exec = once.wrap(&exec, &script, first, &self.shared.old_marks(self.reach));
+        let again = |exec: &Exec| Some(once.wrap(exec, &script, Sending::Again, &[]));
         let output = self.insist(lease, exec, again, ASK_AGAIN_TRIES).await?;
         once.judge(output, &self.host)
     }

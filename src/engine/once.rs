@@ -59,8 +59,11 @@ impl Once {
         Once { run: run.into(), name: name.into(), token: crate::modules::hex(&digest[..8]) }
     }
 
-    /// Returns the script with a mark around it. `old` are marks that are needed no more.
-    pub fn wrap(&self, script: &str, sending: Sending, old: &[String]) -> String {
+    /// Returns what runs a script with a mark around it. `old` are marks that are needed no more.
+    ///
+    /// A script without content runs below the session's own shell, which is known already and spares a process; it has to
+    /// be whole, because a shell ends by what it cannot read.
+    pub fn wrap(&self, exec: &Exec, script: &str, sending: Sending, old: &[String]) -> Exec {
         let again = match sending {
             Sending::First => "first",
             Sending::Again => "again",
@@ -70,12 +73,15 @@ impl Once {
         } else {
             format!("xp_once_forget {} {}\n", self.run, old.join(" "))
         };
-        format!(
-            "xp_once {} {} {} {again}\n{forget}(\n[ -z \"$xp_once\" ] || exec >\"$xp_once.o\" 2>\"$xp_once.e\"\n{script}\n)\nxp_once_end $?\n",
+        let (shell, stdin) = if exec.stdin.is_none() { (" shell", " </dev/null") } else { ("", "") };
+        let script = format!(
+            "xp_once {} {} {} {again}{shell}\n{forget}if [ -z \"$xp_once_rc\" ]; then (\nset --\nxp_once_to\n{script}\n){stdin}\n\
+             xp_once_end $?; else xp_once_end; fi\n",
             q(&self.run),
             q(&self.name),
             self.token
-        )
+        );
+        Exec { script, own_shell: exec.stdin.is_none(), ..exec.clone() }
     }
 
     /// Judges an output: a mark without an outcome is no result.
@@ -185,4 +191,45 @@ pub(super) fn place(reach: &Reach) -> String {
     let spec = &reach.spec;
     let who = reach.r#become.as_ref().map(|b| format!("{}:{}", b.method, b.user)).unwrap_or_default();
     format!("{} {} {who}", spec.host, spec.user.as_deref().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules::sh::PRELUDE;
+    use crate::transport::Content;
+
+    /// Runs the scripts one after the other in one shell, as a session's own does.
+    fn run(home: &std::path::Path, execs: &[&Exec]) -> Vec<String> {
+        let frame = |exec: &&Exec| format!("{}\necho rc $?\n", exec.script);
+        let text = format!("{PRELUDE}\n{}", execs.iter().map(frame).collect::<String>());
+        let mut sh = std::process::Command::new("sh");
+        let output = sh.arg("-c").arg(text).env("HOME", home).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect()
+    }
+
+    #[test]
+    fn a_command_that_was_done_tells_what_it_did() {
+        let home = tempfile::tempdir().unwrap();
+        let once = Once::new("run", "command");
+        let script = format!("echo done >>{}; echo said; exit 3", home.path().join("log").display());
+        let [first, again] =
+            [Sending::First, Sending::Again].map(|sending| once.wrap(&Exec::new(""), &script, sending, &[]));
+        assert_eq!(run(home.path(), &[&first, &again]), ["said", "rc 3", "said", "rc 3"]);
+        // By another shell too.
+        assert_eq!(run(home.path(), &[&again]), ["said", "rc 3"]);
+        assert_eq!(std::fs::read_to_string(home.path().join("log")).unwrap(), "done\n");
+    }
+
+    /// A shell reads what surrounds each command byte by byte, and starts a process for each bracket.
+    #[test]
+    fn a_command_costs_little_more_than_itself() {
+        let once = Once::new("run", "command");
+        let plain = once.wrap(&Exec::new(""), "exec true", Sending::First, &[]);
+        assert!(plain.own_shell && plain.script.len() < 220, "{}", plain.script);
+        assert_eq!(plain.script.matches("(\n").count(), 1, "{}", plain.script);
+        // Content comes on the shell's own stdin.
+        let fed = Exec::new("").stdin(Content::bytes(*b"x"));
+        assert!(!once.wrap(&fed, "cat", Sending::First, &[]).own_shell);
+    }
 }

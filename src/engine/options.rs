@@ -14,6 +14,8 @@ use crate::value::Secret;
 pub struct RunOptions {
     /// Hosts that are busy at once.
     pub forks: usize,
+    /// How many files connections that wait for their next task may take.
+    pub open_files: usize,
     pub check: bool,
     pub diff: bool,
     pub verbosity: u8,
@@ -35,6 +37,8 @@ pub struct RunOptions {
     pub strategy: Strategy,
     /// Facts are gathered unless a play says no (Ansible's default), or only where a play says yes.
     pub gather: Gather,
+    /// Which facts are gathered for plays that do not say it.
+    pub extent: Extent,
     /// The Python of this machine, where there is one: `ansible_playbook_python`.
     pub python: Option<String>,
     /// Facts are variables too.
@@ -80,6 +84,18 @@ pub enum Gather {
     Explicit,
     /// Like implicit, but once per host and run.
     Smart,
+}
+
+/// Which facts plays gather that have no `gather_subset`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Ansible's default.
+    #[default]
+    All,
+    /// Those that the project speaks of. Who has loaded the project makes `Groups` of it; the engine gathers all.
+    Mentioned,
+    /// These groups, in the words of `gather_subset`; without words no facts are gathered.
+    Groups(Vec<String>),
 }
 
 /// Defaults for connections; variables and keywords override them.
@@ -136,6 +152,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         RunOptions {
             forks: 50,
+            open_files: 1000,
             check: false,
             diff: false,
             verbosity: 0,
@@ -151,6 +168,7 @@ impl Default for RunOptions {
             native_types: false,
             strategy: Strategy::Linear,
             gather: Gather::Implicit,
+            extent: Extent::All,
             python: None,
             inject_facts: true,
             facts_modules: vec!["smart".into()],

@@ -1,6 +1,7 @@
 //! Sessions that are open: one connection per host, a few shells on it, opened when first needed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,8 +21,14 @@ const SESSIONS_PER_HOST: usize = 6;
 const STOPPING: Duration = Duration::from_secs(15);
 
 /// All connections of a run.
+///
+/// No more are open than this process may have files. Before one more is made, another that nobody needs is closed: the one
+/// that was needed last, because tasks go through hosts in the same order, so that the first hosts keep theirs.
 pub struct Pool {
     connector: Arc<dyn Connector>,
+    opened: Arc<Mutex<Opened>>,
+    /// How many files connections may take.
+    most: usize,
     /// Takes what connecting found worth telling.
     events: mpsc::Sender<Event>,
     hosts: Mutex<HashMap<String, Arc<HostSlot>>>,
@@ -29,7 +36,25 @@ pub struct Pool {
     anew: Mutex<HashSet<String>>,
 }
 
+/// What connections take, and the hosts that nobody needs at the moment, the last one at the end.
+#[derive(Default)]
+struct Opened {
+    files: usize,
+    idle: Vec<Arc<HostSlot>>,
+}
+
+/// The files that a connection takes: a socket, or the pipes of a process.
+fn files_of(kind: Kind) -> usize {
+    match kind {
+        Kind::Ssh | Kind::Clush | Kind::Xdsh => 1,
+        Kind::Local | Kind::SshBinary => 5,
+    }
+}
+
 struct HostSlot {
+    files: usize,
+    /// It stands in the list of idle hosts.
+    listed: AtomicBool,
     connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
     idle: Mutex<Vec<Idle>>,
     permits: Arc<Semaphore>,
@@ -41,6 +66,7 @@ type Idle = (Option<String>, Box<dyn Session>);
 /// A session that is in use. Give it back with [`Lease::done`]; dropping it closes the shell.
 pub struct Lease {
     slot: Arc<HostSlot>,
+    opened: Arc<Mutex<Opened>>,
     who: Option<String>,
     session: Box<dyn Session>,
     /// Its shell holds named locks.
@@ -49,8 +75,8 @@ pub struct Lease {
 }
 
 impl Pool {
-    pub fn new(connector: Arc<dyn Connector>, events: mpsc::Sender<Event>) -> Self {
-        Pool { connector, events, hosts: Mutex::default(), anew: Mutex::default() }
+    pub fn new(connector: Arc<dyn Connector>, events: mpsc::Sender<Event>, most: usize) -> Self {
+        Pool { connector, events, most, opened: Arc::default(), hosts: Mutex::default(), anew: Mutex::default() }
     }
 
     /// Returns a shell on the host, as the given user.
@@ -75,7 +101,7 @@ impl Pool {
                 connection.session(r#become).await?
             }
         };
-        Ok(Lease { slot, who, session, locked: false, _permit: permit })
+        Ok(Lease { slot, opened: self.opened.clone(), who, session, locked: false, _permit: permit })
     }
 
     /// Remembers that a step of the run starts a host anew: the next connection may find another key there, as far as its
@@ -89,6 +115,7 @@ impl Pool {
         let slot = self.slot(spec);
         lock(&slot.idle).clear();
         if let Some(connection) = slot.connection.lock().await.take() {
+            lock(&self.opened).files -= slot.files;
             connection.close().await;
         }
     }
@@ -110,20 +137,48 @@ impl Pool {
         }
     }
 
+    /// Makes a connection; to a host that a step started anew first one that may take its new key, as far as declared.
+    async fn dial(&self, spec: &ConnectionSpec) -> Result<Box<dyn Connection>, TransportError> {
+        let anew = lock(&self.anew).contains(&spec.host);
+        if anew && spec.key_after_reboot == KeyAfterReboot::Repin {
+            // What is recorded now is all that later connections know.
+            let once = ConnectionSpec { rebooting: true, ..spec.clone() };
+            self.connector.connect(&once).await?.close().await;
+        }
+        let connected = self.connector.connect(spec).await;
+        if connected.is_ok() {
+            lock(&self.anew).remove(&spec.host);
+        }
+        connected
+    }
+
+    /// Closes connections that nobody needs until there is room for what was counted already.
+    async fn make_room(&self) {
+        loop {
+            let idle = {
+                let mut opened = lock(&self.opened);
+                if opened.files <= self.most {
+                    return;
+                }
+                opened.idle.pop()
+            };
+            // Whoever is busy keeps what is open.
+            let Some(slot) = idle else { return };
+            slot.listed.store(false, Ordering::Release);
+            let all = u32::try_from(SESSIONS_PER_HOST).unwrap_or(u32::MAX);
+            let Ok(_permits) = slot.permits.clone().try_acquire_many_owned(all) else { continue };
+            if slot.close().await {
+                lock(&self.opened).files -= slot.files;
+            }
+        }
+    }
+
     /// Closes everything; private directories on targets are removed.
     pub async fn close(&self) {
         let slots: Vec<_> = lock(&self.hosts).drain().map(|(_, slot)| slot).collect();
         let mut closing = tokio::task::JoinSet::new();
         for slot in slots {
-            closing.spawn(async move {
-                let idle: Vec<_> = lock(&slot.idle).drain(..).collect();
-                for (_, session) in idle {
-                    session.close().await;
-                }
-                if let Some(connection) = slot.connection.lock().await.take() {
-                    connection.close().await;
-                }
-            });
+            closing.spawn(async move { slot.close().await });
         }
         while closing.join_next().await.is_some() {}
     }
@@ -139,6 +194,8 @@ impl Pool {
         let mut hosts = lock(&self.hosts);
         let slot = hosts.entry(format!("{} {key}", spec.host)).or_insert_with(|| {
             Arc::new(HostSlot {
+                files: files_of(spec.kind),
+                listed: AtomicBool::new(false),
                 connection: tokio::sync::Mutex::new(None),
                 idle: Mutex::default(),
                 permits: Arc::new(Semaphore::new(SESSIONS_PER_HOST)),
@@ -156,15 +213,11 @@ impl Pool {
         if let Some(connection) = &*known {
             return Ok(connection.clone());
         }
-        let anew = lock(&self.anew).contains(&spec.host);
-        if anew && spec.key_after_reboot == KeyAfterReboot::Repin {
-            // What is recorded now is all that later connections know.
-            let once = ConnectionSpec { rebooting: true, ..spec.clone() };
-            self.connector.connect(&once).await?.close().await;
-        }
-        let connected = self.connector.connect(spec).await;
-        if connected.is_ok() {
-            lock(&self.anew).remove(&spec.host);
+        lock(&self.opened).files += slot.files;
+        self.make_room().await;
+        let connected = self.dial(spec).await;
+        if connected.is_err() {
+            lock(&self.opened).files -= slot.files;
         }
         for text in self.connector.take_warnings() {
             // A run whose listener is gone goes on silently.
@@ -173,6 +226,23 @@ impl Pool {
         let connection: Arc<dyn Connection> = connected?.into();
         *known = Some(connection.clone());
         Ok(connection)
+    }
+}
+
+impl HostSlot {
+    /// Closes its shells and its connection; tells whether there was one.
+    async fn close(&self) -> bool {
+        let idle: Vec<_> = lock(&self.idle).drain(..).collect();
+        for (_, session) in idle {
+            session.close().await;
+        }
+        match self.connection.lock().await.take() {
+            Some(connection) => {
+                connection.close().await;
+                true
+            }
+            None => false,
+        }
     }
 }
 
@@ -193,6 +263,9 @@ impl Lease {
     /// Gives the session back for the next task.
     pub fn done(self) {
         lock(&self.slot.idle).push((self.who, self.session));
+        if !self.slot.listed.swap(true, Ordering::AcqRel) {
+            lock(&self.opened).idle.push(self.slot);
+        }
     }
 }
 
@@ -202,10 +275,34 @@ mod tests {
     use crate::transport::BecomeMethod;
     use crate::transport::fake::{FakeHosts, prints};
 
+    /// The hosts that come first keep their connections; the others take turns.
+    #[tokio::test]
+    async fn no_more_connections_are_open_than_there_may_be() {
+        let fake = FakeHosts::answering(|_| Ok(prints("")));
+        let pool = Pool::new(Arc::new(fake.clone()), mpsc::channel(1).0, 3);
+        let hosts = ["a", "b", "c", "d", "e"];
+        for host in [hosts, hosts].concat() {
+            pool.session(&ConnectionSpec::ssh(host), None).await.unwrap().done();
+            assert!(lock(&pool.opened).files <= 3);
+        }
+        assert_eq!(fake.connects(), ["a", "b", "c", "d", "e", "c", "d"]);
+        // Those that are busy are never closed.
+        let mut leases = Vec::new();
+        for host in hosts {
+            leases.push(pool.session(&ConnectionSpec::ssh(host), None).await.unwrap());
+        }
+        assert_eq!(lock(&pool.opened).files, 5);
+        for lease in leases {
+            lease.done();
+        }
+        pool.session(&ConnectionSpec::ssh("f"), None).await.unwrap().done();
+        assert_eq!(lock(&pool.opened).files, 3);
+    }
+
     #[tokio::test]
     async fn shells_are_shared_by_user_and_limited_by_host() {
         let fake = FakeHosts::answering(|_| Ok(prints("")));
-        let pool = Pool::new(Arc::new(fake.clone()), mpsc::channel(1).0);
+        let pool = Pool::new(Arc::new(fake.clone()), mpsc::channel(1).0, 100);
         let spec = ConnectionSpec::ssh("n1");
         let root = BecomeSpec::new(BecomeMethod::Sudo, "root");
         let lease = pool.session(&spec, None).await.unwrap();

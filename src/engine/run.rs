@@ -15,7 +15,7 @@ use super::halt::Halt;
 use super::inventory::LiveInventory;
 use super::jobs::Jobs;
 use super::journal::Journal;
-use super::options::{Gather, Mismatch, RunOptions};
+use super::options::{Extent, Gather, Mismatch, RunOptions};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::pool::Pool;
 use super::shared::Shared;
@@ -85,7 +85,7 @@ pub async fn run(request: RunRequest) -> RunEnd {
         merge_dicts: request.options.merge_dicts,
     });
     let shared = Arc::new(Shared {
-        pool: Pool::new(request.connector, request.events.clone()),
+        pool: Pool::new(request.connector, request.events.clone(), request.options.open_files),
         options: request.options,
         templar: request.templar,
         sources: request.sources,
@@ -352,7 +352,7 @@ impl Whole {
             run.export_role(role);
         }
         if !gather.is_empty() {
-            let task = Entry::Task(Arc::new(gather_task(play)));
+            let task = Entry::Task(Arc::new(gather_task(play, &self.shared.options.extent)));
             let searching = std::mem::take(&mut run.gate.searching);
             run.entries(&[task], gather.clone(), Place { rescued: false, guarded: false, handlers: false })
                 .await;
@@ -523,6 +523,10 @@ impl Whole {
         if !wanted {
             return Vec::new();
         }
+        let none = matches!(&self.shared.options.extent, Extent::Groups(groups) if groups.is_empty());
+        if none && play.gather_subset.is_none() {
+            return Vec::new();
+        }
         let smart = self.shared.options.gather == Gather::Smart;
         batch.iter().filter(|h| !(smart && self.gathered.contains(*h))).cloned().collect()
     }
@@ -625,10 +629,16 @@ fn set_batch_magic(vars: &PlayVars, batch: &[Host]) {
 }
 
 /// The task that gathers facts at the start of a play.
-fn gather_task(play: &Play) -> Task {
+fn gather_task(play: &Play, extent: &Extent) -> Task {
     let mut args: Vec<(Tree, Tree)> = Vec::new();
+    let groups = match extent {
+        Extent::Groups(groups) => {
+            Some(Tree::value(groups.iter().map(|name| Value::str(name.as_str())).collect::<Vec<_>>()))
+        }
+        Extent::All | Extent::Mentioned => None,
+    };
     for (name, tree) in [
-        ("gather_subset", &play.gather_subset),
+        ("gather_subset", if play.gather_subset.is_some() { &play.gather_subset } else { &groups }),
         ("gather_timeout", &play.gather_timeout),
         ("fact_path", &play.fact_path),
     ] {

@@ -143,7 +143,7 @@ pub(super) fn this_machine() -> FakeHosts {
     FakeHosts::answering(|call| Ok(shell(call)))
 }
 
-fn shell(call: &Call) -> Output {
+pub(super) fn shell(call: &Call) -> Output {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let mut child = Command::new("/bin/sh")
@@ -273,7 +273,7 @@ fn shared(fake: &FakeHosts) -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Event>)
         merge_dicts: false,
     };
     let shared = Shared {
-        pool: Pool::new(Arc::new(fake.clone()), events.clone()),
+        pool: Pool::new(Arc::new(fake.clone()), events.clone(), 1000),
         options: RunOptions::default(),
         loader: loader(&templar, &sources),
         templar,

@@ -9,12 +9,14 @@ mod extras;
 mod hardware;
 mod local;
 mod managers;
+mod mentioned;
 mod network;
 mod sections;
 mod system;
 mod virtualization;
 
 pub use hardware::Usage;
+pub use mentioned::Mentioned;
 pub use sections::Sections;
 
 use crate::value::Map;

@@ -7,8 +7,8 @@ use super::local::{Digests, Wanted};
 use super::sh::{self, FileKind, Look, Report, expand_path, q};
 use super::write::{self, Before, DIFF_LIMIT, Write, attr_diff, change_of_new, content_diff, side};
 use super::{
-    Action, ArgKind, ArgSpec, Body, Call, DiffSide, Failure, FileAfter, LocalKind, Module, ModuleSpec,
-    Outcome, Prediction, Seen, Touch, copy_tree,
+    Action, ArgKind, ArgSpec, Args, Body, Call, DiffSide, Early, Failure, FileAfter, LocalFiles, LocalKind,
+    Module, ModuleSpec, Outcome, Prediction, Seen, Touch, copy_tree,
 };
 use crate::transport::{Content, Output};
 use crate::value::{Map, Value};
@@ -75,6 +75,15 @@ impl Module for Copy {
         &SPEC
     }
 
+    fn early(&self, args: &Args, local: &dyn LocalFiles) -> Option<Early> {
+        let src = args.str("src").filter(|_| !args.flag("remote_src"))?;
+        let path = local.find("files", src).ok()?;
+        let big = local.stat(&path).is_ok_and(|stat| stat.kind == LocalKind::File && stat.size > IN_MEMORY);
+        let wanted = digests_wanted(args, local);
+        // What is wrong with the file is said when it is needed.
+        big.then(|| -> Early { Box::new(move || drop(Digests::of_file(&path, wanted))) })
+    }
+
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         match Source::of(call)? {
             Source::Content(content) => content.probe(call).map(Some),
@@ -131,8 +140,7 @@ impl Source {
             let bytes = call.local.read(&path).map_err(Failure::new)?;
             Incoming::of_bytes(bytes, base, Some(stat.mode))
         } else {
-            let wanted = if args.has("checksum") { Wanted::All } else { call.local.digests_wanted() };
-            let digests = Digests::of_file(&path, wanted).map_err(Failure::new)?;
+            let digests = Digests::of_file(&path, digests_wanted(args, call.local)).map_err(Failure::new)?;
             let content = Content::File { path: path.clone(), size: digests.size };
             Incoming { content, digests, base, mode: Some(stat.mode), src: None }
         };
@@ -145,6 +153,10 @@ impl Source {
         }
         Ok(Source::Content(Incoming { src: Some(path.to_string_lossy().into_owned()), ..incoming }))
     }
+}
+
+fn digests_wanted(args: &Args, local: &dyn LocalFiles) -> Wanted {
+    if args.has("checksum") { Wanted::All } else { local.digests_wanted() }
 }
 
 /// One file's content that comes from this side; `template` uses it too.
@@ -185,7 +197,7 @@ impl Incoming {
         }
         add!(
             script,
-            "xp_look \"$xp_p\"\n{}if [ -f \"$xp_p\" ] && xp_sum \"$xp_p\"; then printf 'sha256 %s\\n' \"$xp_s\"\n",
+            "{}if [ -f \"$xp_p\" ] && xp_sum \"$xp_p\"; then printf 'sha256 %s\\n' \"$xp_s\"\n",
             attrs.probe("\"$xp_p\"")
         );
         if call.diff || call.check {
@@ -236,7 +248,7 @@ pub fn watched(call: &Call) -> Option<String> {
     Some(format!("{path}{base}"))
 }
 
-/// Returns the lines that set `xp_p` to the file that will be written, and tell it and its folder.
+/// Returns the lines that set `xp_p` to the file that will be written, and tell what is there.
 fn destination(call: &Call, dest: &str, base: Option<&str>) -> Result<String, Failure> {
     let path = q(&expand_path(call, dest)?);
     let mut script = format!("xp_p={path}\n");
@@ -248,8 +260,7 @@ fn destination(call: &Call, dest: &str, base: Option<&str>) -> Result<String, Fa
             add!(script, "if [ -d \"$xp_p\" ]; then {join}; fi\n");
         }
     }
-    script += "printf 'path '; xp_word \"$xp_p\"; printf '\\n'\n\
-               xp_d=${xp_p%/*}; if [ -d \"${xp_d:-/}\" ]; then printf 'parent yes\\n'; else printf 'parent no\\n'; fi\n";
+    script += "xp_dest \"$xp_p\"\n";
     Ok(script)
 }
 
@@ -479,7 +490,7 @@ fn probe_remote(call: &Call, src: &str) -> Result<String, Failure> {
          if [ -d \"$xp_f\" ]; then printf 'source dir\\n'\n{}\
          elif [ ! -f \"$xp_f\" ]; then printf 'source other\\n'\nelse\n[ -r \"$xp_f\" ] || xp_fail \"Source $xp_f not readable\"\nprintf 'source file\\nsrc '; xp_stat -L \"$xp_f\"\n\
          printf 'src256 %s\\n' \"$(xp_sha256 \"$xp_f\")\"\nprintf 'src1 %s\\n' \"$(xp_sha1 \"$xp_f\")\"\nprintf 'srcmd5 %s\\n' \"$(xp_md5 \"$xp_f\" 2>/dev/null)\"\n\
-         {}xp_look \"$xp_p\"\n{}if [ -f \"$xp_p\" ] && xp_s=$(xp_sha256 \"$xp_p\" 2>/dev/null); then printf 'sha256 %s\\n' \"$xp_s\"; fi\nfi\n",
+         {}{}if [ -f \"$xp_p\" ] && xp_s=$(xp_sha256 \"$xp_p\" 2>/dev/null); then printf 'sha256 %s\\n' \"$xp_s\"; fi\nfi\n",
         copy_tree::probe_remote(&format!("${{xp_to%/}}{inside}"), &folder, copy_tree::links_of(&call.args)),
         destination(call, dest, Some(base))?,
         attrs.probe("\"$xp_p\""),

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use md5::Md5;
 use sha1::Sha1;
@@ -38,18 +38,24 @@ impl Digests {
     /// Returns the digests of a file, worked out once for all hosts while the file stays as it is. Of a big file those that
     /// nobody asks for are left empty: they take several times as long as the one that is compared.
     pub fn of_file(path: &Path, wanted: Wanted) -> Result<Self, String> {
-        static KNOWN: Mutex<BTreeMap<PathBuf, (Stamp, Digests)>> = Mutex::new(BTreeMap::new());
+        type Known = Arc<Mutex<Option<(Stamp, Digests)>>>;
+        static KNOWN: Mutex<BTreeMap<PathBuf, Known>> = Mutex::new(BTreeMap::new());
         let stamp = Stamp::of(path)?;
-        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known().get(path).filter(|(at, _)| *at == stamp).map(|(_, digests)| digests.clone());
+        let slot = {
+            let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            known.entry(path.to_path_buf()).or_default().clone()
+        };
+        // Held while they are worked out: whoever else asks waits for the answer.
+        let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.take().filter(|(at, _)| *at == stamp);
         let mut digests = match before {
-            Some(digests) => digests,
+            Some((_, digests)) => digests,
             None => Self::compared(path)?,
         };
         if digests.md5.is_empty() && (wanted == Wanted::All || digests.size < BIG) {
             (digests.sha1, digests.md5) = shown(path)?;
         }
-        known().insert(path.to_path_buf(), (stamp, digests.clone()));
+        *known = Some((stamp, digests.clone()));
         Ok(digests)
     }
 

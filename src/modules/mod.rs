@@ -129,6 +129,12 @@ use crate::value::{Map, Unknown, Value};
 pub trait Module: Send + Sync {
     fn spec(&self) -> &'static ModuleSpec;
 
+    /// Returns what takes this machine a while and can be done before the target is reached.
+    fn early(&self, args: &Args, local: &dyn LocalFiles) -> Option<Early> {
+        let _ = (args, local);
+        None
+    }
+
     /// Returns the script that looks at the target. It must not write. Nothing when there is nothing to look at.
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure>;
 
@@ -189,6 +195,9 @@ pub trait Module: Send + Sync {
         Ok(prediction.into_outcome())
     }
 }
+
+/// Work on this machine whose result is found again when it is needed.
+pub type Early = Box<dyn FnOnce() + Send>;
 
 /// Names of what a module wants for itself on its target, such as `osimage:NAME`, and how long it waits for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -149,9 +149,9 @@ fn text(all: &[Ready]) -> String {
     let mut script = format!(
         "[ -n \"$xp_has_stat\" ] || exit 99\n\
          for xp_o in tar sha256sum mktemp sort; do command -v $xp_o >/dev/null 2>&1 || exit 99; done\n\
-         case $(sync --help 2>&1) in *FILE*) ;; *) exit 99 ;; esac\n\
          set --{folders}\n\
          for xp_d; do [ -d \"$xp_d\" ] || exit 99; done\n\
+         if [ $# -gt 1 ]; then\n\
          xp_p=\n\
          for xp_e in $(stat -L -c %d:%i -- \"$@\" | sort); do\n\
          [ \"$xp_e\" != \"$xp_p\" ] || exit 99\n\
@@ -159,6 +159,7 @@ fn text(all: &[Ready]) -> String {
          xp_p=$xp_e\n\
          done\n\
          [ -n \"$xp_p\" ] || exit 99\n\
+         fi\n\
          xp_um=$(umask)\numask 077\nxp_stage=\n\
          trap 'xp_rc=$?; [ -z \"$xp_stage\" ] || rm -rf -- \"$xp_stage\"; exit $xp_rc' EXIT\n\
          trap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n\
@@ -195,8 +196,9 @@ fn text(all: &[Ready]) -> String {
         // the filesystem waits for what others wrote there too.
         add!(
             script,
-            "xp_dirty=$(sed -n 's/^Dirty: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo 2>/dev/null)\n\
-             if [ \"${{xp_dirty:-{MOST_DIRTY}}}\" -lt {MOST_DIRTY} ]; then sync -f .; else sync --{names}; fi || exit 99\n"
+            "xp_dirty={MOST_DIRTY}\n\
+             if [ -r /proc/meminfo ]; then while read -r xp_e xp_d xp_v; do [ \"$xp_e\" != Dirty: ] || {{ xp_dirty=$xp_d; break; }}; done </proc/meminfo; fi\n\
+             {{ [ \"$xp_dirty\" -lt {MOST_DIRTY} ] && sync -f . 2>/dev/null; }} || sync --{names} || exit 99\n"
         );
     }
 
@@ -228,7 +230,8 @@ fn text(all: &[Ready]) -> String {
     }
     add!(
         script,
-        "for xp_d in{}; do if [ -e \"$xp_d\" ]; then echo left; else echo moved; fi; done\n",
+        "xp_o=\nfor xp_d in{}; do if [ -e \"$xp_d\" ]; then xp_o=\"${{xp_o}}left$xp_nl\"; else xp_o=\"${{xp_o}}moved$xp_nl\"; fi; done\n\
+         printf '%s' \"$xp_o\"\n",
         words(layout.names.iter().map(String::as_str))
     );
     if !new.is_empty() {

@@ -13,6 +13,9 @@ use super::keys::{self, HostAccess};
 use super::sshd::{self, Backend, Credentials, Server};
 use super::tree::remove_tree;
 
+/// Each of so many ports serves many hosts: a process may have only so many open files.
+const LISTENERS: usize = 256;
+
 /// Running plain hosts; dropping it ends them.
 pub struct PlainHosts {
     access: Vec<HostAccess>,
@@ -37,13 +40,17 @@ pub async fn start_plain(count: usize) -> Result<PlainHosts, RehearsalError> {
     let credentials =
         Arc::new(Credentials { user: None, key: client_key.public_key().clone(), password: None });
     let config = sshd::config(host_key);
+    let mut addresses = Vec::new();
     for index in 1..=count {
         let name = format!("host{index:04}");
         let failed = || RehearsalError::file("listen for", Path::new(&name));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
-        let address = listener.local_addr().map_err(failed())?;
-        let server = Server::new(Backend::Local, Arc::clone(&credentials), Arc::clone(&config), None);
-        hosts.tasks.push(tokio::spawn(server.serve(listener)));
+        if addresses.len() < LISTENERS {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
+            addresses.push(listener.local_addr().map_err(failed())?);
+            let server = Server::new(Backend::Local, Arc::clone(&credentials), Arc::clone(&config), None);
+            hosts.tasks.push(tokio::spawn(server.serve(listener)));
+        }
+        let address = addresses[(index - 1) % addresses.len()];
         hosts.access.push(HostAccess {
             known_host: keys::known_host(address, &known_key)?,
             name,

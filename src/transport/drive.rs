@@ -9,6 +9,9 @@ use super::channel::{Event, RawChannel, WRITE_SIZE};
 use super::frame::{ESCAPED_LINE, Frame, Piece, Splitter, escape_line};
 use super::{Content, ExactRead, Output, OutputSink, Stream, TransportError};
 
+/// Scripts are written in pieces of this size.
+const SCRIPT_PIECE: usize = 4 << 10;
+
 /// How long a channel that refuses bytes may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -130,7 +133,8 @@ pub(super) async fn write_frames(
 }
 
 async fn put(pipe: &mut Pipe, buffer: &mut Vec<u8>) -> Result<(), WriteError> {
-    for piece in buffer.chunks(WRITE_SIZE) {
+    // Both ends of an SSH connection keep a buffer as large as the largest piece that went through it.
+    for piece in buffer.chunks(SCRIPT_PIECE) {
         pipe.write_all(piece).await?;
     }
     buffer.clear();

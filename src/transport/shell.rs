@@ -65,7 +65,12 @@ _xp_e() { printf '\036%s %s\n' "$1" "$_xp_rc"; printf '\036%s %s\n' "$1" "$_xp_r
 /// Defines `_xp_t`, which copies exactly the announced bytes from stdin to stdout.
 pub(super) fn take_function(how: ExactRead) -> &'static str {
     match how {
-        ExactRead::Head => "_xp_t() { head -c \"$1\"; }\n",
+        // Big contents by a program that takes larger pieces, where it can count them.
+        ExactRead::Head => {
+            "_xp_t() { _xp_c=0; if [ \"$1\" -gt 1048576 ] && dd count=0 iflag=fullblock </dev/null 2>/dev/null; then \
+             _xp_c=$(($1/65536)); dd bs=65536 count=\"$_xp_c\" iflag=fullblock 2>/dev/null || return 1; fi; \
+             head -c \"$(($1-_xp_c*65536))\"; }\n"
+        }
         ExactRead::Dd => {
             "_xp_t() { _xp_c=$(($1/65536)); [ \"$_xp_c\" -eq 0 ] || dd bs=65536 count=\"$_xp_c\" iflag=fullblock \
              2>/dev/null || return 1; _xp_c=$(($1%65536)); [ \"$_xp_c\" -eq 0 ] || dd bs=\"$_xp_c\" count=1 \

@@ -33,6 +33,7 @@ mod reboot_keys;
 mod rehearsal;
 mod resume;
 mod service_node;
+mod smart_facts;
 mod software;
 mod ssh_config;
 mod ssh_connect;

@@ -697,3 +697,31 @@ async fn plain_hosts_run_local_commands() {
     .await;
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(4), &b"42"[..]), "{output:?}");
 }
+
+/// More hosts than a process may have connections: those beyond them log in again for each task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_take_turns_when_there_are_more_than_connections() {
+    let hosts = start_plain(300).await.unwrap();
+    let ports: std::collections::HashSet<u16> = hosts.hosts().iter().map(|h| h.address.port()).collect();
+    assert!(ports.len() < 300, "{}", ports.len());
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site.yml");
+    let tasks = "    - command: echo {{ inventory_hostname }}\n      register: said\n    - assert: {that: said.stdout == inventory_hostname}\n    - stat: {path: /}\n";
+    fs::write(&site, format!("- hosts: host000*:host0300\n  gather_facts: false\n  tasks:\n{tasks}"))
+        .unwrap();
+    let inventory = hosts.inventory_path();
+    let home = dir.path().to_path_buf();
+    let output = blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_xplay"))
+            .args(["run", "--no-report", "-f", "2", "-i"])
+            .args([&inventory, &site])
+            .env("HOME", &home)
+            .env("XPLAY_OPEN_CONNECTIONS", "3")
+            .output()
+            .unwrap()
+    })
+    .await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.matches("failed=0").count(), 10, "{said}");
+}

@@ -7,7 +7,7 @@ use crate::cli::exit::CliError;
 use crate::cli::output::Output;
 use crate::cli::project::Project;
 use crate::cli::settings::{self, Sources};
-use crate::engine::{Gather, RunOptions, Strategy};
+use crate::engine::{Extent, Gather, RunOptions, Strategy};
 use crate::inventory::{ListOptions, VarFiles, list_json};
 use crate::modules::sha256;
 use crate::plan::{Invocation, Seal};
@@ -74,6 +74,7 @@ fn settings_of(options: &RunOptions, sources: &Sources) -> BTreeMap<String, Stri
         ("become_user", login.r#become.then(|| login.become_user.clone())),
         ("connection", login.connection.clone()),
         ("force_handlers", flag(options.force_handlers)),
+        ("gather_subset", (options.extent != Extent::All).then(|| "smart".to_string())),
         ("gathering", gather),
         ("jinja2_native", flag(options.native_types)),
         ("remote_port", login.port.map(|p| p.to_string())),
@@ -100,6 +101,7 @@ pub fn restore(invocation: &Invocation, options: &mut RunOptions) -> Result<(), 
         Some("smart") => Gather::Smart,
         Some(_) => Gather::Explicit,
     };
+    options.extent = if get("gather_subset").is_some() { Extent::Mentioned } else { Extent::All };
     options.strategy = get("strategy").and_then(|name| Strategy::parse(name)).unwrap_or_default();
     let login = &mut options.login;
     login.r#become = get("become").is_some();

@@ -11,6 +11,7 @@ xp_stat_format='%f %u %g %s %Y %X %Z %i %h %d %t %T %b %o :%U:%G:'
 xp_at=
 xp_prime() {
 	[ -n "$xp_has_stat" ] || return 0
+	xp_mask=$(umask)
 	xp_lines=$(stat -c "%n $xp_stat_format" -- "$@" 2>/dev/null)
 	xp_deal xp_a "$@"
 	# Other things than files may never end.
@@ -260,14 +261,18 @@ xp_digest() {
 	printf '%s\n' "$xp_d"
 }
 
+# xp_counts N WORD...: whether there are so many words.
+xp_counts() { [ $# -eq $(($1 + 1)) ]; }
+
 xp_sha256() { xp_digest sha256 "$1"; }
 xp_sha1() { xp_digest sha1 "$1"; }
 xp_md5() { xp_digest md5 "$1"; }
 
 # xp_digests PATH...: the sha256 of each, one line each; - for what is no readable file.
 xp_digests() {
-	if xp_d=$(sha256sum -- "$@" 2>/dev/null | cut -d ' ' -f 1) && [ "$(printf '%s\n' "$xp_d" | grep -c .)" -eq $# ]; then
-		printf '%s\n' "$xp_d" | tr -d '\\'
+	xp_d=$(sha256sum -- "$@" 2>/dev/null | sed -e 's/ .*//' -e 's/^\\//')
+	if xp_counts $# $xp_d; then
+		printf '%s\n' "$xp_d"
 		return 0
 	fi
 	for xp_p; do
@@ -305,6 +310,38 @@ xp_look() {
 		printf 'stat '
 		xp_stat -L "$1"
 	fi
+}
+
+# xp_dest FILE: what a module that writes it must know: path, parent, and what xp_look tells.
+xp_dest() {
+	xp_d=${1%/*}
+	xp_has=no
+	if [ -d "${xp_d:-/}" ]; then xp_has=yes; fi
+	xp_v=
+	if [ -n "$xp_at" ] && [ -n "${xp_mask-}" ] && [ ! -h "$1" ]; then
+		case $1 in
+		*[!A-Za-z0-9_./:@%+=,-]*) ;;
+		*)
+			eval "xp_v=\$xp_a$xp_at"
+			case $xp_v in
+			"$1 "*) xp_v=${xp_v#"$1 "} ;;
+			*)
+				xp_v=
+				if [ $xp_has = yes ] && [ ! -e "$1" ] && [ ${#1} -lt 200 ] && [ -x "${xp_d:-/}/." ]; then xp_v=absent; fi
+				;;
+			esac
+			;;
+		esac
+	fi
+	if [ -n "$xp_v" ]; then
+		# One write: each is a packet of its own on the way.
+		printf 'path =%s\nparent %s\numask %s\nlstat %s\n' "$1" "$xp_has" "$xp_mask" "$xp_v"
+		return 0
+	fi
+	printf 'path '
+	xp_word "$1"
+	printf '\nparent %s\n' "$xp_has"
+	xp_look "$1"
 }
 
 # Copies a file for keeping, and tells its name.
@@ -375,21 +412,31 @@ xp_write() (
 	trap 'exit 143' TERM
 	xp_temp "$xp_dir" || xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")"
 
+	[ -z "$xp_size" ] || [ "$xp_size" -lt 4194304 ] || xp_big=1
 	# dd because it can wait until the data is on the disk, with tools of any age.
-	if ! xp_e=$(LC_ALL=C dd of="$xp_tmp" bs=65536 conv=fsync 2>&1); then
+	xp_wait=
+	if [ -n "$xp_big" ] && xp_e=$(LC_ALL=C dd of="$xp_tmp" bs=65536 2>&1); then
+		# The disk takes its time, in which what was written is read back.
+		LC_ALL=C dd if=/dev/null of="$xp_tmp" conv=notrunc,fsync >/dev/null 2>&1 </dev/null &
+		xp_wait=$!
+	elif [ -n "$xp_big" ]; then
+		xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")"
+	elif ! xp_e=$(LC_ALL=C dd of="$xp_tmp" bs=65536 conv=fsync 2>&1); then
 		case $xp_e in
 		*conv* | *nvalid* | *nrecognized* | *sage:*) xp_e=$(LC_ALL=C cat 2>&1 >"$xp_tmp") || xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")" ;;
 		*) xp_fail "cannot write $xp_dest: $(xp_why "$xp_e")" ;;
 		esac
 	fi
 	if [ -n "$xp_size" ]; then
-		[ "$xp_size" -lt 4194304 ] || xp_big=1
 		xp_n=$(($(wc -c <"$xp_tmp")))
 		[ "$xp_n" -eq "$xp_size" ] || xp_fail "cannot write $xp_dest: $xp_n of $xp_size bytes arrived"
 	fi
 	if [ -n "$xp_sum" ]; then
 		[ "$(xp_sha256 "$xp_tmp")" = "$xp_sum" ] || xp_fail "cannot write $xp_dest: what was written reads back differently"
 	fi
+
+	# An old dd that cannot wait for one file leaves it to the whole system.
+	[ -z "$xp_wait" ] || wait "$xp_wait" || sync || xp_fail "cannot write $xp_dest to the disk"
 
 	[ -e "$xp_dest" ] || xp_new=1
 	if [ -n "$xp_owner" ] && ! xp_e=$(LC_ALL=C chown "$xp_owner" "$xp_tmp" 2>&1) && [ -n "$xp_strict" ]; then
@@ -442,9 +489,10 @@ xp_write() (
 	xp_stat "$xp_dest"
 )
 
-# Marks of commands that must not run twice. `xp_once RUN NAME TOKEN first|again` sets xp_once to the beginning of the
-# names of this command's files, or to nothing where no mark can be made. A command that was begun before is not begun
-# again: this waits for its end, prints its outputs and exits as it did, or exits with 213 and TOKEN when nobody knows.
+# Marks of commands that must not run twice. `xp_once RUN NAME TOKEN first|again [shell]` sets xp_once to the beginning of
+# the names of this command's files, or to nothing where no mark can be made. A command that was begun before is not begun
+# again: this waits for its end, prints its outputs and sets xp_once_rc to how it ended, or to 213 with TOKEN when nobody
+# knows. Whoever makes the mark must stay until the end: with `shell` it is the session's own.
 xp_once_dir() {
 	xp_once_base=
 	case ${HOME:-} in
@@ -453,26 +501,42 @@ xp_once_dir() {
 	[ -n "$xp_once_base" ] || xp_once_base=/var/tmp/.xplay-$(id -u)
 	xp_once_d=$xp_once_base/once-$1
 }
+# xp_born LINE: sets xp_v to when the process of a line in /proc/PID/stat began; nothing for a dead one.
+xp_born() {
+	set -- ${1##*\)}
+	[ $# -lt 20 ] || [ "$1" = Z ] || shift 19
+	xp_v=${1-}
+}
 xp_once_born() {
 	xp_v=
-	if read -r xp_v <"/proc/$1/stat"; then
-		set -- ${xp_v##*\)}
-		[ "$1" = Z ] || shift 19
-		xp_v=$1
-	fi 2>/dev/null
+	if read -r xp_v <"/proc/$1/stat"; then xp_born "$xp_v"; fi 2>/dev/null
 }
-xp_once_boot() {
+# xp_who: sets xp_v to the number of this process, when it began, and which start of the system it is.
+xp_boot=0
+[ ! -r /proc/sys/kernel/random/boot_id ] || read -r xp_boot </proc/sys/kernel/random/boot_id
+xp_who() {
+	xp_p=
 	xp_v=
-	[ ! -r /proc/sys/kernel/random/boot_id ] || read -r xp_v </proc/sys/kernel/random/boot_id
+	if [ -r /proc/self/stat ]; then
+		read -r xp_p </proc/self/stat
+		xp_born "$xp_p"
+	fi
+	xp_p=${xp_p%% *}
+	xp_v="${xp_p:-0} ${xp_v:-0} $xp_boot"
+}
+xp_who
+xp_me=$xp_v
+xp_once_lost() {
+	echo "$1 $2" >&2
+	xp_once_rc=213
 }
 xp_once_without() {
-	[ "$4" = again ] || return 0
-	echo "$3 unmarked" >&2
-	exit 213
+	[ "$4" != again ] || xp_once_lost "$3" unmarked
 }
 xp_once() {
 	xp_once_dir "$1"
 	xp_once=
+	xp_once_rc=
 	if [ ! -d "$xp_once_d" ]; then
 		[ -d "$xp_once_base" ] || mkdir -m 700 "$xp_once_base" 2>/dev/null
 		if [ -L "$xp_once_base" ] || [ ! -O "$xp_once_base" ]; then xp_once_without "$@"; return 0; fi
@@ -480,13 +544,10 @@ xp_once() {
 	fi
 	xp_once_f=$xp_once_d/$2
 	if [ ! -e "$xp_once_f.i" ]; then
-		xp_once_p=
-		if [ -r /proc/self/stat ]; then read -r xp_once_p xp_v </proc/self/stat; fi
-		xp_once_born "$xp_once_p"
-		xp_once_s=$xp_v
-		xp_once_boot
+		xp_v=$xp_me
+		[ -n "${5-}" ] || xp_who
 		set -C
-		if { printf '%s %s %s\n' "${xp_once_p:-0}" "${xp_once_s:-0}" "${xp_v:-0}" >"$xp_once_f.i"; } 2>/dev/null; then
+		if { printf '%s\n' "$xp_v" >"$xp_once_f.i"; } 2>/dev/null; then
 			set +C
 			xp_once=$xp_once_f
 			return 0
@@ -496,30 +557,34 @@ xp_once() {
 	fi
 	while [ ! -s "$xp_once_f.rc" ]; do
 		read -r xp_once_p xp_once_s xp_once_b <"$xp_once_f.i"
-		xp_once_boot
-		if [ "${xp_v:-0}" != "$xp_once_b" ]; then
-			echo "$3 rebooted" >&2
-			exit 213
+		if [ "$xp_boot" != "$xp_once_b" ]; then
+			xp_once_lost "$3" rebooted
+			return 0
 		fi
 		xp_once_born "$xp_once_p"
 		if [ -z "$xp_once_p" ] || [ "${xp_v:-gone}" != "$xp_once_s" ]; then
 			[ ! -s "$xp_once_f.rc" ] || break
-			echo "$3 died" >&2
-			exit 213
+			xp_once_lost "$3" died
+			return 0
 		fi
 		sleep 0.2 2>/dev/null || sleep 1
 	done
 	[ ! -s "$xp_once_f.o" ] || cat "$xp_once_f.o"
 	[ ! -s "$xp_once_f.e" ] || cat "$xp_once_f.e" >&2
-	read -r xp_once_s <"$xp_once_f.rc"
-	exit "$xp_once_s"
+	read -r xp_once_rc <"$xp_once_f.rc"
 }
+# Sends the outputs of the command to its files.
+xp_once_to() {
+	[ -z "$xp_once" ] || exec >"$xp_once.o" 2>"$xp_once.e"
+}
+# Ends as the command did, which ended now or, without an argument, before.
 xp_once_end() {
-	[ -n "$xp_once" ] || exit "$1"
+	[ $# -gt 0 ] || return "$xp_once_rc"
+	[ -n "$xp_once" ] || return "$1"
 	echo "$1" >"$xp_once.rc"
 	[ ! -s "$xp_once.o" ] || cat "$xp_once.o"
 	[ ! -s "$xp_once.e" ] || cat "$xp_once.e" >&2
-	exit "$1"
+	return "$1"
 }
 xp_once_forget() {
 	xp_once_dir "$1"
