@@ -480,8 +480,7 @@ impl ItemRun {
         if module.spec().name == "synchronize" {
             self.route(&mut reach, delegated.is_some(), &mut args)?;
         }
-        let files =
-            TaskFiles::new(self.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
+        let files = TaskFiles::new(self.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
         let is_seen = self.task.register.is_some() || self.shared.options.verbosity > 0;
         let files = files.wanting(if is_seen { Wanted::All } else { Wanted::Compared });
         Ok(Prepared {

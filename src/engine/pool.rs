@@ -76,7 +76,14 @@ pub struct Lease {
 
 impl Pool {
     pub fn new(connector: Arc<dyn Connector>, events: mpsc::Sender<Event>, most: usize) -> Self {
-        Pool { connector, events, most, opened: Arc::default(), hosts: Mutex::default(), anew: Mutex::default() }
+        Pool {
+            connector,
+            events,
+            most,
+            opened: Arc::default(),
+            hosts: Mutex::default(),
+            anew: Mutex::default(),
+        }
     }
 
     /// Returns a shell on the host, as the given user.

@@ -236,6 +236,7 @@ proptest::proptest! {
             ranged: 0,
             limits: builder::Limits::default(),
             source: None,
+            group_names: GroupNames::default(),
         };
         ini::read(&mut builder, file);
         builder.inventory.reconcile();
@@ -269,6 +270,7 @@ fn ranges_have_a_limit_together() {
             ranged: 0,
             limits: builder::Limits { hosts: 10, names: 25 },
             source: None,
+            group_names: GroupNames::default(),
         };
         ini::read(&mut builder, file);
         let told: Vec<String> = builder

@@ -9,7 +9,6 @@ use std::str::Chars;
 
 pub use fancy_regex::{Captures, Match, Regex};
 use fancy_regex::{Error, ParseError};
-use fancy_regex::{Error, ParseError};
 
 /// What `re.IGNORECASE`, `re.MULTILINE` and `re.DOTALL` say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
