@@ -253,7 +253,7 @@ mod tests {
                 let name = key.json_name();
                 let words = subset(&format!("{{{{ {name} }}}}"));
                 let wanted = Subset::parse(&words.split(' ').collect::<Vec<_>>()).unwrap();
-                assert!(!words.is_empty() && parse(&probed, wanted).contains(&*name), "{name}: {words}");
+                assert!(!words.is_empty() && parse(&probed, wanted).contains(&name), "{name}: {words}");
                 count += 1;
             }
         }
