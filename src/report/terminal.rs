@@ -103,7 +103,7 @@ impl<W: Write + Send> Terminal<W> {
         if !self.options.explain_on_stderr {
             return self.complain(RED, explanation.trim_end());
         }
-        self.to_errors(RED, explanation.trim_end_matches('\n'))
+        self.write_error(RED, explanation.trim_end_matches('\n'))
     }
 
     /// Writes a warning: among the results, or to stderr as Ansible's programs do.
@@ -113,10 +113,10 @@ impl<W: Write + Send> Terminal<W> {
             return self.say(PURPLE, &text);
         }
         let text = wrap(&text, self.options.width).join("\n");
-        self.to_errors(PURPLE, &text)
+        self.write_error(PURPLE, &text)
     }
 
-    fn to_errors(&mut self, style: &str, text: &str) -> io::Result<()> {
+    fn write_error(&mut self, style: &str, text: &str) -> io::Result<()> {
         self.out.flush()?;
         let style = if self.options.color { style } else { "" };
         let errors = &mut self.errors;
