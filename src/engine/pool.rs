@@ -292,7 +292,7 @@ mod tests {
             pool.session(&ConnectionSpec::ssh(host), None).await.unwrap().done();
             assert!(lock(&pool.opened).files <= 3);
         }
-        assert_eq!(fake.connects(), ["a", "b", "c", "d", "e", "c", "d"]);
+        assert_eq!(fake.connects(), ["a", "b", "c", "d", "e", "c", "d", "e"]);
         // Those that are busy are never closed.
         let mut leases = Vec::new();
         for host in hosts {

@@ -59,9 +59,8 @@ pub enum GroupNames {
     ReplacedSilently,
 }
 
-/// Entries of a directory that are no inventories; `.ini` is among them in Ansible too.
-const IGNORED_ENDINGS: [&str; 10] =
-    [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".orig", ".ini", ".cfg", ".retry"];
+/// Entries of a directory that are no inventories. `.ini` was among them before ansible-core 2.19.
+const IGNORED_ENDINGS: [&str; 9] = [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".orig", ".cfg", ".retry"];
 const IGNORED_MORE: [&str; 3] = [".md", ".txt", ".rst"];
 const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
 

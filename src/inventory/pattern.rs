@@ -259,13 +259,13 @@ enum Matcher {
 
 impl Matcher {
     fn new(pattern: &str) -> Result<Matcher, Diagnostic> {
-        let text = match pattern.strip_prefix('~') {
+        let compiled = match pattern.strip_prefix('~') {
             // Matches from the start of the name, but not to its end.
-            Some(regex) => format!("^(?:{regex})"),
+            Some(regex) => python_regex::compile(&format!("^(?:{regex})"), Flags::default()),
             None if !pattern.contains(['*', '?', '[']) => return Ok(Matcher::Exact(pattern.to_owned())),
-            None => glob_regex(pattern),
+            None => Regex::new(&glob_regex(pattern)).map_err(|e| e.to_string()),
         };
-        python_regex::compile(&text, Flags::default()).map(Matcher::Regex).map_err(|error| {
+        compiled.map(Matcher::Regex).map_err(|error| {
             Diagnostic::error("XP0516", format!("the host pattern `{pattern}` cannot be read: {error}"))
         })
     }

@@ -384,7 +384,7 @@ fn files_of_a_directory_that_are_no_inventories() {
         let hosts: Vec<String> = inventory.hosts().map(|(_, host)| host.name.to_string()).collect();
         assert_eq!(hosts, expect);
     };
-    check(Ignored::default(), &["other", "plain"]);
+    check(Ignored::default(), &["ini", "other", "plain"]);
     check(Ignored { endings: Some(vec![".bak".into()]), patterns: Vec::new() }, &["ini", "other", "plain"]);
-    check(Ignored { endings: None, patterns: vec!["ho".into()] }, &["other"]);
+    check(Ignored { endings: None, patterns: vec!["ho".into()] }, &["ini", "other"]);
 }

@@ -159,7 +159,8 @@ pub fn find(name: &str) -> Option<&'static Keyword> {
 pub fn is_reserved(name: &str) -> bool {
     const MORE: [&str; 2] = ["local_action", "with_"];
     let keyword = |k: &Keyword| k.levels.iter().any(|level| matches!(level, Play | Block | Task));
-    name != "vars" && (MORE.contains(&name) || find(name).is_some_and(keyword))
+    // `user` is what plays once called `remote_user`; Ansible does not count it.
+    !["vars", "user"].contains(&name) && (MORE.contains(&name) || find(name).is_some_and(keyword))
 }
 
 /// Returns the names that may stand at a level.

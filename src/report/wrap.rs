@@ -1,14 +1,21 @@
 //! Breaking long lines of warnings as Python's `textwrap.wrap` does: scripts compare them.
 
-/// Returns the text in lines of at most `width` characters. All white space counts as one blank; words that are longer
+/// Returns the text in lines of at most `width` characters. White space becomes blanks; words that are longer
 /// than a line are broken, others at their hyphens if need be.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
-    for word in text.split_whitespace() {
-        let mut blank = usize::from(used > 0);
+    let mut gap = 0;
+    for word in text.split(char::is_whitespace) {
+        // Every character of white space between two words but one leaves an empty word.
+        if word.is_empty() {
+            gap += 1;
+            continue;
+        }
+        let mut blank = if used > 0 { gap } else { 0 };
+        gap = 1;
         for part in parts(word) {
             let mut part: &str = part;
             let mut length = part.chars().count();
@@ -25,14 +32,14 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
                     continue;
                 }
                 let cut = part.char_indices().nth(room).map_or(part.len(), |(at, _)| at);
-                line.push_str(if blank > 0 { " " } else { "" });
+                line.extend(std::iter::repeat_n(' ', blank));
                 line.push_str(&part[..cut]);
                 lines.push(std::mem::take(&mut line));
                 part = &part[cut..];
                 length -= room;
                 (used, blank) = (0, 0);
             }
-            line.push_str(if blank > 0 { " " } else { "" });
+            line.extend(std::iter::repeat_n(' ', blank));
             line.push_str(part);
             used += blank + length;
             blank = 0;
@@ -79,6 +86,7 @@ mod tests {
             ],
         );
         check("a  b\nc", 10, &["a  b c"]);
+        check("aaaa  bbbb", 6, &["aaaa", "bbbb"]);
         check("one two", 3, &["one", "two"]);
         check("abcdefghij kl", 4, &["abcd", "efgh", "ij", "kl"]);
         check("x abcdefghij kl", 4, &["x ab", "cdef", "ghij", "kl"]);

@@ -99,7 +99,7 @@ impl Translator<'_> {
             None => self.out.push('\\'),
             Some('Z') => self.out.push_str("\\z"),
             Some('0') => {
-                let code = self.octal(2);
+                let code = self.octal(0);
                 self.code(code);
             }
             Some(d @ '1'..='9') => {
@@ -126,10 +126,10 @@ impl Translator<'_> {
         }
     }
 
-    /// Reads up to so many octal digits.
-    fn octal(&mut self, most: usize) -> u32 {
-        let mut code = 0;
-        for _ in 0..most {
+    /// Reads up to two octal digits behind a first one.
+    fn octal(&mut self, first: u32) -> u32 {
+        let mut code = first;
+        for _ in 0..2 {
             let Some(digit) = self.chars.next_if(|c| ('0'..='7').contains(c)) else { break };
             code = code * 8 + digit.to_digit(8).unwrap_or(0);
         }
@@ -190,9 +190,7 @@ impl Translator<'_> {
         match self.chars.next() {
             Some('b') => self.code(8),
             Some(d @ '0'..='7') => {
-                let code = d.to_digit(8).unwrap_or(0);
-                let more = self.octal(1);
-                let code = code * 8 + more;
+                let code = self.octal(d.to_digit(8).unwrap_or(0));
                 self.code(code);
             }
             Some(c) if c.is_ascii_alphanumeric() => {
