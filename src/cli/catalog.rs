@@ -138,6 +138,6 @@ mod tests {
         assert_eq!(BuiltIn.find("ansible.builtin.debug"), ModuleKnown::Yes { free_form: false });
         assert_eq!(BuiltIn.find("debgu"), ModuleKnown::No);
         assert!(matches!(BuiltIn.find("nmcli"), ModuleKnown::Refused(_)));
-        assert_eq!(BuiltIn.find("ansible.builtin.nmcli"), ModuleKnown::No);
+        assert_eq!(BuiltIn.find("community.general.nmcli"), ModuleKnown::No);
     }
 }

@@ -700,9 +700,11 @@ impl<'a> PlayRun<'a> {
         };
         // A host's text in a name must not look like further lines of output.
         let own = own.trim_end().replace("\r\n", " ").replace(['\n', '\r'], " ");
+        // Ansible names an include of a role by that role alone.
+        let is_bare_include = task.name.is_none() && matches!(task.action, Action::IncludeRole(_));
         let name = match &task.role {
-            Some(role) => format!("{} : {own}", role.name),
-            None => own.clone(),
+            Some(role) if !is_bare_include => format!("{} : {own}", role.name),
+            _ => own.clone(),
         };
         let directives = &*task.directives;
         let truth = |keyword: fn(&Directives) -> &Option<Tree>| {

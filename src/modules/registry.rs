@@ -1,5 +1,8 @@
 //! The modules by name: short, or with a namespace (`ansible.builtin.copy`).
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::{Module, ModuleSpec, controller, mysql, packaging, postgresql, storage, xcat};
 
 /// The modules that work on targets, besides the xCAT ones.
@@ -71,17 +74,51 @@ static GENERAL: &[&dyn Module] = &[
 
 /// Finds a module that works on targets.
 pub fn find(name: &str) -> Option<&'static dyn Module> {
-    modules().find(|module| is_named(module.spec(), name))
+    match known(name)? {
+        Known::Module(module) => Some(*module),
+        Known::Controller(_) => None,
+    }
 }
 
 /// Finds what the engine itself executes: `debug`, `set_fact`, `include_tasks` and the like.
 pub fn controller_spec(name: &str) -> Option<&'static ModuleSpec> {
-    controller::SPECS.iter().find(|spec| is_named(spec, name))
+    match known(name)? {
+        Known::Module(_) => None,
+        Known::Controller(spec) => Some(spec),
+    }
 }
 
 /// Finds the argument table of anything that a task can call.
 pub fn spec(name: &str) -> Option<&'static ModuleSpec> {
-    find(name).map(|module| module.spec()).or_else(|| controller_spec(name))
+    Some(match known(name)? {
+        Known::Module(module) => module.spec(),
+        Known::Controller(spec) => spec,
+    })
+}
+
+/// What stands behind a name.
+enum Known {
+    Module(&'static dyn Module),
+    Controller(&'static ModuleSpec),
+}
+
+/// Everything by its short name: names are looked up for each item of each task.
+static BY_NAME: LazyLock<HashMap<&'static str, Known>> = LazyLock::new(|| {
+    let modules = modules().map(|module| (module.spec().name, Known::Module(module)));
+    modules.chain(controller::SPECS.iter().map(|spec| (spec.name, Known::Controller(spec)))).collect()
+});
+
+fn known(name: &str) -> Option<&'static Known> {
+    let (namespace, short) = match name.rsplit_once('.') {
+        None => (None, name),
+        Some((namespace, short)) => (Some(namespace), short),
+    };
+    let found = BY_NAME.get(short)?;
+    let spec = match found {
+        Known::Module(module) => module.spec(),
+        Known::Controller(spec) => spec,
+    };
+    namespace.is_none_or(|namespace| spec.namespaces.contains(&namespace)).then_some(found)
 }
 
 /// Returns the short name of anything that a task can call.
@@ -99,13 +136,6 @@ pub fn modules() -> impl Iterator<Item = &'static dyn Module> {
 /// Returns the short names of everything that a task can call.
 pub fn names() -> impl Iterator<Item = &'static str> {
     modules().map(|module| module.spec().name).chain(controller::SPECS.iter().map(|spec| spec.name))
-}
-
-fn is_named(spec: &ModuleSpec, name: &str) -> bool {
-    match name.rsplit_once('.') {
-        None => spec.name == name,
-        Some((namespace, short)) => spec.name == short && spec.namespaces.contains(&namespace),
-    }
 }
 
 #[cfg(test)]

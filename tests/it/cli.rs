@@ -164,7 +164,8 @@ fn what_has_no_effect_is_said() {
       |
       = note: none of its modules is built in; a task that calls one is an error at load
 
-    [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
+    [WARNING]: provided hosts list is empty, only localhost is available. Note that
+    the implicit localhost does not match 'all'
     exit 0
     "#);
 }
