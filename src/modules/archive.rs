@@ -198,6 +198,11 @@ impl Module for Archive {
             return Err(Failure::new("Error, must specify \"dest\" when archiving multiple files or trees")
                 .with("path", args.texts("path").join(", ")));
         };
+        if call.foreseen_file(&dest)?.is_some() {
+            return Err(Failure::unknown(Unknown {
+                cause: format!("{dest} is changed by an earlier step").into(),
+            }));
+        }
         let root = report.word("root").unwrap_or_default();
         let remove = args.flag("remove");
         if remove

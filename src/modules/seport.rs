@@ -105,6 +105,8 @@ impl Module for Seport {
         }
         let get = |name: &str| args.str(name).unwrap_or_default();
         let (proto, setype) = (get("proto"), get("setype"));
+        let thing = Thing { kind: "seport", name: proto.to_string() };
+        call.needs_same(&thing)?;
         let absent = get("state") == "absent";
         let list = |tag: &str| ranges(&report.word(tag).unwrap_or_default(), proto);
         let all = list("all");
@@ -150,9 +152,11 @@ impl Module for Seport {
         if script.is_empty() {
             return Ok(Prediction::same(result));
         }
-        Ok(Prediction::change(result, vec![Action::run(script)])
-            .touch(Touch::Thing(Thing { kind: "seport", name: proto.to_string() }))
-            .diff(named_diff(&format!("types of {proto} ports"), Some(before), Some(after))))
+        Ok(Prediction::change(result, vec![Action::run(script)]).touch(Touch::Thing(thing)).diff(named_diff(
+            &format!("types of {proto} ports"),
+            Some(before),
+            Some(after),
+        )))
     }
 }
 

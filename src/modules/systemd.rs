@@ -4,7 +4,7 @@ use super::sh::{Report, expand_path, q};
 use super::write::attr_diff;
 use super::{
     Action, ArgKind, ArgSpec, Args, Call, Failure, Known, Module, ModuleSpec, Outcome, Prediction, Rule, Run,
-    Seen, Touch,
+    Seen, Thing, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -209,6 +209,9 @@ pub fn plan(call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         call.world.installs().filter(|_| call.check).map_or(failure, Failure::unknown)
     };
     let mut work = Work { call, name, script: String::new(), before: Map::new(), after: Map::new() };
+    if args.has("masked") {
+        call.needs_same(&mask(name))?;
+    }
     if let Some(masked) = args.bool("masked")
         && masked != (unit.word == "masked")
     {
@@ -318,10 +321,18 @@ impl Work<'_> {
             return Prediction::same(result);
         }
         let touch = touched(self.name, &self.after);
-        Prediction::change(result, vec![Action::run(self.script)])
+        let masks = self.after.contains("masked").then(|| Touch::Thing(mask(self.name)));
+        let mut prediction = Prediction::change(result, vec![Action::run(self.script)])
             .diff(attr_diff(self.name, self.before, self.after))
-            .touch(touch)
+            .touch(touch);
+        prediction.touches.extend(masks);
+        prediction
     }
+}
+
+/// Whether a unit is masked, as later steps of a plan ask for it.
+fn mask(name: &str) -> Thing {
+    Thing { kind: "mask of service", name: name.to_string() }
 }
 
 /// Returns what a change leaves of a service.

@@ -164,8 +164,7 @@ fn what_has_no_effect_is_said() {
       |
       = note: none of its modules is built in; a task that calls one is an error at load
 
-    [WARNING]: provided hosts list is empty, only localhost is available. Note that
-    the implicit localhost does not match 'all'
+    [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
     exit 0
     "#);
 }
@@ -284,7 +283,8 @@ fn called_as_ansible_playbook_it_is_run() {
     PLAY RECAP *********************************************************************
     localhost                  : ok=1    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0   
 
-    [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
+    [WARNING]: provided hosts list is empty, only localhost is available. Note that
+    the implicit localhost does not match 'all'
     exit 0
     "#);
 }

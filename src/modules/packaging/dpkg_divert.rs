@@ -4,7 +4,7 @@ use crate::modules::sh::{Report, expand_path, q};
 use crate::modules::tool::missing;
 use crate::modules::write::named_diff;
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Touch,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen, Thing, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -71,6 +71,8 @@ impl Module for DpkgDivert {
         if report.get("renames") == Some("old") {
             return Err(Failure::new("Unsupported dpkg version (<1.15.0)."));
         }
+        let thing = Thing { kind: "diversion", name: path.clone() };
+        call.needs_same(&thing)?;
         let rename = call.args.flag("rename");
         if rename {
             call.needs_untouched(&path)?;
@@ -128,11 +130,9 @@ impl Module for DpkgDivert {
             let known = diversion.as_ref()?;
             Some(Map::from_iter([("holder", known.holder.as_str()), ("divert", known.divert.as_str())]))
         };
-        let mut prediction = Prediction::change(result, vec![Action::run(script)]).diff(named_diff(
-            &format!("diversion of {path}"),
-            side(&before),
-            side(&wanted),
-        ));
+        let mut prediction = Prediction::change(result, vec![Action::run(script)])
+            .touch(Touch::Thing(thing))
+            .diff(named_diff(&format!("diversion of {path}"), side(&before), side(&wanted)));
         if rename || aside.is_some() {
             let places = [&wanted, &before].into_iter().flatten().map(|d| d.divert.clone());
             for path in places.chain([path.clone()]).chain(aside) {

@@ -419,9 +419,7 @@ zypper)
         done ;;
     remove) for name; do become "$name" ''; done ;;
     update|dist-upgrade)
-        cp "$S/have" "$S/had"
-        while read -r name _; do become "$name" "$(version_of "$S/repo" "$name")"; done <"$S/had"
-        rm "$S/had" ;;
+        for name in $(cut -d ' ' -f 1 "$S/have"); do become "$name" "$(version_of "$S/repo" "$name")"; done ;;
     *) refuse "$verb" "$@" ;;
     esac
     echo '<install-summary download-size="0" packages-to-change="1">'
