@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::builder::{Builder, Limits};
 use super::model::Inventory;
-use super::vars_files::parse_yaml;
+use super::vars_files::{parse_yaml, unlocked};
 use super::{address, constructed, ini, script, toml_source, yaml_source};
 use fancy_regex::Regex;
 
@@ -278,15 +278,21 @@ fn looks_like_yaml(path: &Path) -> bool {
 }
 
 fn read_ini(builder: &mut Builder<'_>, path: &Path) {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let file = builder.sources.add(path, String::from_utf8_lossy(&bytes).into_owned());
+    let text = match unlocked(builder.templar, path) {
+        Ok(Some(plain)) => Ok(plain),
+        Ok(None) => {
+            std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|e| {
+                Diagnostic::error("XP0501", format!("cannot read the inventory `{}`: {e}", path.display()))
+            })
+        }
+        Err(diagnostic) => Err(diagnostic),
+    };
+    match text {
+        Ok(text) => {
+            let file = builder.sources.add(path, text);
             ini::read(builder, file);
         }
-        Err(error) => builder.errors.push(Diagnostic::error(
-            "XP0501",
-            format!("cannot read the inventory `{}`: {error}", path.display()),
-        )),
+        Err(diagnostic) => builder.errors.push(diagnostic),
     }
 }
 

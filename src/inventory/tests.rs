@@ -388,3 +388,14 @@ fn files_of_a_directory_that_are_no_inventories() {
     check(Ignored { endings: Some(vec![".bak".into()]), patterns: Vec::new() }, &["ini", "other", "plain"]);
     check(Ignored { endings: None, patterns: vec!["ho".into()] }, &["ini", "other"]);
 }
+
+#[test]
+fn encrypted_inventories_need_the_password() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("hosts.inventory");
+    std::fs::write(&path, "$ANSIBLE_VAULT;1.1;AES256\n6162\n").expect("written");
+    let sources = SourceMap::new();
+    let given = [Source::Path(path)];
+    let errors = load(&given, &templar(&sources), &sources, &LoadOptions::default()).expect_err("locked");
+    assert_eq!(errors[0].code, "XP0511", "{errors:?}");
+}

@@ -203,7 +203,8 @@ impl Work {
         if work.makes {
             work.first.extend(words(&["mkpart", get("part_type")]));
             work.first.extend(args.str("fs_type").map(str::to_string));
-            work.first.extend(words(&[get("part_start"), end]));
+            // The documented form may have a blank before the unit; parted takes that for another number.
+            work.first.extend([get("part_start"), end].map(|place| place.replace(' ', "")));
         }
         if !work.first.is_empty() {
             work.first.splice(0..0, words(&["unit", unit]));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::Hasher;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -428,12 +429,23 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Bytes as failures show them; of many, such as a disk's, only what tells them from others.
+fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 4096;
+    if bytes.len() <= MOST {
+        return format!("{bytes:?}");
+    }
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(bytes);
+    format!("{} bytes, {:x}", bytes.len(), hasher.finish())
+}
+
 fn digest(dir: &Path, found: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let meta = fs::symlink_metadata(&path).unwrap();
         let content = if meta.is_file() {
-            format!("{:?}", fs::read(&path).unwrap_or_default())
+            shown(&fs::read(&path).unwrap_or_default())
         } else if meta.is_symlink() {
             fs::read_link(&path).unwrap().to_string_lossy().into_owned()
         } else {
