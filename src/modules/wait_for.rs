@@ -54,6 +54,10 @@ const SEARCHED: usize = 1024 * 1024;
 
 pub struct WaitFor;
 
+/// Hundredths of a second that have passed, where the system tells: a count of whole seconds may be one too many.
+const CLOCK: &str = "xp_now() { if { read -r xp_u xp_e </proc/uptime; } 2>/dev/null; then xp_u=${xp_u%.*}${xp_u#*.}; else xp_u=$(date +%s)00; fi; }\n\
+                     xp_took() { xp_now; xp_s=$(((xp_u - xp_t0) / 100)); }\n";
+
 impl Module for WaitFor {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
@@ -103,8 +107,8 @@ impl Module for WaitFor {
             return Ok(prediction);
         }
         let script = format!(
-            "{}xp_t0=$(date +%s)\nsleep {delay}\nwhile :; do\nif {}; then printf 'elapsed %s' $(($(date +%s) - xp_t0)){}; exit 0; fi\n\
-             if [ $(($(date +%s) - xp_t0)) -ge {} ]; then printf 'elapsed %s' $(($(date +%s) - xp_t0)); exit 3; fi\nsleep {}\ndone\n",
+            "{CLOCK}{}xp_now; xp_t0=$xp_u\nsleep {delay}\nwhile :; do\nif {}; then xp_took; printf 'elapsed %s' \"$xp_s\"{}; exit 0; fi\n\
+             xp_took\nif [ \"$xp_s\" -ge {} ]; then printf 'elapsed %s' \"$xp_s\"; exit 3; fi\nsleep {}\ndone\n",
             test.functions,
             test.condition,
             test.content,

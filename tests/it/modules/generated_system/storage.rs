@@ -90,6 +90,7 @@ pub const LAWS: &[Law] = &[
             ("flags", &["boot", "lvm", "swap"]),
             ("unit", &["MiB", "s", "%"]),
         ],
+        share: 2,
         ..Law::BASE
     },
     Law {
