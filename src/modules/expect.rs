@@ -203,6 +203,8 @@ const TALK: &str = r#"mkfifo "$xp_dir/in" || exit 1
 : >"$xp_dir/out"
 script -q -c "exec sh '$xp_dir/run'" /dev/null <"$xp_dir/in" >"$xp_dir/out" 2>"$xp_dir/err" &
 xp_pid=$!
+# An answer to a program that has just ended is lost, and ends nothing here.
+trap '' PIPE
 exec 7>"$xp_dir/in"
 xp_step=0.1
 sleep 0.05 2>/dev/null || xp_step=1
