@@ -170,12 +170,7 @@ impl ItemRun {
         let scope = self.with_result(result);
         let mut unknown: Option<Unknown> = None;
         for condition in conditions {
-            match self
-                .shared
-                .templar
-                .test(condition, &scope)
-                .map_err(|e| Trouble::condition(&condition.text, &e))?
-            {
+            match self.templar.test(condition, &scope).map_err(|e| Trouble::condition(&condition.text, &e))? {
                 Truth::True => {}
                 Truth::False => return Ok(Truth::False),
                 Truth::Unknown(u) => unknown = unknown.or(Some(u)),

@@ -321,11 +321,7 @@ impl ItemRun {
         doubt: Option<&Unknown>,
     ) -> Result<TaskResult, Trouble> {
         given.remove("parallel");
-        let wanted = match self.vars.get("ansible_facts_modules") {
-            Some(Var::Value(value)) => value,
-            Some(Var::Tree(tree)) => self.render(&tree)?,
-            Some(Var::Lazy(_)) | None => Value::Null,
-        };
+        let wanted = self.variable("ansible_facts_modules")?.unwrap_or_default();
         let names: Vec<String> = match &wanted {
             Value::List(items) => items.iter().map(Value::to_text).collect(),
             Value::Null => self.shared.options.facts_modules.clone(),
@@ -382,15 +378,11 @@ impl ItemRun {
         let mut words = line.split_whitespace().map(|w| w.rsplit('/').next().unwrap_or(w));
         let program = words.find(|w| *w != "env").unwrap_or_default();
         let plain = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let found = match self.vars.get(&format!("ansible_{plain}_interpreter")) {
-            Some(Var::Value(value)) => value,
-            Some(Var::Tree(tree)) => self.render(&tree)?,
-            Some(Var::Lazy(_)) | None if plain == "python" => {
-                self.shared.options.interpreter_python.clone().map_or(Value::Null, Value::from)
-            }
-            Some(Var::Lazy(_)) | None => return Ok(None),
+        let found = match self.variable(&format!("ansible_{plain}_interpreter"))? {
+            None if plain == "python" => self.shared.options.interpreter_python.clone().map(Value::from),
+            found => found,
         };
-        Ok(Some(found)
+        Ok(found
             .filter(|program| !program.is_null())
             .filter(|program| !program.to_text().starts_with("auto")))
     }
@@ -477,7 +469,7 @@ impl ItemRun {
         let (mut reach, delegated) = self.reach()?;
         let job = self.job_name(attempt, &reach, delegated.is_some());
         let mut args = args;
-        if module.spec().name == "synchronize" {
+        if module.logs_in_itself() {
             self.route(&mut reach, delegated.is_some(), &mut args)?;
         }
         let files = TaskFiles::new(self.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
@@ -510,10 +502,8 @@ impl ItemRun {
             .await
             .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
-        if prepared.module.spec().name == "xcat_boot"
-            && let Some(booted) = result.result.get("booted").and_then(Value::as_map)
-        {
-            booted.keys().for_each(|node| self.shared.pool.started_anew(&node.json_name()));
+        for host in prepared.module.started_anew(&result.result) {
+            self.shared.pool.started_anew(&host);
         }
         self.register_differences(&mut result, prepared)?;
         self.show_arguments(&mut result, prepared);
@@ -548,11 +538,7 @@ impl ItemRun {
         if spec.arg("reads").is_none() || given.contains("reads") {
             return Ok(Reading::Undeclared);
         }
-        let by_variable = match self.vars.get("xplay_reads") {
-            Some(Var::Tree(tree)) => truth(&self.render(&tree)?),
-            Some(Var::Value(value)) => truth(&value),
-            Some(Var::Lazy(_)) | None => false,
-        };
+        let by_variable = self.variable("xplay_reads")?.is_some_and(|value| truth(&value));
         let unchecked =
             self.shared.options.planning && self.keyword(|d| &d.check_mode)?.is_some_and(|v| !truth(&v));
         if by_variable || unchecked {

@@ -7,7 +7,7 @@ use super::login::{LoginError, LoginReader, Reach, truth};
 use super::result::Trouble;
 use crate::modules::{self, Failure};
 use crate::playbook::Directives;
-use crate::template::{Tree, TreeKind};
+use crate::template::{Tree, TreeKind, Var};
 use crate::value::{Map, Value};
 use crate::vars::TaskScope;
 
@@ -201,18 +201,21 @@ impl ItemRun {
         Ok(self.keyword(|d| &d.diff)?.map_or(self.shared.options.diff, |v| truth(&v)))
     }
 
+    /// Returns a variable by name, rendered where it is a template.
+    pub fn variable(&self, name: &str) -> Result<Option<Value>, Trouble> {
+        match self.vars.get(name) {
+            Some(Var::Value(value)) => Ok(Some(value)),
+            Some(Var::Tree(tree)) => self.render(&tree).map(Some),
+            Some(Var::Lazy(_)) | None => Ok(None),
+        }
+    }
+
     /// Returns what a keyword says; where it is left out by `omit`, what holds around counts.
     pub fn keyword<'a>(
         &'a self,
         keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
     ) -> Result<Option<Value>, Trouble> {
-        for tree in self.task.directives.levels(keyword) {
-            let value = self.render(tree)?;
-            if !matches!(value, Value::Omit) {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
+        self.task.directives.said(keyword, |tree| self.render(tree))
     }
 
     /// Returns what a keyword says that is true or false; without it, false.

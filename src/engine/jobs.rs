@@ -14,7 +14,6 @@ use super::item::ItemRun;
 use super::login::seconds;
 use super::result::{TaskResult, Trouble};
 use crate::modules::{Failure, sh};
-use crate::template::Var;
 use crate::value::{Map, Value, from_json, to_json_text};
 
 /// Where the files about jobs are, unless `ansible_async_dir` says otherwise.
@@ -245,12 +244,8 @@ async fn from_file(item: &ItemRun, id: &str, path: &str) -> Result<TaskResult, T
 }
 
 fn directory(item: &ItemRun) -> Result<String, Trouble> {
-    let found = match item.vars.get("ansible_async_dir") {
-        Some(Var::Value(value)) => value,
-        Some(Var::Tree(tree)) => item.render(&tree)?,
-        Some(Var::Lazy(_)) | None => return Ok(DIRECTORY.to_string()),
-    };
-    Ok(found.to_text())
+    let found = item.variable("ansible_async_dir")?;
+    Ok(found.map_or_else(|| DIRECTORY.to_string(), |dir| dir.to_text()))
 }
 
 /// A path as shell text; a leading `~` stands for the home on the target.

@@ -309,13 +309,8 @@ impl<'a> LoginReader<'a> {
         &self,
         keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
     ) -> Result<Option<Value>, LoginError> {
-        for tree in self.directives.levels(keyword) {
-            let value = self.templar.render(tree, &self.task_scope)?;
-            if !matches!(value, Value::Omit) {
-                return Ok((!value.is_null()).then_some(value));
-            }
-        }
-        Ok(None)
+        let said = self.directives.said(keyword, |tree| self.templar.render(tree, &self.task_scope))?;
+        Ok(said.filter(|value| !value.is_null()))
     }
 }
 

@@ -521,11 +521,10 @@ impl<'a> PlayRun<'a> {
             return;
         }
         let scope = self.play_scope(&first);
+        let counted = self.failed.iter().filter(|host| !self.excused.contains(*host)).count();
+        let percentage = (counted as f64 / self.hosts.len() as f64) * 100.0;
         if let Some(limit) = self.number(&self.play.max_fail_percentage.clone(), &scope)
-            && (self.failed.iter().filter(|h| !self.excused.contains(*h)).count() as f64
-                / self.hosts.len() as f64)
-                * 100.0
-                > limit
+            && percentage > limit
         {
             self.stop = Some(Stop::Budget);
         }
@@ -753,9 +752,8 @@ impl<'a> PlayRun<'a> {
 
     /// Whether results are hidden. A condition for hiding that cannot be told hides.
     fn hides(&self, directives: &Directives, scope: &Arc<dyn Scope>) -> bool {
-        let mut said = directives.levels(|d| &d.no_log).map(|tree| self.shared.templar.render(tree, scope));
-        let said = said.find(|value| !matches!(value, Ok(Value::Omit)));
-        said.is_some_and(|value| value.map_or(true, |v| login::truth(&v)))
+        let said = directives.said(|d| &d.no_log, |tree| self.shared.templar.render(tree, scope));
+        said.map_or(true, |value| value.is_some_and(|v| login::truth(&v)))
     }
 
     /// Returns what a keyword says; nothing where it cannot be told. What `omit` leaves out is said further outside.
@@ -765,8 +763,7 @@ impl<'a> PlayRun<'a> {
         keyword: fn(&Directives) -> &Option<Tree>,
         scope: &Arc<dyn Scope>,
     ) -> Option<Value> {
-        let mut said = directives.levels(keyword).map(|tree| self.shared.templar.render(tree, scope).ok());
-        said.find(|value| !matches!(value, Some(Value::Omit))).flatten()
+        directives.said(keyword, |tree| self.shared.templar.render(tree, scope)).ok().flatten()
     }
 
     pub fn flag(&self, task: &Task, keyword: fn(&Directives) -> &Option<Tree>, scope: &TaskScope) -> bool {

@@ -7,7 +7,6 @@ use super::item::ItemRun;
 use super::login::Reach;
 use super::result::Trouble;
 use crate::modules;
-use crate::template::Var;
 use crate::transport::{BecomeMethod, ConnectionSpec, HostKeyPolicy, Kind, ssh_arguments};
 use crate::value::{Map, Value};
 
@@ -16,11 +15,7 @@ impl ItemRun {
     pub fn route(&self, reach: &mut Reach, delegated: bool, args: &mut modules::Args) -> Result<(), Trouble> {
         let own = self.scope.host().clone();
         let mut route = Map::from_iter([("host", Value::str(&*own))]);
-        let rsync = match self.vars.get("ansible_rsync_path") {
-            Some(Var::Value(value)) => Some(value),
-            Some(Var::Tree(tree)) => Some(self.render(&tree)?),
-            Some(Var::Lazy(_)) | None => None,
-        };
+        let rsync = self.variable("ansible_rsync_path")?;
         route.insert("rsync", rsync.map_or_else(|| "rsync".to_string(), |path| path.to_text()));
         let (other, _) = if delegated { self.reach_of(&own, &self.scope)? } else { (reach.clone(), false) };
         // The address of the task's own host means that host too.

@@ -241,13 +241,8 @@ mod tests {
     /// Whatever fact a recorded host has: asking for it by name gathers it.
     #[test]
     fn a_fact_that_is_spoken_of_is_gathered() {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/facts");
         let mut count = 0;
-        for entry in std::fs::read_dir(&dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|e| e != "txt") {
-                continue;
-            }
+        for path in crate::facts::tests::recorded() {
             let probed = std::fs::read(&path).unwrap();
             for (key, _) in parse(&probed, Subset::ALL) {
                 let name = key.json_name();

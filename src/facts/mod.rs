@@ -255,23 +255,24 @@ mod tests {
         assert!(probe(Subset::ALL, "'/d'").contains("@addr"));
     }
 
+    /// What the probe printed on recorded hosts.
+    pub(super) fn recorded() -> Vec<std::path::PathBuf> {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/facts");
+        let paths = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|e| e == "txt")).collect()
+    }
+
     /// Recorded hosts: what the probe printed, and all facts that come out of it.
     #[test]
     fn recorded_hosts() {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/facts");
-        let mut count = 0;
-        for entry in std::fs::read_dir(&dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|e| e != "txt") {
-                continue;
-            }
-            count += 1;
-            let facts = parse(&std::fs::read(&path).unwrap(), Subset::ALL);
+        let recorded = recorded();
+        for path in &recorded {
+            let facts = parse(&std::fs::read(path).unwrap(), Subset::ALL);
             let got = serde_json::to_string_pretty(&crate::value::to_json(&facts.into())).unwrap() + "\n";
             let expect = std::fs::read_to_string(path.with_extension("json")).unwrap_or_default();
             assert_eq!(got, expect, "{}", path.display());
         }
-        assert_eq!(count, 4);
+        assert_eq!(recorded.len(), 4);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use fancy_regex::Regex;
 
 use super::address;
-use super::load::GroupNames;
+use super::load::{GroupNames, LoadOptions};
 use super::model::{GroupId, HostId, Inventory};
 use super::vars_files::{bad_name, is_variable_name};
 use crate::diag::{Diagnostic, SourceMap, Span};
@@ -45,7 +45,23 @@ impl Default for Limits {
 static BAD_GROUP: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[\d\W]|[^\w]").expect("a constant pattern that the tests use"));
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    pub fn new(templar: &'a Templar, sources: &'a SourceMap, options: &LoadOptions) -> Self {
+        let mut inventory = Inventory::new();
+        inventory.options = options.clone();
+        Builder {
+            inventory,
+            templar,
+            sources,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            ranged: 0,
+            limits: Limits::default(),
+            source: None,
+            group_names: options.group_names,
+        }
+    }
+
     pub fn error(&mut self, message: impl Into<String>, span: Option<Span>, label: &str) {
         self.errors.push(placed(Diagnostic::error("XP0502", message), span, label));
     }

@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::builder::{Builder, Limits};
+use super::builder::Builder;
 use super::model::Inventory;
 use super::vars_files::{parse_yaml, unlocked};
 use super::{address, constructed, ini, script, toml_source, yaml_source};
-use fancy_regex::Regex;
+use crate::value::python_regex::{self, Flags, Regex};
 
 use crate::diag::{Diagnostic, SourceMap};
 use crate::template::Templar;
@@ -88,19 +88,8 @@ pub fn load(
     sources: &SourceMap,
     options: &LoadOptions,
 ) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut builder = Builder {
-        inventory: Inventory::new(),
-        templar,
-        sources,
-        errors: Vec::new(),
-        warnings: Vec::new(),
-        ranged: 0,
-        limits: Limits::default(),
-        source: None,
-        group_names: options.group_names,
-    };
+    let mut builder = Builder::new(templar, sources, options);
     builder.inventory.sources = given.to_vec();
-    builder.inventory.options = options.clone();
     for source in given {
         match source {
             Source::List(text) => read_list(&mut builder, text),
@@ -158,8 +147,8 @@ fn directory(path: &Path, ignored: &Ignored) -> Vec<PathBuf> {
     let usual = || IGNORED_ENDINGS.iter().chain(&IGNORED_MORE).map(|end| (*end).to_string()).collect();
     let endings: Vec<String> = ignored.endings.clone().unwrap_or_else(usual);
     // A pattern that is none matches nothing.
-    let patterns: Vec<Regex> =
-        ignored.patterns.iter().filter_map(|p| Regex::new(&format!("^(?:{p})")).ok()).collect();
+    let pattern = |text: &String| python_regex::compile(&format!("^(?:{text})"), Flags::default()).ok();
+    let patterns: Vec<Regex> = ignored.patterns.iter().filter_map(pattern).collect();
 
     let mut names: Vec<String> = std::fs::read_dir(path)
         .map(|entries| entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())

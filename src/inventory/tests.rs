@@ -227,17 +227,7 @@ proptest::proptest! {
         let sources = SourceMap::new();
         let file = sources.add("hosts", text);
         let templar = templar(&sources);
-        let mut builder = builder::Builder {
-            inventory: Inventory::new(),
-            templar: &templar,
-            sources: &sources,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-            ranged: 0,
-            limits: builder::Limits::default(),
-            source: None,
-            group_names: GroupNames::default(),
-        };
+        let mut builder = builder::Builder::new(&templar, &sources, &LoadOptions::default());
         ini::read(&mut builder, file);
         builder.inventory.reconcile();
         for diagnostic in builder.errors.iter().chain(&builder.warnings) {
@@ -261,17 +251,8 @@ fn ranges_have_a_limit_together() {
         let sources = SourceMap::new();
         let file = sources.add("hosts", text);
         let templar = templar(&sources);
-        let mut builder = builder::Builder {
-            inventory: Inventory::new(),
-            templar: &templar,
-            sources: &sources,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-            ranged: 0,
-            limits: builder::Limits { hosts: 10, names: 25 },
-            source: None,
-            group_names: GroupNames::default(),
-        };
+        let mut builder = builder::Builder::new(&templar, &sources, &LoadOptions::default());
+        builder.limits = builder::Limits { hosts: 10, names: 25 };
         ini::read(&mut builder, file);
         let told: Vec<String> = builder
             .errors

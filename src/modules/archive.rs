@@ -169,11 +169,6 @@ impl Module for Archive {
                 .and_then(|at| path[..at].rfind('/'))
                 .map_or(path.as_str(), |at| &path[..at]);
             call.needs_untouched(fixed)?;
-            if call.foreseen_file(&path)?.is_some() {
-                return Err(Failure::unknown(Unknown {
-                    cause: format!("{path} is changed by an earlier step").into(),
-                }));
-            }
         }
         let report = Report::of(seen)?;
         if let Some(tool) = report.get("missing") {

@@ -183,6 +183,17 @@ pub trait Module: Send + Sync {
         None
     }
 
+    /// Whether it reaches another host by itself: the task is led to where that begins, and told the way in `_route`.
+    fn logs_in_itself(&self) -> bool {
+        false
+    }
+
+    /// Returns the hosts that an executed change has started anew, so that they may show another key.
+    fn started_anew(&self, result: &Map) -> Vec<String> {
+        let _ = result;
+        Vec::new()
+    }
+
     /// Makes the result of an executed change; `ran` holds one output per action. The default takes the predicted
     /// result and fails when an action failed.
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

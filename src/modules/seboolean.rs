@@ -20,6 +20,17 @@ static SPEC: ModuleSpec = ModuleSpec {
     ..ModuleSpec::BASE
 };
 
+/// Refuses where SELinux is off, unless that does not matter, and where the tool is missing; `advice` says which.
+pub fn needs_selinux(call: &Call, report: &Report, advice: &str) -> Result<(), Failure> {
+    if report.get("selinux").is_none() && !call.args.flag("ignore_selinux_state") {
+        return Err(Failure::new("SELinux is disabled on this host."));
+    }
+    if report.get("missing").is_some() {
+        return Err(missing(call, advice));
+    }
+    Ok(())
+}
+
 pub struct Seboolean;
 
 /// Prints `selinux on` where the kernel enforces or records a policy.
@@ -51,12 +62,7 @@ impl Module for Seboolean {
         let thing = Thing { kind: "seboolean", name: name.to_string() };
         call.needs_same(&thing)?;
         let (state, persistent) = (args.flag("state"), args.flag("persistent"));
-        if report.get("selinux").is_none() && !args.flag("ignore_selinux_state") {
-            return Err(Failure::new("SELinux is disabled on this host."));
-        }
-        if report.get("missing").is_some() {
-            return Err(missing(call, "there is no setsebool on the target; install policycoreutils"));
-        }
+        needs_selinux(call, &report, "there is no setsebool on the target; install policycoreutils")?;
         let result: Map =
             ["name", "state", "persistent"].iter().filter_map(|k| Some((*k, args.get(k)?.clone()))).collect();
         let word = if state { "on" } else { "off" };

@@ -1,8 +1,7 @@
 //! `sefcontext`: which label of SELinux files are to have.
 
-use super::seboolean::ENABLED;
+use super::seboolean::{ENABLED, needs_selinux};
 use super::sh::{Report, q};
-use super::tool::missing;
 use super::write::named_diff;
 use super::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Rule, Seen, Thing, Touch,
@@ -83,15 +82,11 @@ impl Module for Sefcontext {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let report = Report::of(seen)?;
-        if report.get("selinux").is_none() && !args.flag("ignore_selinux_state") {
-            return Err(Failure::new("SELinux is disabled on this host."));
-        }
-        if report.get("missing").is_some() {
-            return Err(missing(
-                call,
-                "there is no semanage on the target; install policycoreutils-python-utils",
-            ));
-        }
+        needs_selinux(
+            call,
+            &report,
+            "there is no semanage on the target; install policycoreutils-python-utils",
+        )?;
         let target = args.str("target").unwrap_or_default();
         let ftype = args.str("ftype").unwrap_or("a");
         let what = format!("{target} {ftype}");

@@ -1,8 +1,7 @@
 //! `seport`: which type of SELinux ports of the network have.
 
-use super::seboolean::ENABLED;
+use super::seboolean::{ENABLED, needs_selinux};
 use super::sh::{Report, q};
-use super::tool::missing;
 use super::write::named_diff;
 use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Prediction, Seen, Thing, Touch};
 use crate::value::{Map, Value};
@@ -94,15 +93,11 @@ impl Module for Seport {
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         let args = &call.args;
         let report = Report::of(seen)?;
-        if report.get("selinux").is_none() && !args.flag("ignore_selinux_state") {
-            return Err(Failure::new("SELinux is disabled on this host."));
-        }
-        if report.get("missing").is_some() {
-            return Err(missing(
-                call,
-                "there is no semanage on the target; install policycoreutils-python-utils",
-            ));
-        }
+        needs_selinux(
+            call,
+            &report,
+            "there is no semanage on the target; install policycoreutils-python-utils",
+        )?;
         let get = |name: &str| args.str(name).unwrap_or_default();
         let (proto, setype) = (get("proto"), get("setype"));
         let thing = Thing { kind: "seport", name: proto.to_string() };

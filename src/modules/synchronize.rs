@@ -73,6 +73,10 @@ impl Module for Synchronize {
         &SPEC
     }
 
+    fn logs_in_itself(&self) -> bool {
+        true
+    }
+
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
         Ok(Some(script(call, true)?))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::template::{Expr, Tree, VarMap};
+use crate::value::Value;
 
 /// The inheritable keywords in effect at one place.
 ///
@@ -52,14 +53,20 @@ pub struct Directives {
 }
 
 impl Directives {
-    /// Returns what a keyword says here and, as far as that may be `omit`, what it says further outside: the first
-    /// that is not `omit` counts, as in Ansible.
-    pub fn levels<'a>(
+    /// Returns what a keyword says here or, while that is `omit`, what it says further outside, as in Ansible.
+    pub fn said<'a, E>(
         &'a self,
         keyword: impl Fn(&'a Directives) -> &'a Option<Tree>,
-    ) -> impl Iterator<Item = &'a Tree> {
+        render: impl Fn(&Tree) -> Result<Value, E>,
+    ) -> Result<Option<Value>, E> {
         let levels = std::iter::successors(Some(self), |level| level.outer.as_deref());
-        levels.map(keyword).map_while(Option::as_ref)
+        for tree in levels.map(keyword).map_while(Option::as_ref) {
+            let value = render(tree)?;
+            if !matches!(value, Value::Omit) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a keyword is a template that could be `omit`.

@@ -14,7 +14,7 @@ pub fn validate(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
     for name in spec.keys().filter_map(|k| k.as_str()) {
         let value = match provided.get(name) {
             Some(value) => Some(value.clone()),
-            None => variable(item, name)?,
+            None => item.variable(name)?,
         };
         if let Some(value) = value {
             values.insert(name, value);
@@ -30,15 +30,6 @@ pub fn validate(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
         .with("argument_spec_data", spec)
         .with("validate_args_context", given.get("validate_args_context").cloned().unwrap_or(Value::Null));
     Err(failure.into())
-}
-
-fn variable(item: &ItemRun, name: &str) -> Result<Option<Value>, Trouble> {
-    use crate::template::Var;
-    match item.vars.get(name) {
-        Some(Var::Value(value)) => Ok(Some(value)),
-        Some(Var::Tree(tree)) => item.render(&tree).map(Some),
-        Some(Var::Lazy(_)) | None => Ok(None),
-    }
 }
 
 fn check(spec: &Map, values: &Map, path: &str, errors: &mut Vec<String>) {

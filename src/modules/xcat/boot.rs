@@ -16,7 +16,7 @@ use crate::modules::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
 use crate::transport::Output;
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 pub struct Boot;
 
@@ -60,6 +60,11 @@ static SPEC: ModuleSpec = ModuleSpec {
 impl Module for Boot {
     fn spec(&self) -> &'static ModuleSpec {
         &SPEC
+    }
+
+    fn started_anew(&self, result: &Map) -> Vec<String> {
+        let booted = result.get("booted").and_then(Value::as_map);
+        booted.into_iter().flat_map(Map::keys).map(|node| node.json_name().to_string()).collect()
     }
 
     fn relations(&self, call: &Call) -> Relations {
