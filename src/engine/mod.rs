@@ -21,6 +21,7 @@ mod gate;
 mod glance;
 mod halt;
 mod handlers;
+mod header;
 mod includes;
 mod inventory;
 mod item;
