@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::project::Project;
-use super::survey::{Survey, beside, of_host};
+use super::survey::{Survey, of_host};
 use crate::facts::Mentioned;
 use crate::inventory::VarFiles;
 use crate::playbook::{Action, Task};
@@ -56,10 +56,9 @@ fn task_files(survey: &Survey, task: &Task, mentioned: &mut Mentioned) {
     if crate::modules::short_name(name) != Some("template") {
         return;
     }
-    let mut dirs: Vec<_> = task.role.iter().map(|role| role.files.path.clone()).collect();
-    dirs.extend([task.dir.clone(), survey.play.dir.clone()]);
+    let search = task.search(&survey.play.dir);
     let plain = free_form.is_none() && template_args.is_none();
-    let file = constant(args, "src").filter(|_| plain).and_then(|src| beside(&dirs, "templates", &src));
+    let file = constant(args, "src").filter(|_| plain).and_then(|src| search.find("templates", &src));
     match file.map(fs::read) {
         Some(Ok(text)) => mentioned.read_template(&String::from_utf8_lossy(&text)),
         Some(Err(_)) | None => mentioned.everything(),

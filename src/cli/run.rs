@@ -7,7 +7,7 @@ use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::{Output, Voice};
 use super::settings::{RunSettings, Sources};
-use super::{drive, journal, listing, lookup, project};
+use super::{drive, journal, lint, listing, lookup, project};
 use crate::diag::Style;
 
 pub fn run(
@@ -39,6 +39,9 @@ pub fn run(
     check_hosts(&project, &settings.sources, (settings.options.limit.as_deref(), None), out)?;
     if only_shows {
         return listing::show(&project, &args.playbooks, &settings.options, list, out);
+    }
+    if out.voice == Voice::Own {
+        out.diagnostics(&project.sources, &lint::before_a_run(&project, &settings.options));
     }
     let knows_hosts = project.inventory.hosts().len() > 0;
     let starts_later = settings.options.start_at_task.is_some();

@@ -77,8 +77,8 @@ impl Survey {
             Value::List(names) => names.iter().map(Value::to_text).collect(),
             name => vec![name.to_text()],
         };
-        let path =
-            names.iter().find_map(|name| beside(std::slice::from_ref(&self.play.dir), "vars", name))?;
+        let search = SearchPath { dirs: Vec::new(), playbook_dir: self.play.dir.clone() };
+        let path = names.iter().find_map(|name| search.find("vars", name))?;
         project.loader.load_vars(&path).ok()
     }
 
@@ -279,9 +279,8 @@ impl Walk<'_> {
             self.survey.open = true;
             return;
         };
-        let mut dirs: Vec<PathBuf> = task.role.iter().map(|role| role.files.path.clone()).collect();
-        dirs.extend([task.dir.clone(), self.survey.play.dir.clone()]);
-        match beside(&dirs, "vars", &name).and_then(|path| self.project.loader.load_vars(&path).ok()) {
+        let path = task.search(&self.survey.play.dir).find("vars", &name);
+        match path.and_then(|path| self.project.loader.load_vars(&path).ok()) {
             Some(vars) => self.survey.include_vars.push(vars),
             None => self.survey.open = true,
         }
@@ -336,10 +335,4 @@ impl Walk<'_> {
 
 fn render(project: &Project, tree: &Tree, scope: &Arc<dyn Scope>) -> Option<Value> {
     project.templar.render(tree, scope).ok()
-}
-
-/// Finds a file in folders and in their folder for files of this kind.
-pub fn beside(dirs: &[PathBuf], kind: &str, name: &str) -> Option<PathBuf> {
-    let places = dirs.iter().flat_map(|dir| [dir.join(kind).join(name), dir.join(name)]);
-    places.into_iter().find(|path| path.is_file())
 }

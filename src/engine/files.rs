@@ -156,25 +156,13 @@ fn template_options(args: &Value) -> TemplateFileOptions {
     options
 }
 
-/// Finds a file the way Ansible does: in each directory its `kind` folder first, then the directory itself.
+/// Finds a file the way Ansible does; says where it was looked for.
 pub fn find(search: &SearchPath, kind: &str, name: &str) -> Result<PathBuf, String> {
-    let given = expand_home(name);
-    if given.is_absolute() {
-        return if given.exists() { Ok(given) } else { Err(missing(name, &[given])) };
+    let candidates = search.candidates(kind, name);
+    match candidates.iter().find(|path| path.exists()) {
+        Some(path) => Ok(path.clone()),
+        None => Err(missing(name, &candidates)),
     }
-    let mut tried = Vec::new();
-    for dir in search.dirs.iter().chain([&search.playbook_dir]) {
-        for candidate in [dir.join(kind).join(&given), dir.join(&given)] {
-            if tried.contains(&candidate) {
-                continue;
-            }
-            if candidate.exists() {
-                return Ok(candidate);
-            }
-            tried.push(candidate);
-        }
-    }
-    Err(missing(name, &tried))
 }
 
 fn missing(name: &str, tried: &[PathBuf]) -> String {
@@ -188,11 +176,4 @@ fn missing(name: &str, tried: &[PathBuf]) -> String {
         text.push_str(" on the Ansible Controller.");
     }
     text
-}
-
-fn expand_home(name: &str) -> PathBuf {
-    match (name.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(name),
-    }
 }

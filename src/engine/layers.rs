@@ -9,7 +9,7 @@ use crate::vars::TaskLayers;
 pub fn of_task(task: &Task, play: &Play) -> TaskLayers {
     let strongest_first = |layers: Vec<VarMap>| layers.into_iter().rev().filter(|l| !l.is_empty()).collect();
     let role = task.role.as_deref();
-    let search = search(task, play);
+    let search = task.search(&play.dir);
     let mut magic = role.map(role_magic).unwrap_or_default();
     let mut paths: Vec<String> = search.dirs.iter().map(|d| d.display().to_string()).collect();
     let playbook_dir = play.dir.display().to_string();
@@ -62,17 +62,4 @@ fn includers(role: &Role) -> Vec<&Role> {
         parents().zip(used).filter(|(_, used)| used.from_include).map(|(parent, _)| parent).collect();
     found.reverse();
     found
-}
-
-fn search(task: &Task, play: &Play) -> SearchPath {
-    let mut dirs = Vec::new();
-    let roles = task.role.iter().flat_map(|r| {
-        [r.files.path.clone()].into_iter().chain(r.parents.iter().rev().map(|p| p.files.path.clone()))
-    });
-    for dir in roles.chain([task.dir.clone()]) {
-        if !dirs.contains(&dir) {
-            dirs.push(dir);
-        }
-    }
-    SearchPath { dirs, playbook_dir: play.dir.clone() }
 }

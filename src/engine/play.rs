@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::event::{Event, Recap, Status, TaskHeader, TaskKind};
+use super::event::{Event, Recap, Status, TaskHeader};
 use super::gate::{Gate, Unanswered};
 use super::glance::Forward;
 use super::handlers::Handlers;
@@ -15,12 +15,10 @@ use super::result::{TaskResult, Trouble};
 use super::shared::Shared;
 use super::strategy::Alone;
 
-use super::{dispatch, layers, login};
-use crate::diag::{Diagnostic, Style};
-use crate::inventory::raw_value;
+use super::{dispatch, layers};
+use crate::diag::Diagnostic;
 use crate::plan::Actual;
-use crate::playbook::{Action, Block, Directives, Entry, MetaKind, Play, Role, Task, selected};
-use crate::template::{Scope, Tree};
+use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task};
 use crate::transport::BoxFuture;
 use crate::value::{Map, Unknown, Value};
 use crate::vars::{PlayVars, TaskLayers, TaskScope};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Span};
-use crate::template::{Expr, Tree, VarMap};
+use crate::template::{Expr, SearchPath, Tree, VarMap};
 
 use super::{Directives, Role, StepId};
 
@@ -233,6 +233,20 @@ impl Task {
             Action::IncludeRole(_) => "include_role",
             Action::Meta(_) => "meta",
         }
+    }
+
+    /// Returns where the task finds files: in its role, the roles around that, its own folder, and the playbook's.
+    pub fn search(&self, playbook_dir: &Path) -> SearchPath {
+        let mut dirs: Vec<PathBuf> = Vec::new();
+        let roles = self.role.iter().flat_map(|role| {
+            [&role.files.path].into_iter().chain(role.parents.iter().rev().map(|parent| &parent.files.path))
+        });
+        for dir in roles.chain([&self.dir]) {
+            if !dirs.contains(dir) {
+                dirs.push(dir.clone());
+            }
+        }
+        SearchPath { dirs, playbook_dir: playbook_dir.to_owned() }
     }
 }
 

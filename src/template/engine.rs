@@ -1,7 +1,6 @@
 //! The templar: what rendering needs besides the text and the variables.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::error::{Fail, R, RenderError, RenderErrorKind};
@@ -256,35 +255,5 @@ impl Templar {
                 did_you_mean(name, names.iter().map(|n| &**n)).map(|best| format!("did you mean `{best}`?"));
         }
         fail.into_error(&self.0.sources)
-    }
-}
-
-/// Finds a file by a task's search path: in the folder `kind` of each place, then in the place itself.
-pub(super) fn find_file(scope: &Arc<dyn Scope>, kind: &str, name: &str) -> Option<PathBuf> {
-    candidates(scope, kind, name).into_iter().find(|p| p.exists())
-}
-
-/// Returns the paths where [`find_file`] looks.
-pub(super) fn candidates(scope: &Arc<dyn Scope>, kind: &str, name: &str) -> Vec<PathBuf> {
-    let name = expand_user(name);
-    if Path::new(&name).is_absolute() {
-        return vec![PathBuf::from(name)];
-    }
-    let search = scope.search();
-    let mut out = Vec::new();
-    for dir in search.dirs.iter().chain([&search.playbook_dir]) {
-        if !kind.is_empty() && dir.file_name().is_none_or(|n| n != kind) {
-            out.push(dir.join(kind).join(&name));
-        }
-        out.push(dir.join(&name));
-    }
-    out
-}
-
-/// Replaces a leading `~` by the home directory.
-pub(super) fn expand_user(path: &str) -> String {
-    match (path.strip_prefix('~'), std::env::var("HOME")) {
-        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
-        _ => path.to_string(),
     }
 }

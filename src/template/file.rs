@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use super::engine::candidates;
 use super::error::{Fail, R, RenderError, RenderErrorKind};
 use super::interp::NOT_FOUND;
 use super::ir::Program;
@@ -172,7 +171,7 @@ impl Templar {
         for name in names {
             let mut places: Vec<PathBuf> = dirs.iter().rev().map(|d| d.join(name)).collect();
             let scope: Arc<dyn Scope> = Arc::new(OnlySearch(search.clone()));
-            places.extend(candidates(&scope, "templates", name));
+            places.extend(scope.search().candidates("templates", name));
             for path in places {
                 if path.is_file() {
                     let (program, _) = self.load_program(&path, &syntax)?;

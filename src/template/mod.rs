@@ -23,6 +23,7 @@ mod random;
 mod reads;
 mod registry;
 mod runtime;
+mod search;
 mod source;
 mod static_scope;
 mod tests;
@@ -38,10 +39,10 @@ pub use lower::Syntax;
 pub use merge::merged;
 pub use reads::Read;
 pub use registry::Plugin;
+pub use search::SearchPath;
 pub use static_scope::StaticScope;
 pub use tree::{Expr, Template, Tree, TreeKind, VarMap};
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::value::{Unknown, Value};
@@ -74,14 +75,6 @@ pub trait Scope: Send + Sync {
     fn names(&self) -> Vec<Arc<str>>;
     /// Where lookups and `template` find files.
     fn search(&self) -> &SearchPath;
-}
-
-/// Where relative paths of a task are looked for, nearest first: role, including file, playbook.
-#[derive(Clone, Debug, Default)]
-pub struct SearchPath {
-    pub dirs: Vec<PathBuf>,
-    /// The directory of the playbook; `lookup('file')` and friends end here.
-    pub playbook_dir: PathBuf,
 }
 
 /// What a condition says.

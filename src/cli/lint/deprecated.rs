@@ -37,7 +37,7 @@ pub fn check(look: &Look<'_>) -> Vec<Diagnostic> {
                 found.extend(renamed(&VARIABLES, name, tree.span));
             }
         }
-        let reading = super::reading::of_play(look.project, &play.survey);
+        let reading = super::reading::of_play(look.project, &play.survey, |_| true);
         found.extend(reading.reads.iter().filter_map(|read| renamed(&READS, &read.name, read.span)));
         for task in &play.survey.tasks {
             found.extend(of_task(look, task));

@@ -4,6 +4,7 @@
 //! loading itself. A comment `# noqa` (with codes or without) on a line keeps the line out.
 
 mod deprecated;
+mod files;
 mod octal;
 mod reading;
 mod shadowed;
@@ -23,13 +24,28 @@ use super::project::Project;
 use super::survey::{Origin, Survey};
 use super::{lookup, project, settings};
 use crate::diag::{self, Diagnostic, Severity, SourceMap, Style};
-use crate::inventory::VarFiles;
+use crate::engine::RunOptions;
+use crate::inventory::{self, VarFiles};
+use crate::playbook::{Play, Task, selected};
 use crate::yaml;
 
 /// What rules look at.
 struct Look<'a> {
     project: &'a Project,
     plays: &'a [Surveyed],
+    /// The run that is about to begin: only what comes up in it, whatever variables say, counts.
+    run: Option<&'a RunOptions>,
+}
+
+impl Look<'_> {
+    fn covers(&self, task: &Task) -> bool {
+        let Some(options) = self.run else { return true };
+        let said = &task.directives;
+        let tags: Option<Vec<String>> =
+            said.tags.iter().map(|tag| Some(tag.as_value()?.to_text())).collect::<Option<_>>();
+        let chosen = tags.is_some_and(|tags| selected(&tags, &options.tags, &options.skip_tags));
+        chosen && said.when.is_empty() && said.ignore_errors.is_none()
+    }
 }
 
 /// A play with its layers of variables, the strongest first; those of the inventory for all hosts.
@@ -40,7 +56,10 @@ struct Surveyed {
 
 type Rule = fn(&Look<'_>) -> Vec<Diagnostic>;
 
-const RULES: [Rule; 5] = [undefined::check, shadowed::check, octal::check, unused::check, deprecated::check];
+const RULES: [Rule; 6] =
+    [undefined::check, files::check, shadowed::check, octal::check, unused::check, deprecated::check];
+/// What a run will most likely fail of.
+const FATAL: [Rule; 2] = [undefined::check, files::check];
 
 /// The exit code when there are warnings and no mistakes.
 const WARNED: u8 = 2;
@@ -58,7 +77,7 @@ pub fn lint(args: &LintArgs, config: &Config, out: &Output) -> Result<Ending, Cl
     let (project, found) = project::collect(&sources, &playbooks, secrets, out)?;
     let mut all: Vec<Diagnostic> = found.into_iter().collect();
     let plays = survey(&project, &mut all);
-    let look = Look { project: &project, plays: &plays };
+    let look = Look { project: &project, plays: &plays, run: None };
     all.extend(RULES.iter().flat_map(|rule| rule(&look)));
     let all = chosen(all, &args.skip, &project.sources);
     if args.json {
@@ -71,6 +90,47 @@ pub fn lint(args: &LintArgs, config: &Config, out: &Output) -> Result<Ending, Cl
         Some(Severity::Warning) => Ending::Code(WARNED),
         Some(Severity::Error) => Ending::Code(WRONG),
     })
+}
+
+/// Returns what a run of the project will most likely fail of, so that it is told before anything connects: names that
+/// nothing defines, and files that are not there, of tasks that run whatever their conditions say.
+pub fn before_a_run(project: &Project, options: &RunOptions) -> Vec<Diagnostic> {
+    if options.start_at_task.is_some() {
+        return Vec::new();
+    }
+    let plays = project.playbooks.iter().flat_map(|book| &book.plays);
+    let files = VarFiles::new((*project.templar).clone(), project.sources.clone());
+    let mut surveyed: Vec<Surveyed> = Vec::new();
+    for play in plays.filter(|play| has_hosts(project, play, options)) {
+        let survey = Survey::new(project, play);
+        let Ok(layers) = survey.layers(project, &files, None) else { return Vec::new() };
+        surveyed.push(Surveyed { survey, layers });
+    }
+    let find = |plays: &[Surveyed]| -> Vec<Diagnostic> {
+        let look = Look { project, plays, run: Some(options) };
+        FATAL.iter().flat_map(|rule| rule(&look)).collect()
+    };
+    let mut found = find(&surveyed);
+    // The variables of all hosts are many, and asked only where they matter.
+    if found.iter().any(|diagnostic| diagnostic.code == undefined::CODE) {
+        for play in &mut surveyed {
+            let of_hosts = of_all_hosts(project, &files, &play.survey.play.dir, &mut Vec::new());
+            play.layers.extend(of_hosts);
+        }
+        found = find(&surveyed);
+    }
+    chosen(found, &[], &project.sources)
+}
+
+/// Whether a play has hosts to run on, as far as its pattern is known.
+fn has_hosts(project: &Project, play: &Play, options: &RunOptions) -> bool {
+    let Some(pattern) = play.hosts.as_text() else { return true };
+    let Ok(matched) = project.inventory.matching(pattern) else { return true };
+    let limits = options.limit.as_deref().map(|limit| inventory::read_limit(limit).unwrap_or_default());
+    let Some(Ok(limited)) = limits.map(|limits| project.inventory.matching_all(&limits)) else {
+        return !matched.hosts.is_empty();
+    };
+    matched.hosts.iter().any(|host| limited.hosts.contains(host))
 }
 
 fn survey(project: &Project, all: &mut Vec<Diagnostic>) -> Vec<Surveyed> {

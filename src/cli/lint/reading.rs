@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::project::Project;
-use super::super::survey::{Survey, beside};
+use super::super::survey::Survey;
 use crate::diag::Diagnostic;
 use crate::playbook::{Action, Task};
 use crate::template::{Read, Tree, TreeKind};
@@ -91,9 +91,7 @@ fn template_file(project: &Project, survey: &Survey, task: &Task, args: &Tree, r
     if ["variable_start_string", "block_start_string"].iter().any(|arg| argument(args, arg).is_some()) {
         return;
     }
-    let mut dirs: Vec<_> = task.role.iter().map(|role| role.files.path.clone()).collect();
-    dirs.extend([task.dir.clone(), survey.play.dir.clone()]);
-    if let Some(path) = beside(&dirs, "templates", name) {
+    if let Some(path) = task.search(&survey.play.dir).find("templates", name) {
         let of_file =
             ["ansible_managed", "template_host", "template_path", "template_fullpath", "template_destpath"];
         let more = ["template_uid", "template_run_date", "template_mtime"];
@@ -104,13 +102,17 @@ fn template_file(project: &Project, survey: &Survey, task: &Task, args: &Tree, r
     }
 }
 
-/// Returns everything that the tasks of a play read, file by file only once.
-pub fn of_play(project: &Project, survey: &Survey) -> Reading {
+/// Returns everything that some tasks of a play read, file by file only once, and what any task asks for.
+pub fn of_play(project: &Project, survey: &Survey, wanted: impl Fn(&Task) -> bool) -> Reading {
     let mut all = Reading::default();
     let mut known: HashMap<(Arc<str>, Option<crate::diag::Span>), ()> = HashMap::new();
     for task in &survey.tasks {
-        let reading = of_task(project, survey, task);
-        all.wrong.extend(reading.wrong);
+        let mut reading = of_task(project, survey, task);
+        if wanted(task) {
+            all.wrong.extend(reading.wrong);
+        } else {
+            reading.reads.retain(|read| read.asked);
+        }
         let new = |read: &Read| read.asked || known.insert((read.name.clone(), read.span), ()).is_none();
         all.reads.extend(reading.reads.into_iter().filter(new));
     }

@@ -11,12 +11,12 @@ use indexmap::IndexMap;
 use super::reading::{self, argument};
 use super::{Look, Surveyed};
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::playbook::{Action, Loop};
+use crate::playbook::{Action, Loop, Task};
 use crate::template::{Read, Tree, TreeKind};
 use crate::value::{Key, Value};
 use crate::vars::is_magic;
 
-const CODE: &str = "XP1001";
+pub const CODE: &str = "XP1001";
 
 /// Variables that come from facts.
 const FACTS: [&str; 2] = ["packages", "services"];
@@ -27,12 +27,10 @@ pub fn check(look: &Look<'_>) -> Vec<Diagnostic> {
     // What a play leaves on hosts is there in later ones.
     let mut left: HashSet<Arc<str>> = HashSet::new();
     for play in look.plays {
-        let reading = reading::of_play(look.project, &play.survey);
+        let reading = reading::of_play(look.project, &play.survey, |task| look.covers(task));
         found.extend(reading.wrong);
         left.extend(of_tasks(play));
-        let foreign =
-            play.survey.tasks.iter().any(|t| matches!(&t.action, Action::Module { file: Some(_), .. }));
-        if play.survey.open || foreign {
+        if play.survey.open || play.survey.tasks.iter().any(|task| sets_anything(task)) {
             continue;
         }
         let mut known = left.clone();
@@ -50,6 +48,23 @@ pub fn check(look: &Look<'_>) -> Vec<Diagnostic> {
         found.extend(missing.iter().map(|(name, reads)| explain(name, reads, &known)));
     }
     found
+}
+
+/// Whether a task may set variables whose names are not known: modules of the project bring facts, and names may be
+/// templates.
+fn sets_anything(task: &Task) -> bool {
+    match &task.action {
+        Action::Module { file: Some(_), .. } | Action::Module { dynamic: Some(_), .. } => true,
+        Action::Module { name, args, template_args, .. }
+            if matches!(crate::modules::short_name(name), Some("set_fact" | "add_host")) =>
+        {
+            let named = |key: &Tree| key.as_text().is_some();
+            let all_named =
+                matches!(&args.kind, TreeKind::Map(members) if members.iter().all(|(key, _)| named(key)));
+            template_args.is_some() || !(all_named || matches!(args.kind, TreeKind::Value(_)))
+        }
+        _ => false,
+    }
 }
 
 fn is_given(name: &str) -> bool {

@@ -18,7 +18,7 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::{self, Project};
 use super::settings::{RunSettings, Sources, state_dir};
-use super::{apply, listing, lookup, policy, preflight, run, show};
+use super::{apply, lint, listing, lookup, policy, preflight, run, show};
 use crate::engine::RunOptions;
 use crate::modules::sh::PRELUDE;
 use crate::plan::{Builder, Created, PlanFile, Seal, Verdict};
@@ -68,6 +68,7 @@ fn make(
     if only_shows {
         return listing::show(&project, &typed.playbooks, &settings.options, list, out);
     }
+    out.diagnostics(&project.sources, &lint::before_a_run(&project, &settings.options));
     let connector = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let making = Making {
         playbooks: &playbooks,

@@ -4,10 +4,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Filter::{self, Plain};
 use crate::template::args::{ValueArgs, text_or};
-use crate::template::engine::expand_user;
 use crate::template::error::{Fail, R};
 use crate::template::interp::Interp;
 use crate::template::lookups;
+use crate::template::search::expand_user;
 use crate::value::Value;
 
 pub(super) const TABLE: &[(&str, Filter)] = &[

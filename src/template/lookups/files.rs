@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::{Call, Lookup};
 use crate::template::Texts;
 use crate::template::args::flag_or;
-use crate::template::engine::{candidates, find_file};
 use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::file::TemplateFileOptions;
 use crate::template::interp::{Interp, read_text};
@@ -23,12 +22,14 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
 
 fn not_found(interp: &Interp<'_>, kind: &str, name: &str) -> Box<Fail> {
     let places: Vec<String> =
-        candidates(&interp.scope, kind, name).iter().map(|p| p.display().to_string()).collect();
+        interp.scope.search().candidates(kind, name).iter().map(|p| p.display().to_string()).collect();
     Fail::failed(format!("unable to find '{name}' in expected paths; searched in: {}", places.join(", ")))
 }
 
 fn read(interp: &mut Interp<'_>, kind: &str, name: &str) -> R<String> {
-    let Some(path) = find_file(&interp.scope, kind, name) else { return Err(not_found(interp, kind, name)) };
+    let Some(path) = interp.scope.search().find(kind, name) else {
+        return Err(not_found(interp, kind, name));
+    };
     let bytes =
         std::fs::read(&path).map_err(|e| Fail::failed(format!("cannot read '{}': {e}", path.display())))?;
     String::from_utf8(bytes).map_err(|_| Fail::failed(format!("'{}' is not valid UTF-8", path.display())))
@@ -154,7 +155,7 @@ fn class(pattern: &[char], c: char) -> Option<usize> {
 fn fileglob(interp: &mut Interp<'_>, call: Call) -> R<Vec<V>> {
     let mut out = Vec::new();
     for pattern in call.texts(interp)? {
-        for place in candidates(&interp.scope, "files", &pattern) {
+        for place in interp.scope.search().candidates("files", &pattern) {
             let files: Vec<PathBuf> = glob(&place).into_iter().filter(|p| p.is_file()).collect();
             if !files.is_empty() {
                 out.extend(files.iter().map(|p| V::str(p.display().to_string())));
@@ -209,7 +210,7 @@ fn first_found(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
         combine(listed, words(paths.as_ref(), &PATHS), &mut names);
     }
     for name in &names {
-        if let Some(path) = find_file(&interp.scope, &kind, name) {
+        if let Some(path) = interp.scope.search().find(&kind, name) {
             return Ok(vec![V::str(path.display().to_string())]);
         }
     }
@@ -275,7 +276,7 @@ fn template(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     call.option(interp, "jinja2_native")?;
     let mut out = Vec::new();
     for name in call.texts(interp)? {
-        let Some(path) = find_file(&interp.scope, "templates", &name) else {
+        let Some(path) = interp.scope.search().find("templates", &name) else {
             return Err(not_found(interp, "templates", &name));
         };
         let made = interp.render_nested_file(&path, &options)?;
@@ -291,7 +292,7 @@ fn filetree(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     let exclude = call.option(interp, "exclude")?.map(|v| v.to_text());
     let mut out: Vec<(String, Value)> = Vec::new();
     for name in call.texts(interp)? {
-        let Some(root) = find_file(&interp.scope, "files", name.trim_end_matches('/')) else { continue };
+        let Some(root) = interp.scope.search().find("files", name.trim_end_matches('/')) else { continue };
         walk(&root, &root, exclude.as_deref(), &mut out)?;
     }
     Ok(out.into_iter().map(|(_, v)| V::Val(v)).collect())

@@ -51,7 +51,7 @@ fn password(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
 }
 
 fn resolve(interp: &Interp<'_>, path: &str) -> PathBuf {
-    let path = crate::template::engine::expand_user(path);
+    let path = crate::template::search::expand_user(path);
     if Path::new(&path).is_absolute() {
         PathBuf::from(path)
     } else {

@@ -2,7 +2,6 @@
 
 use super::{Call, Lookup};
 use crate::template::args::flag_or;
-use crate::template::engine::find_file;
 use crate::template::error::{Fail, R};
 use crate::template::filters::regex::{MatchMode, matches};
 use crate::template::filters::to_bool;
@@ -63,7 +62,7 @@ fn quoted_options(term: &str) -> (String, Vec<(String, String)>) {
 }
 
 fn load(interp: &mut Interp<'_>, name: &str, encoding: &str) -> R<String> {
-    let Some(path) = find_file(&interp.scope, "files", name) else {
+    let Some(path) = interp.scope.search().find("files", name) else {
         return Err(Fail::failed(format!("unable to find '{name}': No such file or directory")));
     };
     let bytes =

@@ -1,0 +1,47 @@
+//! Where files of a project are found: in the role, the including file's folder, the playbook's folder.
+
+use std::path::{Path, PathBuf};
+
+/// Where relative paths of a task are looked for, nearest first: role, including file, playbook.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPath {
+    pub dirs: Vec<PathBuf>,
+    /// The directory of the playbook; `lookup('file')` and friends end here.
+    pub playbook_dir: PathBuf,
+}
+
+impl SearchPath {
+    /// Returns the paths where a file may be, in order: in the folder `kind` of each place (`templates`, `files`, `vars`;
+    /// none for an empty one), then in the place itself, as Ansible does it.
+    pub fn candidates(&self, kind: &str, name: &str) -> Vec<PathBuf> {
+        let name = expand_user(name);
+        if Path::new(&name).is_absolute() {
+            return vec![PathBuf::from(name)];
+        }
+        let mut out: Vec<PathBuf> = Vec::new();
+        for dir in self.dirs.iter().chain([&self.playbook_dir]) {
+            let beside =
+                (!kind.is_empty() && dir.file_name().is_none_or(|n| n != kind)).then(|| dir.join(kind));
+            for place in beside.iter().chain([dir]) {
+                let path = place.join(&name);
+                if !out.contains(&path) {
+                    out.push(path);
+                }
+            }
+        }
+        out
+    }
+
+    /// Finds a file or folder.
+    pub fn find(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        self.candidates(kind, name).into_iter().find(|path| path.exists())
+    }
+}
+
+/// Replaces a leading `~` by the home directory.
+pub(super) fn expand_user(path: &str) -> String {
+    match (path.strip_prefix('~'), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
+        _ => path.to_string(),
+    }
+}
