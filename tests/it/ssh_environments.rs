@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use xplay::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, Connector, HostConnector, Identity};
 
 use crate::support::sshd::Sshd;
-use crate::support::{find_program, skip};
+use crate::support::{can_mount, find_program, skip};
 
 /// A folder with an inventory of hosts, and what xplay says about a playbook on them.
 pub struct Site {
@@ -31,8 +31,13 @@ impl Site {
 
     /// The program that runs the playbook, with these arguments too.
     pub fn command(&self, more: &[&str]) -> Command {
+        self.xplay(&[&["run", "site.yml", "-i", "hosts"], more].concat())
+    }
+
+    /// The program with these arguments.
+    pub fn xplay(&self, args: &[&str]) -> Command {
         let mut xplay = Command::new(env!("CARGO_BIN_EXE_xplay"));
-        xplay.args(["run", "site.yml", "-i", "hosts"]).args(more);
+        xplay.args(args);
         xplay.current_dir(self.dir.path()).stdin(Stdio::null());
         xplay.env_clear().env("HOME", self.dir.path()).env("XPLAY_NO_REPORT", "1");
         xplay.env("PATH", std::env::var_os("PATH").unwrap());
@@ -166,15 +171,6 @@ fn few_tools() {
 /// Makes mounts of its own before it runs what was asked for.
 fn in_own_mounts(mounts: &str) -> String {
     format!("exec unshare --mount sh -c '{mounts} exec sh -c \"$SSH_ORIGINAL_COMMAND\"'")
-}
-
-fn can_mount(test: &str) -> bool {
-    let tried = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    let can = tried.is_ok_and(|o| o.status.success());
-    if !can {
-        skip(test, "mounts are not possible here");
-    }
-    can
 }
 
 #[test]

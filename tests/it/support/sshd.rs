@@ -25,6 +25,11 @@ impl Sshd {
 
     /// Starts a server with further lines in its configuration.
     pub fn start_with(test: &str, config: &str) -> Option<Self> {
+        Self::start_by(test, config, &[])
+    }
+
+    /// Starts a server by a program that runs it.
+    pub fn start_by(test: &str, config: &str, by: &[&str]) -> Option<Self> {
         let Some(sshd) = find_program("sshd") else {
             skip(test, "there is no sshd");
             return None;
@@ -51,7 +56,10 @@ impl Sshd {
             path("authorized_keys"),
         );
         std::fs::write(path("sshd_config"), text).unwrap();
-        let child = Command::new(&sshd)
+        let sshd = sshd.display().to_string();
+        let words = [by, &[&*sshd]].concat();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["-D", "-e", "-f", &path("sshd_config")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -65,7 +73,7 @@ impl Sshd {
         let log = std::fs::read_to_string(server.path("log")).unwrap_or_default();
         // Somebody else may have taken the port that was free a moment ago.
         assert!(log.contains("Address already in use"), "sshd does not start: {log}");
-        Self::start_with(test, config)
+        Self::start_by(test, config, by)
     }
 
     /// Tells whether the server has a setting; nothing if there is no server.
