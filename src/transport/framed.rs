@@ -93,7 +93,7 @@ impl FramedSession {
         let mut open = Open { chan, ready, jobs_installed: false };
         let functions = format!("{FRAME_FUNCTIONS}{}", private_directory(&self.tmp_token));
         self.raw_write(&mut open, functions.as_bytes()).await?;
-        let ask = Exec::new(CAPABILITIES).timeout(FIRST_ANSWER);
+        let ask = Exec::new(CAPABILITIES).timeout(FIRST_ANSWER).looking();
         let answer = self.first(&mut open, Frame::new(ask, Place::Subshell, ExactRead::Builtin)?).await?;
         self.caps = parse_capabilities(&answer.stdout_text());
         let known = [take_function(self.caps.has.exact_read), known_tools(self.caps.has.stat)].concat();
@@ -135,9 +135,8 @@ impl FramedSession {
             (Some(output), _) => Ok(output),
             (None, Some(Why::Ended(reason))) => Err(self.unreachable(format!("the shell ended: {reason}"))),
             (None, Some(Why::Local(e))) => Err(e),
-            (None, Some(Why::Late(_) | Why::Flood) | None) => {
-                Err(self.unreachable("the shell does not answer".into()))
-            }
+            (None, Some(Why::Flood)) => Err(self.unreachable("its shell prints without end".into())),
+            (None, Some(Why::Late(_)) | None) => Err(self.unreachable("the shell does not answer".into())),
         }
     }
 

@@ -165,7 +165,7 @@ fn the_time_limit_of_a_run_ends_it() {
 }
 
 /// A variable of the environment that everything inherits which a task starts.
-struct Mark(String);
+pub struct Mark(String);
 
 impl std::fmt::Display for Mark {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -174,13 +174,17 @@ impl std::fmt::Display for Mark {
 }
 
 impl Mark {
-    fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         Mark(folder.display().to_string())
     }
 
     /// Returns the processes that have the mark and are not dead.
     fn processes(&self) -> Vec<i32> {
-        let needle = format!("XPLAY_TEST_MARK={}", self.0);
+        Self::holding(&format!("XPLAY_TEST_MARK={}", self.0))
+    }
+
+    /// Returns the processes in whose environment something stands.
+    pub fn holding(needle: &str) -> Vec<i32> {
         let pids = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         pids.filter(|pid| {
@@ -198,7 +202,7 @@ impl Mark {
         }
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         for pid in self.processes() {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
         }

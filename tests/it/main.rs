@@ -47,3 +47,4 @@ mod sync_install;
 mod together;
 mod transcripts;
 mod transport;
+mod wire;

@@ -28,16 +28,25 @@ pub fn can_mount(test: &str) -> bool {
     can
 }
 
-/// The same program on a machine whose xCAT has the commands of a folder. It keeps only the variables that were set for it.
+/// The same program on a machine whose xCAT has the commands of a folder.
 pub fn with_xcat(bin: &Path, program: &Command) -> Command {
-    const MOUNTS: &str = "mount -t tmpfs none /opt && mkdir -p /opt/xcat/bin && mount --bind \"$0\" /opt/xcat/bin && exec \"$@\"";
+    with_mounts(
+        "mount -t tmpfs none /opt && mkdir -p /opt/xcat/bin && mount --bind \"$0\" /opt/xcat/bin",
+        bin,
+        program,
+    )
+}
+
+/// The same program with mounts of its own, which a shell makes; `$0` is a path there. It keeps only the variables that were
+/// set for it.
+pub fn with_mounts(mounts: &str, path: &Path, program: &Command) -> Command {
     let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &format!("{mounts} && exec \"$@\"")]).arg(path);
     command
-        .args(["--mount", "sh", "-c", MOUNTS])
-        .arg(bin)
         .arg(program.get_program())
-        .args(program.get_args());
-    command.env_clear().stdin(std::process::Stdio::null());
+        .args(program.get_args())
+        .env_clear()
+        .stdin(std::process::Stdio::null());
     for (name, value) in program.get_envs() {
         if let Some(value) = value {
             command.env(name, value);

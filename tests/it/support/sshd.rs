@@ -12,6 +12,8 @@ use super::{find_program, skip};
 
 pub struct Sshd {
     child: Child,
+    /// What starts it.
+    words: Vec<String>,
     folder: tempfile::TempDir,
     pub port: u16,
     pub user: String,
@@ -57,16 +59,11 @@ impl Sshd {
         );
         std::fs::write(path("sshd_config"), text).unwrap();
         let sshd = sshd.display().to_string();
-        let words = [by, &[&*sshd]].concat();
-        let child = Command::new(words[0])
-            .args(&words[1..])
-            .args(["-D", "-e", "-f", &path("sshd_config")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(path("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, folder, port, user: user.trim().to_owned() };
+        let config_file = path("sshd_config");
+        let words = [by, &[&*sshd, "-D", "-e", "-f", &config_file]].concat();
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let child = listening(&words, &folder.path().join("log"));
+        let mut server = Self { child, words, folder, port, user: user.trim().to_owned() };
         if server.answers() {
             return Some(server);
         }
@@ -74,6 +71,16 @@ impl Sshd {
         // Somebody else may have taken the port that was free a moment ago.
         assert!(log.contains("Address already in use"), "sshd does not start: {log}");
         Self::start_by(test, config, by)
+    }
+
+    /// Ends the server with all its connections, and starts it again at the same port.
+    pub fn restart(&mut self) {
+        self.cut_connections();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.cut_connections();
+        self.child = listening(&self.words, &self.path("log"));
+        assert!(self.answers(), "{}", std::fs::read_to_string(self.path("log")).unwrap_or_default());
     }
 
     /// Tells whether the server has a setting; nothing if there is no server.
@@ -164,6 +171,17 @@ impl Sshd {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
         }
     }
+}
+
+fn listening(words: &[String], log: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+    Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 /// Returns the children of a process, found in /proc.
