@@ -221,9 +221,8 @@ impl Pool {
         spec: &ConnectionSpec,
     ) -> Result<Arc<dyn Connection>, TransportError> {
         let mut known = slot.connection.lock().await;
-        if lock(&self.anew).contains(&spec.host)
-            && let Some(before) = known.take()
-        {
+        let anew = lock(&self.anew).contains(&spec.host);
+        if let Some(before) = known.take_if(|_| anew) {
             // It would be made again with the key of before.
             lock(&self.opened).files -= slot.files;
             before.close().await;
