@@ -18,8 +18,8 @@ const VAULTED: &str = "C4nary \"over\" 'ssh'&x=%/\\end";
 const BECOME: &str = "b3come-canary&'s end";
 /// The result of a task with `no_log`.
 const HIDDEN: &str = "h1dden-over-ssh-canary";
-/// What is typed for a private variable.
-const TYPED: &str = "typ3d-privately-canary=";
+/// A variable out of a file that is encrypted as a whole.
+const SEALED: &str = "s3aled-file-canary=";
 const VAULT_PASSWORD: &str = "v4ult-p4ssword-over-ssh";
 
 /// Looks at all processes and at folders as long as it lives.
@@ -101,27 +101,27 @@ exit 127
 
 const PLAYBOOK: &str = r#"- hosts: all
   gather_facts: true
-  vars_prompt: [{name: typed, private: true}]
+  vars_files: [sealed.yml]
   vars:
     ansible_become_exe: @DIR@/sudo
     ansible_become_password: "{{ become_word }}"
   tasks:
-    - copy: {content: "{{ secret }} {{ typed }}\n", dest: "@DIR@/kept/file", mode: "0600"}
-    - lineinfile: {path: "@DIR@/kept/file", line: "and {{ secret }} {{ typed }}"}
+    - copy: {content: "{{ secret }} {{ sealed }}\n", dest: "@DIR@/kept/file", mode: "0600"}
+    - lineinfile: {path: "@DIR@/kept/file", line: "and {{ secret }} {{ sealed }}"}
     - template: {src: it.j2, dest: "@DIR@/kept/made", mode: "0600"}
     - shell: cat >/dev/null; sleep 0.3
-      args: {stdin: "{{ secret }} {{ typed }}"}
-      environment: {S: "{{ secret }}", T: "{{ typed }}"}
+      args: {stdin: "{{ secret }} {{ sealed }}"}
+      environment: {S: "{{ secret }}", T: "{{ sealed }}"}
     - shell: cat >/dev/null; sleep 1
-      args: {stdin: "{{ secret }} {{ typed }}", long: true}
-      environment: {S: "{{ secret }}", T: "{{ typed }}"}
+      args: {stdin: "{{ secret }} {{ sealed }}", long: true}
+      environment: {S: "{{ secret }}", T: "{{ sealed }}"}
     - shell: cat >/dev/null; sleep 1
-      args: {stdin: "{{ secret }} {{ typed }}"}
-      environment: {S: "{{ secret }}", T: "{{ typed }}"}
+      args: {stdin: "{{ secret }} {{ sealed }}"}
+      environment: {S: "{{ secret }}", T: "{{ sealed }}"}
       async: 30
       poll: 1
     - shell: printf '%s\n' "$S" "$T"; sleep 0.3
-      environment: {S: "{{ secret }}", T: "{{ typed }}"}
+      environment: {S: "{{ secret }}", T: "{{ sealed }}"}
       register: said
     - debug: {var: said}
     - shell: cat
@@ -138,7 +138,7 @@ const PLAYBOOK: &str = r#"- hosts: all
       no_log: true
       ignore_errors: true
     - shell: cat >/dev/null; sleep 0.3
-      args: {stdin: "{{ secret }} {{ typed }}", long: true}
+      args: {stdin: "{{ secret }} {{ sealed }}", long: true}
       become: true
       become_user: operator
     - copy: {content: "{{ secret }}\n", dest: "@DIR@/kept/others", mode: "0600"}
@@ -146,11 +146,11 @@ const PLAYBOOK: &str = r#"- hosts: all
       become_user: operator
     - script: it.sh
       environment: {S: "{{ secret }}"}
-    - fail: {msg: "it is {{ secret }} and {{ typed }}"}
+    - fail: {msg: "it is {{ secret }} and {{ sealed }}"}
       ignore_errors: true
 "#;
 
-const NEEDLES: [&str; 5] = [VAULTED, BECOME, HIDDEN, TYPED, VAULT_PASSWORD];
+const NEEDLES: [&str; 5] = [VAULTED, BECOME, HIDDEN, SEALED, VAULT_PASSWORD];
 
 #[track_caller]
 fn assert_clean(what: &str, bytes: &[u8]) {
@@ -224,13 +224,16 @@ fn secrets_stand_nowhere_on_targets() {
         write("group_vars/all.yml", &vars);
         write("site.yml", &here(PLAYBOOK));
         fs::create_dir(site.dir.path().join("templates")).unwrap();
-        write("templates/it.j2", "{{ secret }} {{ typed }}\n");
+        write("templates/it.j2", "{{ secret }} {{ sealed }}\n");
         write("files/it.sh", "#!/bin/sh\nsleep 0.3\n");
+        write("sealed.yml", &format!("sealed: \"{SEALED}\"\n"));
+        let sealed = site.xplay(&["vault", "encrypt", "--vault-password-file", "pw", "sealed.yml"]).output();
+        assert!(sealed.unwrap().status.success());
         let connection = if kind == xplay::transport::Kind::Ssh { "ssh" } else { "ssh-binary" };
         for more in [&["-vvvv", "-D"][..], &["--json", "-vvvv", "-D"]] {
             let watch = Watch::new(&NEEDLES, vec![dir.join("home"), dir.join("tmp")], is_output);
             let args = ["run", "site.yml", "-i", "hosts", "--vault-password-file", "pw", "-c", connection];
-            let output = typed_in(&site, &[&args, more].concat(), &format!("{TYPED}\n"));
+            let output = site.xplay(&[&args, more].concat()).output().unwrap();
             let found = watch.end();
             let said = [output.stdout.clone(), output.stderr.clone()].concat();
             let shown = String::from_utf8_lossy(&said);
@@ -238,7 +241,7 @@ fn secrets_stand_nowhere_on_targets() {
             assert_clean(&format!("{connection} {more:?}"), &said);
             assert!(found.is_empty(), "{connection} {more:?}: {found:#?}");
             let kept = fs::read_to_string(dir.join("kept/file")).unwrap();
-            assert!(kept.starts_with(&format!("{VAULTED} {TYPED}\n")), "{kept}");
+            assert!(kept.starts_with(&format!("{VAULTED} {SEALED}\n")), "{kept}");
             assert_eq!(fs::read_to_string(dir.join("given")).unwrap(), format!("{BECOME}\n"));
             for name in ["argv", "environment"] {
                 assert_clean(name, &fs::read(dir.join(name)).unwrap());

@@ -160,7 +160,7 @@ fn booted(test: &str, vars: &str, resumes: bool) -> Option<Rebooted> {
         assert!(!said.contains("\"after\""), "{said}");
     }
     std::fs::write(dir.join("go"), "").unwrap();
-    let last = if resumes { site.xplay(&["resume", "last", "-v"]) } else { site.command(&["-v"]) };
+    let last = if resumes { site.xplay(&["resume", "last"]) } else { site.command(&["-v"]) };
     Some(host.rebooted(with_xcat(&bin, &last).output().unwrap()))
 }
 

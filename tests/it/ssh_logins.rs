@@ -44,10 +44,14 @@ fn keyed(test: &str, dir: &std::path::Path, config: &str) -> Option<Sshd> {
 fn passwords_are_typed_once_and_tried_on_one_host_first() {
     let test = "passwords_are_typed_once_and_tried_on_one_host_first";
     let ways = [
-        ("PasswordAuthentication yes\nPubkeyAuthentication no\n", "password"),
-        ("KbdInteractiveAuthentication yes\nUsePAM yes\nPubkeyAuthentication no\n", "keyboard-interactive"),
+        ("PasswordAuthentication yes\nPubkeyAuthentication no\n", "password", "Failed password for"),
+        (
+            "KbdInteractiveAuthentication yes\nUsePAM yes\nPubkeyAuthentication no\n",
+            "keyboard-interactive",
+            "PAM: Authentication failure for",
+        ),
     ];
-    for (config, way) in ways {
+    for (config, way, refused) in ways {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         // The account is another one, and looks for the program.
@@ -91,51 +95,38 @@ fn passwords_are_typed_once_and_tried_on_one_host_first() {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let log = fs::read_to_string(server.path("log")).unwrap();
         assert_eq!(output.status.code(), Some(4), "{way}: {said}");
-        assert_eq!(log.matches(&format!("Failed {way}")).count(), 1, "one account, one try: {log}\n{said}");
+        assert_eq!(log.matches(refused).count(), 1, "one account, one try: {log}\n{said}");
         assert_eq!(said.matches("so it is not tried here").count(), 2, "{way}: {said}");
     }
 }
 
-/// Servers of EL6 know RSA with SHA-1 only, for their own keys and for ours.
+/// Servers of EL6 show RSA keys with SHA-1 only. (Newer ones always say that they take better signatures of ours, so
+/// those of users cannot be tried here.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rsa_with_sha1_is_used_on_request() {
-    let test = "rsa_with_sha1_is_used_on_request";
+async fn host_keys_with_sha1_are_taken_on_request() {
+    let test = "host_keys_with_sha1_are_taken_on_request";
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
+    let host = folder.path().join("host").display().to_string();
     if find_program("ssh-keygen").is_none() {
         return skip(test, "there is no ssh-keygen");
     }
-    for name in ["host", "user"] {
-        let made =
-            Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", &path(name)]);
-        assert!({ made }.status().unwrap().success());
-    }
-    let public = |name: &str| {
-        let text = fs::read_to_string(path(name) + ".pub").unwrap();
-        text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-    };
-    let config =
-        format!("HostKey {}\nHostKeyAlgorithms ssh-rsa\nPubkeyAcceptedAlgorithms ssh-rsa\n", path("host"));
+    let words = ["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", &host];
+    assert!(Command::new("ssh-keygen").args(words).status().unwrap().success());
+    let public = fs::read_to_string(host.clone() + ".pub").unwrap();
+    let public = public.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let config = format!("HostKey {host}\nHostKeyAlgorithms ssh-rsa\n");
     let Some(server) = Sshd::start_with(test, &config) else { return };
-    fs::write(server.path("authorized_keys"), public("user") + "\n").unwrap();
-    fs::write(path("known"), format!("[127.0.0.1]:{} {}\n", server.port, public("host"))).unwrap();
-    let spec = ConnectionSpec {
-        keys: vec![path("user").into()],
-        known_hosts: vec![path("known").into()],
-        ..with_args(server.spec(), &["-F", "none"])
-    };
+    let known = folder.path().join("known");
+    fs::write(&known, format!("[127.0.0.1]:{} {public}\n", server.port)).unwrap();
+    let spec = ConnectionSpec { known_hosts: vec![known], ..with_args(server.spec(), &["-F", "none"]) };
     let modern = refusal(&server, &spec).await.to_string();
     assert!(modern.contains("the server offers ssh-rsa"), "{modern}");
     assert!(
         modern.contains("xplay_legacy_ssh: true") && modern.contains("HostKeyAlgorithms +ssh-rsa"),
         "{modern}"
     );
-    // The server's key only: ours is not taken.
-    let half = with_args(spec.clone(), &["-F", "none", "-o", "HostKeyAlgorithms=+ssh-rsa"]);
-    let refused = refusal(&server, &half).await.to_string();
-    assert!(refused.contains("was not accepted"), "{refused}");
     let legacy = ConnectionSpec { legacy: true, ..spec.clone() };
     server.connector("").connect(&legacy).await.unwrap().close().await;
-    let both = ["-F", "none", "-o", "HostKeyAlgorithms=+ssh-rsa", "-o", "PubkeyAcceptedAlgorithms=+ssh-rsa"];
-    server.connector("").connect(&with_args(spec, &both)).await.unwrap().close().await;
+    let named = with_args(spec, &["-F", "none", "-o", "HostKeyAlgorithms=+ssh-rsa"]);
+    server.connector("").connect(&named).await.unwrap().close().await;
 }

@@ -9,7 +9,7 @@ use xplay::transport::durable::{self, JobState};
 use xplay::transport::ssh_config::Arguments;
 use xplay::transport::{
     BecomeMethod, BecomeSpec, Connection, ConnectionSpec, Connector, Content, DurableId, Exec, HostConnector,
-    HostKeyPolicy, Identity, Kind, NullSink, Output, OutputSink, Session, Stream, TransportError, quote,
+    HostKeyPolicy, Identity, NullSink, Output, OutputSink, Session, Stream, TransportError, quote,
 };
 
 use crate::support::sshd::Sshd;

@@ -64,7 +64,7 @@ fn cut_at(server: &Sshd, budget: usize, connection: &str) -> usize {
     let tasks = format!(
         "    - shell: echo run >>{here}/job; for i in 1 2 3; do echo line-$i; sleep 0.05; done; echo err >&2\n      args: {{long: true}}\n      \
          register: job\n    - shell: echo run >>{here}/command; echo said; echo err >&2\n      register: command\n    \
-         - assert: {{that: [job.stdout_lines == ['line-1', 'line-2', 'line-3'], job.stderr == 'err', command.stdout == 'said', command.stderr == 'err']}}\n"
+         - assert: {{that: [\"job.stdout_lines == ['line-1', 'line-2', 'line-3']\", job.stderr == 'err', command.stdout == 'said', command.stderr == 'err']}}\n"
     );
     let output = Site::new(&line, &tasks).command(&["-c", connection]).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -158,7 +158,7 @@ fn this_machine_may_sleep() {
         let alive = "-o ServerAliveInterval=1 -o ServerAliveCountMax=2 -o UserKnownHostsFile";
         let line = host_line(&server, "n1").replace("-o UserKnownHostsFile", alive);
         let tasks = format!(
-            "    - shell: {}\n      args: {{long: true}}\n      register: it\n    - assert: {{that: it.stdout_lines == ['first', 'second']}}\n",
+            "    - shell: {}\n      args: {{long: true}}\n      register: it\n    - assert: {{that: \"it.stdout_lines == ['first', 'second']\"}}\n",
             gated(folder.path())
         );
         let site = Site::new(&line, &tasks);
@@ -212,10 +212,10 @@ fn a_host_that_starts_anew_in_the_middle_is_named() {
         std::thread::sleep(Duration::from_millis(300));
         // The wire ends first, as with a machine that goes down.
         server.cut_connections();
-        mark.end();
         for process in Mark::holding(&format!("HOME={at}/home")) {
             let _ = kill_process(Pid::from_raw(process).unwrap(), Signal::KILL);
         }
+        mark.end();
         age_by_a_boot(&folder.path().join("home"));
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -282,7 +282,8 @@ async fn shells_that_lie_are_told_of() {
 #[test]
 fn looks_do_not_go_on_for_ever() {
     let folder = tempfile::tempdir().unwrap();
-    executable(&folder.path().join("base64"), "#!/bin/sh\nexec yes AAAA\n");
+    let lie = "#!/bin/sh\ncase \"$*\" in '-- /etc/hostname') exec yes AAAA ;; esac\nexec /bin/cat \"$@\"\n";
+    executable(&folder.path().join("cat"), lie);
     let inventory = "liar ansible_connection=local\ngood ansible_connection=local\n";
     let tasks = "    - slurp: {src: /etc/hostname}\n      when: inventory_hostname == 'liar'\n    - command: echo on\n";
     let site = Site::new(inventory, tasks);
