@@ -150,6 +150,11 @@ _xp_any() {
 _xp_runs() { _xp_state; [ "$_xp_st" = running ] || _xp_any "$_xp_p"; }
 _xp_stop() {
   _xp_jobs "$1"; _xp_state
+  _xp_c=0
+  while [ "$_xp_st" = starting ] && [ "$_xp_c" -lt 50 ]; do
+    sleep 0.1 || { sleep 1; _xp_c=$((_xp_c+9)); }
+    _xp_c=$((_xp_c+1)); _xp_state
+  done 2>/dev/null
   [ "$_xp_st" = running ] || return 0
   _xp_p=$_xp_p1
   for _xp_g in TERM KILL; do
