@@ -502,6 +502,7 @@ impl ItemRun {
             .await
             .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
+        self.started_anew(prepared.module, &result.result);
         self.register_differences(&mut result, prepared)?;
         self.show_arguments(&mut result, prepared);
         result.delegated.clone_from(&prepared.delegated);
@@ -511,10 +512,14 @@ impl ItemRun {
     /// Remembers the hosts that the item has started anew, whether it failed in the end or was done by an earlier part of
     /// the run.
     pub(super) fn remember_started_anew(&self, result: &Map) {
-        let Action::Module { name, dynamic, file: None, .. } = &self.task.action else { return };
-        let Ok((name, None)) = self.module_name(name, dynamic.as_ref()) else { return };
-        let hosts = modules::find(&name).map(|module| module.started_anew(result)).unwrap_or_default();
-        for host in hosts {
+        let Action::Module { name, dynamic: None, file: None, .. } = &self.task.action else { return };
+        if let Some(module) = modules::find(name) {
+            self.started_anew(module, result);
+        }
+    }
+
+    fn started_anew(&self, module: &dyn modules::Module, result: &Map) {
+        for host in module.started_anew(result) {
             self.shared.pool.started_anew(&host);
         }
     }
