@@ -194,41 +194,42 @@ pub fn age_by_a_boot(dir: &Path) {
 /// The host starts anew while a command runs there: nobody can know how far it came, and that is said.
 #[test]
 fn a_host_that_starts_anew_in_the_middle_is_named() {
-    let test = "a_host_that_starts_anew_in_the_middle_is_named";
-    for long in [true, false] {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path().display().to_string();
-        fs::create_dir(folder.path().join("home")).unwrap();
-        let door = format!("#!/bin/sh\nHOME={at}/home; export HOME\nexec sh -c \"$SSH_ORIGINAL_COMMAND\"\n");
-        executable(&folder.path().join("door"), &door);
-        let Some(server) = Sshd::start_with(test, &format!("ForceCommand {at}/door")) else { return };
-        let mark = Mark::new(folder.path());
-        let tasks = format!(
-            "    - shell: echo run >>{at}/ran; sleep 300\n      environment: {{{mark}}}\n      args: {{long: {long}}}\n    - command: echo after\n"
-        );
-        let site = Site::new(&host_line(&server, "n1"), &tasks);
-        let child = site.command(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        wait_for("the command", || folder.path().join("ran").exists());
-        std::thread::sleep(Duration::from_millis(300));
-        // The wire ends first, as with a machine that goes down.
-        server.cut_connections();
-        for process in Mark::holding(&format!("HOME={at}/home")) {
-            let _ = kill_process(Pid::from_raw(process).unwrap(), Signal::KILL);
-        }
-        mark.end();
-        age_by_a_boot(&folder.path().join("home"));
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{long}: {said}");
-        assert!(said.contains("was started anew in the middle"), "{long}: {said}");
-        assert!(!said.contains("TASK [command echo after]"), "{long}: {said}");
-        // Asking once more gives the same answer, and nothing is done twice.
-        let resumed = site.xplay(&["resume", "last"]).output().unwrap();
-        let said = String::from_utf8_lossy(&[resumed.stdout, resumed.stderr].concat()).into_owned();
-        assert_eq!(resumed.status.code(), Some(2), "{long}: {said}");
-        assert!(said.contains("--assume-done") && said.contains("--redo"), "{long}: {said}");
-        assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "run\n", "{long}");
+    // Of a job it is said too, after two minutes of looking for it.
+    starts_anew("a_host_that_starts_anew_in_the_middle_is_named", false);
+}
+
+fn starts_anew(test: &str, long: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display().to_string();
+    fs::create_dir(folder.path().join("home")).unwrap();
+    let door = format!("#!/bin/sh\nHOME={at}/home; export HOME\nexec sh -c \"$SSH_ORIGINAL_COMMAND\"\n");
+    executable(&folder.path().join("door"), &door);
+    let Some(server) = Sshd::start_with(test, &format!("ForceCommand {at}/door")) else { return };
+    let mark = Mark::new(folder.path());
+    let tasks = format!(
+        "    - shell: echo run >>{at}/ran; sleep 300\n      environment: {{{mark}}}\n      args: {{long: {long}}}\n    - command: echo after\n"
+    );
+    let site = Site::new(&host_line(&server, "n1"), &tasks);
+    let child = site.command(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the command", || folder.path().join("ran").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    age_by_a_boot(&folder.path().join("home"));
+    server.cut_connections();
+    for process in Mark::holding(&format!("HOME={at}/home")) {
+        let _ = kill_process(Pid::from_raw(process).unwrap(), Signal::KILL);
     }
+    mark.end();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{long}: {said}");
+    assert!(said.contains("was started anew in the middle"), "{long}: {said}");
+    assert!(!said.contains("TASK [command echo after]"), "{long}: {said}");
+    // Asking once more gives the same answer, and nothing is done twice.
+    let resumed = site.xplay(&["resume", "last"]).output().unwrap();
+    let said = String::from_utf8_lossy(&[resumed.stdout, resumed.stderr].concat()).into_owned();
+    assert_eq!(resumed.status.code(), Some(2), "{long}: {said}");
+    assert!(said.contains("--assume-done") && said.contains("--redo"), "{long}: {said}");
+    assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "run\n", "{long}");
 }
 
 /// Shells that say that they are there and then do not do what a shell does. Each is told of, soon, with its host.
