@@ -7,24 +7,26 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use xplay::diag::SourceMap;
+use xplay::diag::{self, Diagnostic, SourceMap};
 use xplay::engine::journal;
-use xplay::inventory::{self, LoadOptions, Order, Source};
+use xplay::inventory::{self, Order, Source};
 use xplay::modules::xcat::parse as xcat;
-use xplay::plan::PlanFile;
-use xplay::template::{Scope, SearchPath, Templar, TemplarSettings, Tree, Var};
+use xplay::plan::{self, PlanFile};
+use xplay::playbook::{self, Directives, LiteralArgs, LoadOptions, Loader, ModuleCatalog, ModuleKnown};
+use xplay::template::{Scope, SearchPath, Templar, TemplarSettings, Tree, Var, VarMap};
 use xplay::transport::known_hosts::{HostKey, KnownFile, KnownHosts};
 use xplay::transport::ssh_config::{
     Arguments, ConfigText, Files, Person, Query, Trust, World, evaluate, resolve, valid_host,
 };
+use xplay::value::python_regex;
 use xplay::vault::{Password, VaultSecrets};
-use xplay::{facts, rehearsal, value, vault, yaml};
+use xplay::{facts, modules, rehearsal, value, vault, yaml};
 
 /// A parser under its name, which is that of its corpus too.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     ("archive", archive),
     ("facts", host_facts),
     ("inventory_ini", inventory_ini),
@@ -35,9 +37,11 @@ pub const TARGETS: [Target; 15] = [
     ("known_hosts", known_hosts),
     ("pattern", pattern),
     ("plan_file", plan_file),
+    ("playbook", whole_playbook),
     ("ssh_config", ssh_config),
     ("template", template),
     ("vault", encrypted),
+    ("words", words),
     ("xcat", xcat_outputs),
     ("yaml", document),
 ];
@@ -80,7 +84,7 @@ fn inventory_named(name: &str, bytes: &[u8]) {
     let sources = SourceMap::new();
     let templar =
         Templar::new(sources.clone(), TemplarSettings { local_effects: false, ..TemplarSettings::default() });
-    let _ = inventory::load(&[Source::Path(path)], &templar, &sources, &LoadOptions::default());
+    let _ = inventory::load(&[Source::Path(path)], &templar, &sources, &inventory::LoadOptions::default());
 }
 
 pub fn inventory_ini(bytes: &[u8]) {
@@ -127,7 +131,8 @@ pub fn pattern(bytes: &[u8]) {
     let sources = SourceMap::new();
     let templar = Templar::new(sources.clone(), TemplarSettings::default());
     let list = Source::List("n1,n2,n[10:30],rack-a.x,".into());
-    let Ok((hosts, _)) = inventory::load(&[list], &templar, &sources, &LoadOptions::default()) else {
+    let Ok((hosts, _)) = inventory::load(&[list], &templar, &sources, &inventory::LoadOptions::default())
+    else {
         return;
     };
     inventory::split_pattern(&text);
@@ -156,6 +161,78 @@ pub fn plan_file(bytes: &[u8]) {
         let entries = std::fs::read_dir(dir.path()).map_or(0, Iterator::count);
         assert!(entries <= 1, "written outside of the bundle's folder");
     }
+}
+
+/// Modules of which any arguments are right.
+struct AnyModule;
+
+impl ModuleCatalog for AnyModule {
+    fn find(&self, name: &str) -> ModuleKnown {
+        match name.len() % 3 {
+            0 => ModuleKnown::No,
+            n => ModuleKnown::Yes { free_form: n == 1 },
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        ["copy", "command", "debug"].map(str::to_owned).to_vec()
+    }
+
+    fn arguments(&self, _: &str) -> Vec<String> {
+        ["src", "dest"].map(str::to_owned).to_vec()
+    }
+
+    fn check(&self, _: &str, _: &LiteralArgs, _: bool) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+}
+
+/// A playbook with all that it says of plays, tasks, roles and variables; what is wrong in it is shown with its place.
+pub fn whole_playbook(bytes: &[u8]) {
+    let Ok(dir) = tempfile::tempdir() else { return };
+    let path = dir.path().join("site.yml");
+    if std::fs::write(&path, bytes).is_err() {
+        return;
+    }
+    let sources = SourceMap::new();
+    let settings = TemplarSettings { local_effects: false, ..TemplarSettings::default() };
+    let loader = Loader::new(LoadOptions {
+        templar: Arc::new(Templar::new(sources.clone(), settings)),
+        sources: sources.clone(),
+        roles_path: Vec::new(),
+        collections_path: Vec::new(),
+        catalog: Arc::new(AnyModule),
+        library: Vec::new(),
+        private_role_vars: None,
+        base: Directives::default(),
+        extra_vars: VarMap::default(),
+    });
+    let found = match loader.load_playbook(&path) {
+        Ok((_, warnings)) => warnings,
+        Err(errors) => errors,
+    };
+    for diagnostic in found.iter().take(20) {
+        diag::render(&sources, diagnostic, diag::Style::Plain);
+    }
+}
+
+/// Small languages inside of values: words of a command line, `name=value` arguments, Python's literals and regular
+/// expressions, sets of nodes.
+pub fn words(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = modules::words::split(&text);
+    let _ = playbook::pairs(&text);
+    value::literal::parse(&text);
+    value::literal::parse_json_or_python(&text);
+    if asks_for_millions(bytes) {
+        return;
+    }
+    let (pattern, rest) = text.split_once('\n').unwrap_or((&text, "abc"));
+    if let Ok(regex) = python_regex::compile(pattern, python_regex::Flags::default()) {
+        let _ = python_regex::is_match(&regex, rest);
+        let _ = python_regex::replace(&regex, rest, rest, Some(50));
+    }
+    plan::nodeset::fold(&text.split(',').collect::<Vec<_>>());
 }
 
 /// A world in which each file of ssh_config is the same.

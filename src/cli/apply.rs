@@ -25,6 +25,7 @@ use crate::plan::signers::AllowedSigners;
 use crate::plan::{Actual, Guide, PlanFile, Reach, Score, Seal, Verdict, approvals};
 use crate::report::Reporter;
 use crate::transport::{Connector, HostConnector, Identity};
+use crate::value::Secret;
 use crate::vault::VaultSecrets;
 
 pub fn apply(
@@ -60,6 +61,8 @@ pub fn check(args: &PlanFileArgs, config: &Config, out: &Output) -> Result<Endin
     }
     let ready = Unpacked::of(&file)?;
     if let Some(reason) = &ready.moved {
+        let foreign = Foreign { file: &file, vault: VaultSecrets::new(), key: Secret::new(""), out };
+        foreign.refuse(&ready.roots)?;
         out.note(&format!("the project is not what it was ({reason}); the plan's own copy will be used"));
     }
     out.text(&format!("{} can be applied until {}\n", file.id(), file.created().expires))?;
@@ -132,6 +135,63 @@ impl Unpacked {
     }
 }
 
+/// Compares a plan's own copy of its inventory with what lies at its place now. Of a project that changed the copy is used,
+/// but it must not lead to hosts that are not the project's any more, or that are elsewhere by now.
+struct Foreign<'a> {
+    file: &'a PlanFile,
+    vault: VaultSecrets,
+    key: Secret,
+    out: &'a Output,
+}
+
+impl Foreign<'_> {
+    fn refuse(&self, own: &Roots) -> Result<(), CliError> {
+        let places = self.file.created().sources.iter().map(|(n, p)| (n.clone(), p.into())).collect();
+        let here = self.sources(&Roots::at(&places));
+        if here.inventory.iter().any(|source| !source.contains(',') && !Path::new(source).exists()) {
+            // The plan was brought to another machine.
+            return Ok(());
+        }
+        let (Some(then), Some(now)) = (self.hosts(&self.sources(own))?, self.hosts(&here)?) else {
+            self.out.note("the inventory cannot be read without its vault passwords, and was not compared with the plan's");
+            return Ok(());
+        };
+        for host in &self.file.plan().hosts {
+            let name = &host.name;
+            let (Some(then), now) = (then.get(name), now.get(name)) else { continue };
+            let what = match now {
+                None => format!("{name} is not in the inventory any more"),
+                Some(now) if now == then => continue,
+                Some(now) => {
+                    let differs = |variable: &&&str| now.get(**variable) != then.get(**variable);
+                    let variable = then.keys().chain(now.keys()).find(differs).copied().unwrap_or_default();
+                    let word = |place: &invocation::Place| {
+                        place.get(variable).map_or_else(|| "not set".to_string(), |v| format!("\"{v}\""))
+                    };
+                    format!("{variable} of {name} is {} now and was {}", word(now), word(then))
+                }
+            };
+            return Err(CliError::option(format!("refused (foreign-inventory): {what}"))
+                .with_help("make the plan again"));
+        }
+        Ok(())
+    }
+
+    fn sources(&self, roots: &Roots) -> Sources {
+        let seal = plan::seal(&self.out.secrets, &self.key, roots);
+        Sources { extra_vars: Vec::new(), ..invocation::sources(&self.file.plan().invocation, &seal) }
+    }
+
+    /// Returns where the hosts of an inventory are; nothing where it cannot be read.
+    fn hosts(&self, sources: &Sources) -> Result<Option<BTreeMap<String, invocation::Place>>, CliError> {
+        let (project, found) = project::collect(sources, &[], self.vault.clone(), self.out)?;
+        if found.has_errors() {
+            return Ok(None);
+        }
+        invocation::places(&project).map(Some).or(Ok(None))
+    }
+}
+
 /// A plan that is being applied.
 pub struct Applying<'a> {
     pub file: &'a PlanFile,
@@ -158,6 +218,10 @@ impl Applying<'_> {
         let seal = plan::seal(&self.out.secrets, &key, &unpacked.roots);
         let mut options = settings.options.clone();
         invocation::restore(&plan.invocation, &mut options)?;
+        if unpacked.moved.is_some() && inventory.is_none() {
+            let foreign = Foreign { file: self.file, vault: vault.clone(), key: key.clone(), out: self.out };
+            foreign.refuse(&unpacked.roots)?;
+        }
         let project = self.load(&seal, vault.clone(), inventory)?;
         self.leave_out(&mut options);
         let claim = match applied(self.config) {

@@ -66,8 +66,8 @@ pub struct Execution<'a> {
     pub unit: Option<Arc<Unit>>,
     /// Where it is written down.
     pub step: Option<Stepped>,
-    /// Output that has no room in the result may be kept in a file.
-    pub keeps_output: bool,
+    /// What it prints is shown and kept nowhere.
+    pub no_log: bool,
     /// What was looked at and done ahead of its turn.
     pub foretold: Option<&'a Foretold>,
 }
@@ -414,10 +414,14 @@ impl Execution<'_> {
                 () = halt.urgent() => return Err(cut()),
             },
         };
-        let mut sink = ProgressSink::new(self.shared.clone(), self.host.clone(), exec.durable.is_some());
+        let shown = match (self.no_log, &exec.durable) {
+            (true, _) => Lines::None,
+            (false, None) => Lines::Marked,
+            (false, Some(_)) => Lines::All,
+        };
+        let mut sink = ProgressSink::new(self.shared.clone(), self.host.clone(), shown);
         // What a look prints is no output of its own.
-        let journal =
-            self.shared.journal.clone().filter(|_| self.keeps_output && exec.intent == Intent::Change);
+        let journal = self.shared.journal.clone().filter(|_| !self.no_log && exec.intent == Intent::Change);
         if let Some(journal) = journal.filter(|_| self.module.spec().runs_commands()) {
             sink.long = Some(LongOutput::new(journal, &self.host, &self.mark(&self.job)));
         }
@@ -679,27 +683,35 @@ pub const PROGRESS_MARK: &str = "xplay:progress ";
 /// Longer lines are cut before they are shown.
 const MAX_LINE: usize = 400;
 
-/// Turns output of a running script into progress events: marked lines always, all lines of long commands.
+/// Which lines of a running script are shown as its progress.
+#[derive(Clone, Copy)]
+enum Lines {
+    None,
+    Marked,
+    All,
+}
+
+/// Turns output of a running script into progress events.
 struct ProgressSink {
     shared: Arc<Shared>,
     host: Arc<str>,
-    all: bool,
+    shown: Lines,
     partial: Vec<u8>,
     long: Option<LongOutput>,
 }
 
 impl ProgressSink {
-    fn new(shared: Arc<Shared>, host: Arc<str>, all: bool) -> Self {
-        ProgressSink { shared, host, all, partial: Vec::new(), long: None }
+    fn new(shared: Arc<Shared>, host: Arc<str>, shown: Lines) -> Self {
+        ProgressSink { shared, host, shown, partial: Vec::new(), long: None }
     }
 
     fn line(&mut self) {
         let text = String::from_utf8_lossy(&self.partial);
         let text = text.trim_end();
-        let shown = match text.strip_prefix(PROGRESS_MARK) {
-            Some(marked) => marked,
-            None if self.all => text,
-            None => "",
+        let shown = match (self.shown, text.strip_prefix(PROGRESS_MARK)) {
+            (Lines::None, _) | (Lines::Marked, None) => "",
+            (_, Some(marked)) => marked,
+            (Lines::All, None) => text,
         };
         if !shown.is_empty() {
             // A full queue loses a line for people, never holds up the host.

@@ -502,13 +502,26 @@ impl ItemRun {
             .await
             .map_err(|trouble| prepared.explained(trouble, name))?;
         let mut result = TaskResult::from_outcome(outcome);
-        for host in prepared.module.started_anew(&result.result) {
-            self.shared.pool.started_anew(&host);
-        }
+        self.started_anew(prepared.module, &result.result);
         self.register_differences(&mut result, prepared)?;
         self.show_arguments(&mut result, prepared);
         result.delegated.clone_from(&prepared.delegated);
         Ok(result)
+    }
+
+    /// Remembers the hosts that the item has started anew, whether it failed in the end or was done by an earlier part of
+    /// the run.
+    pub(super) fn remember_started_anew(&self, result: &Map) {
+        let Action::Module { name, dynamic: None, file: None, .. } = &self.task.action else { return };
+        if let Some(module) = modules::find(name) {
+            self.started_anew(module, result);
+        }
+    }
+
+    fn started_anew(&self, module: &dyn modules::Module, result: &Map) {
+        for host in module.started_anew(result) {
+            self.shared.pool.started_anew(&host);
+        }
     }
 
     /// Keeps differences as the registered result shows them.
@@ -605,11 +618,18 @@ const NEVER_SHOWN: [&str; 8] = [
     "url_password",
 ];
 
-/// Returns arguments as `-vvv` shows them.
+/// Returns arguments as `-vvv` shows them. Attributes that are named as passwords are, are no more shown than passwords.
 fn without_secrets(args: &Map) -> Map {
     let shown = |(key, value): (&Key, &Value)| {
-        let hidden = NEVER_SHOWN.contains(&&*key.json_name()) && !value.is_null();
-        (key.clone(), if hidden { "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER".into() } else { value.clone() })
+        let name = key.json_name();
+        let is_text = !matches!(value, Value::Null | Value::Bool(_));
+        let hidden = NEVER_SHOWN.contains(&&*name) || name.to_lowercase().contains("passw") && is_text;
+        let value = match value {
+            value if hidden && !value.is_null() => "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER".into(),
+            Value::Map(inner) => Value::map(without_secrets(inner)),
+            value => value.clone(),
+        };
+        (key.clone(), value)
     };
     args.iter().map(shown).collect()
 }

@@ -97,6 +97,10 @@ impl Pool {
             return Err(TransportError::Protocol { reason: "the run is ending".into() });
         };
         let who = r#become.map(|b| format!("{}:{}", b.method, b.user));
+        if lock(&self.anew).contains(&spec.host) {
+            // They were on the host as it was.
+            lock(&slot.idle).clear();
+        }
         let idle = {
             let mut idle = lock(&slot.idle);
             idle.iter().position(|(w, _)| *w == who).map(|i| idle.swap_remove(i).1)
@@ -217,6 +221,12 @@ impl Pool {
         spec: &ConnectionSpec,
     ) -> Result<Arc<dyn Connection>, TransportError> {
         let mut known = slot.connection.lock().await;
+        let anew = lock(&self.anew).contains(&spec.host);
+        if let Some(before) = known.take_if(|_| anew) {
+            // It would be made again with the key of before.
+            lock(&self.opened).files -= slot.files;
+            before.close().await;
+        }
         if let Some(connection) = &*known {
             return Ok(connection.clone());
         }

@@ -44,7 +44,7 @@ impl Prepared {
             unit: item.unit.clone(),
             step: item.stepped(self.attempt),
             began: Instant::now(),
-            keeps_output: !item.header.no_log,
+            no_log: item.header.no_log,
             foretold,
         }
     }

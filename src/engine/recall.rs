@@ -90,6 +90,12 @@ fn name(key: &StepKey) -> String {
 impl ItemRun {
     /// Runs the item, unless the journal has its result.
     pub async fn run(&self) -> TaskResult {
+        let result = self.run_or_recall().await;
+        self.remember_started_anew(&result.result);
+        result
+    }
+
+    async fn run_or_recall(&self) -> TaskResult {
         let (Some(journal), Some(key)) = (&self.shared.journal, &self.key) else {
             return self.run_anew().await;
         };

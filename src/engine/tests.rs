@@ -234,7 +234,7 @@ async fn a_long_command_is_found_again() {
     let reach = Reach { spec: ConnectionSpec::ssh("n1"), r#become: None };
     let execution = Execution {
         began: std::time::Instant::now(),
-        keeps_output: true,
+        no_log: false,
         foretold: None,
         shared: &shared,
         module: &Long,

@@ -1,5 +1,7 @@
 //! Processors, memory, disks, mounts, and what the firmware tells.
 
+use indexmap::IndexMap;
+
 use super::Sections;
 use super::extras::device_links;
 use super::sections::field;
@@ -17,17 +19,13 @@ fn processors(sections: &Sections, facts: &mut Map) {
     let machine = sections.lines("uname").get(3).map(String::as_str).unwrap_or_default();
     let mut list: Vec<String> = Vec::new();
     // Sockets with their cores, cores with their threads, in the order of first sight.
-    let mut sockets: Vec<(String, i64)> = Vec::new();
-    let mut cores: Vec<(String, i64)> = Vec::new();
+    let mut sockets: IndexMap<String, i64> = IndexMap::new();
+    let mut cores: IndexMap<String, i64> = IndexMap::new();
     let (mut socket, mut core) = (String::from("0"), String::from("0"));
     let (mut vendors, mut models, mut count, mut all) = (0, 0, 0, 0);
-    let put = |list: &mut Vec<(String, i64)>, key: &str, value: Option<i64>| match (
-        list.iter_mut().find(|(k, _)| k == key),
-        value,
-    ) {
-        (Some(entry), Some(value)) => entry.1 = value,
-        (Some(_), None) => {}
-        (None, value) => list.push((key.to_string(), value.unwrap_or(1))),
+    let put = |list: &mut IndexMap<String, i64>, key: &str, value: Option<i64>| {
+        let entry = list.entry(key.to_string()).or_insert(1);
+        *entry = value.unwrap_or(*entry);
     };
     for line in sections.lines("cpuinfo") {
         let Some((key, value)) = line.split_once(':') else { continue };
@@ -68,7 +66,10 @@ fn processors(sections: &Sections, facts: &mut Map) {
     facts.insert("ansible_processor_count", processor_count);
     facts.insert("ansible_processor_cores", per_socket);
     facts.insert("ansible_processor_threads_per_core", threads);
-    facts.insert("ansible_processor_vcpus", threads * processor_count * per_socket);
+    facts.insert(
+        "ansible_processor_vcpus",
+        threads.saturating_mul(processor_count).saturating_mul(per_socket),
+    );
     facts.insert("ansible_processor_nproc", nproc.unwrap_or(count));
 }
 
@@ -195,7 +196,7 @@ fn devices(sections: &Sections, facts: &mut Map) {
         device.insert("sectors", sectors);
         device.insert("sectorsize", sector.to_string());
         // The kernel counts sectors of 512 bytes whatever the disk's own are.
-        device.insert("size", readable(sectors * 512));
+        device.insert("size", readable(sectors.saturating_mul(512)));
         let mut parts = Map::new();
         let mut at = first_part;
         while at < lines.len() {
@@ -209,7 +210,7 @@ fn devices(sections: &Sections, facts: &mut Map) {
             map.insert("start", field(part, "start").unwrap_or("0"));
             map.insert("sectors", sectors);
             map.insert("sectorsize", sector);
-            map.insert("size", readable(sectors * 512));
+            map.insert("size", readable(sectors.saturating_mul(512)));
             parts.insert(lines[at].trim_start_matches("part ").trim(), map);
             at = end;
         }

@@ -1,5 +1,8 @@
 //! The probe's output: named sections of lines.
 
+/// More sections no machine has, with one for each of its disks; parsers look through all of them for each.
+const MOST_SECTIONS: usize = 20_000;
+
 /// Sections in order; a name may occur more than once.
 #[derive(Debug, Default)]
 pub struct Sections(Vec<(String, Vec<String>)>);
@@ -10,6 +13,9 @@ impl Sections {
         let mut sections: Vec<(String, Vec<String>)> = Vec::new();
         for line in String::from_utf8_lossy(stdout).lines() {
             if let Some(name) = line.strip_prefix('@') {
+                if sections.len() == MOST_SECTIONS {
+                    break;
+                }
                 sections.push((name.to_string(), Vec::new()));
             } else if !line.is_empty()
                 && let Some((_, lines)) = sections.last_mut()

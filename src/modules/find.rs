@@ -181,7 +181,8 @@ impl Module for Find {
         let (entries, rest) = entries(content)?;
         let more = more(rest, args.has("contains"));
         let mut files = Vec::new();
-        let examined: u64 = report.all("looked").filter_map(|n| n.trim().parse::<u64>().ok()).sum();
+        let looked = report.all("looked").filter_map(|n| n.trim().parse::<u64>().ok());
+        let examined = looked.fold(0, u64::saturating_add);
         let mut skipped = Map::new();
         for path in report.all("skipped").filter_map(super::sh::word) {
             let reason = format!("'{path}' is not a directory");

@@ -85,4 +85,9 @@ impl Feed {
 /// Starts commands on one host, each through the account's login shell.
 pub(super) trait Opener: Send + Sync {
     fn open<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<RawChannel, TransportError>>;
+
+    /// Whether an open channel shows that the host is there.
+    fn shows_life(&self) -> bool {
+        true
+    }
 }

@@ -94,7 +94,7 @@ impl Connector for HostConnector {
     }
 
     fn lacks_key(&self, spec: &ConnectionSpec) -> bool {
-        spec.kind == Kind::Ssh && self.ssh.lacks_key(spec)
+        matches!(spec.kind, Kind::Ssh | Kind::SshBinary) && self.ssh.lacks_key(spec)
     }
 
     fn unknown_key<'a>(

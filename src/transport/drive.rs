@@ -12,6 +12,9 @@ use super::{Content, ExactRead, Output, OutputSink, Stream, TransportError};
 /// Scripts are written in pieces of this size.
 const SCRIPT_PIECE: usize = 4 << 10;
 
+/// More than this no answer of a script has that only looks.
+pub(super) const MOST_SEEN: u64 = 64 << 20;
+
 /// How long a channel that refuses bytes may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -34,6 +37,8 @@ pub(super) enum Why {
     Late(Duration),
     /// The content could not be read on this machine.
     Local(TransportError),
+    /// A script that only looks prints without end.
+    Flood,
 }
 
 /// Runs frames in order. After anything but a complete success the channel's state is unknown.
@@ -56,7 +61,8 @@ pub(super) async fn drive(chan: &mut RawChannel, frames: &[Frame], sink: &mut dy
             break None;
         }
         let limit = if refused.is_some() { Some(LAST_WORDS) } else { frames[done].timeout };
-        let deadline = limit.map(|l| tokio::time::Instant::from_std(frame_start + l));
+        // What is too far away never comes.
+        let deadline = limit.and_then(|l| frame_start.checked_add(l)).map(tokio::time::Instant::from_std);
         tokio::select! {
             written = &mut write, if writing => {
                 writing = false;
@@ -70,7 +76,12 @@ pub(super) async fn drive(chan: &mut RawChannel, frames: &[Frame], sink: &mut dy
                 }
             }
             event = events.recv() => match event {
-                Some(Event::Data(stream, bytes)) => collector.feed(stream, &bytes, frame_start, sink),
+                Some(Event::Data(stream, bytes)) => {
+                    collector.feed(stream, &bytes, frame_start, sink);
+                    if collector.is_flooded(frames) {
+                        break Some(Why::Flood);
+                    }
+                }
                 Some(Event::End(reason)) => break Some(Why::Ended(reason)),
                 None => break Some(Why::Ended("the channel is closed".into())),
             },
@@ -187,6 +198,8 @@ async fn send_piece(pipe: &mut Pipe, piece: &[u8], take: ExactRead) -> Result<()
 /// The outputs of a batch, filled from two streams that are independent of one another.
 pub(super) struct Collector {
     outputs: Vec<Output>,
+    /// How many bytes came for each.
+    received: Vec<u64>,
     max: Vec<usize>,
     stream: Vec<bool>,
     stdout: Side,
@@ -203,6 +216,7 @@ impl Collector {
         let side = || Side { splitter: Splitter::new(frames.iter().map(|f| &*f.marker)), ended: 0 };
         Self {
             outputs: vec![Output::default(); frames.len()],
+            received: vec![0; frames.len()],
             max: frames.iter().map(|f| f.max_output).collect(),
             stream: frames.iter().map(|f| f.stream).collect(),
             stdout: side(),
@@ -221,11 +235,12 @@ impl Collector {
             Stream::Stderr => (&mut self.stderr, self.stdout.ended),
         };
         let Side { splitter, ended } = side;
-        let outputs = &mut self.outputs;
+        let (outputs, received) = (&mut self.outputs, &mut self.received);
         splitter.feed(bytes, |piece| {
             let Some(output) = outputs.get_mut(*ended) else { return };
             match piece {
                 Piece::Bytes(bytes) => {
+                    received[*ended] += bytes.len() as u64;
                     output.keep(stream, bytes, self.max[*ended], sink);
                     if self.stream[*ended] {
                         sink.chunk(stream, bytes);
@@ -240,6 +255,12 @@ impl Collector {
                 }
             }
         });
+    }
+
+    /// Whether the first frame that has not ended only looks, and printed more than any answer has.
+    fn is_flooded(&self, frames: &[Frame]) -> bool {
+        let current = self.ended();
+        frames.get(current).is_some_and(|frame| frame.looks && self.received[current] > MOST_SEEN)
     }
 
     pub fn finish(mut self) -> Vec<Output> {

@@ -1,7 +1,7 @@
 //! Long commands that outlive the connection that started them.
 //!
-//! A job runs under a stub on its target, in its own process group where `setsid` exists, with stdin, outputs and
-//! exit code as files in a private directory. A session only tails these files, so after a lost connection another
+//! A job runs under a stub on its target, in its own process group where `setsid` exists, with outputs and exit code as
+//! files in a private directory; what it is given has no name there. A session only tails these files, so after a lost connection another
 //! session finds the job by its id and goes on. The directory stays until [`confirm`] removes it: the caller does
 //! that when the result is safe on its side, because without the directory the job counts as never started.
 
@@ -51,7 +51,8 @@ const BORN: &str = r#"_xp_born() {
   if read -r _xp_v <"/proc/$1/stat"; then set -- ${_xp_v##*\)}; [ "$1" = Z ] || shift 19; _xp_v=$1; fi 2>/dev/null
 }"#;
 
-/// What runs around the job's script; `$1` is the directory, `$2` the shell. It outlives the TERM that stops the
+/// What runs around the job's script; `$1` is the directory, `$2` the shell, descriptor 4 has the script and 5 its stdin,
+/// which may hold secrets and so have no names in the file system. It outlives the TERM that stops the
 /// script, so that the exit code is written. Descriptors 7 to 9 may be locks of the session: the stub keeps them as long
 /// as the script runs, what the script starts does not. Files of locks, where there is no `flock`, follow as arguments:
 /// the stub names itself in them as one more holder.
@@ -60,7 +61,7 @@ _xp_born "$$"; _xp_dir=$1; _xp_sh=$2; shift 2
 for _xp_f in "$@"; do echo "$$ ${_xp_v:--}" >>"$_xp_f"; done
 set -- "$_xp_dir" "$_xp_sh"
 echo "$$ $_xp_v" >"$1/pid.new" && mv "$1/pid.new" "$1/pid" || exit 1
-"$2" "$1/cmd" <"$1/in" >"$1/out" 2>"$1/err" 7>&- 8>&- 9>&-
+"$2" -c "_xp_c=\$(cat <&4); exec 4<&-; eval \"\$_xp_c\"" "$1/cmd" <&5 5<&- >"$1/out" 2>"$1/err" 7>&- 8>&- 9>&-
 echo $? >"$1/rc.new"; mv "$1/rc.new" "$1/rc""#;
 
 /// Shell functions around a job's directory `$_xp_d`.
@@ -105,9 +106,9 @@ _xp_launch() {
   : >"$_xp_d/launched" || return 1
   umask "$2"
   if command -v setsid >/dev/null 2>&1; then
-    setsid "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" ${_xp_held-} </dev/null >/dev/null 2>&1 &
+    setsid "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" ${_xp_held-} </dev/null >/dev/null 2>&1 4<&4 5<&5 &
   else
-    "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" ${_xp_held-} </dev/null >/dev/null 2>&1 &
+    "$1" -c "$_xp_stub" xplay-job "$_xp_d" "$1" ${_xp_held-} </dev/null >/dev/null 2>&1 4<&4 5<&5 &
   fi
   [ -n "${_xp_held-}" ] || return 0
   _xp_c=0
@@ -149,6 +150,11 @@ _xp_any() {
 _xp_runs() { _xp_state; [ "$_xp_st" = running ] || _xp_any "$_xp_p"; }
 _xp_stop() {
   _xp_jobs "$1"; _xp_state
+  _xp_c=0
+  while [ "$_xp_st" = starting ] && [ "$_xp_c" -lt 50 ]; do
+    sleep 0.1 || { sleep 1; _xp_c=$((_xp_c+9)); }
+    _xp_c=$((_xp_c+1)); _xp_state
+  done 2>/dev/null
   [ "$_xp_st" = running ] || return 0
   _xp_p=$_xp_p1
   for _xp_g in TERM KILL; do
@@ -254,7 +260,7 @@ impl FramedSession {
             match poll.state {
                 Found::Finished(rc) if all_seen => {
                     output.rc = rc;
-                    output.elapsed = age + begun.elapsed();
+                    output.elapsed = age.saturating_add(begun.elapsed());
                     return Ok(output);
                 }
                 Found::Finished(_) if out.is_empty() && polled.stderr.is_empty() => {
@@ -301,18 +307,27 @@ if [ "$_xp_st" != none ]; then
   {{ read -r _xp_g; read -r _xp_v; read -r _xp_b; }} <"$_xp_d/intent"
   echo "found $_xp_g $(($(date +%s)-_xp_b))"; exit 0
 fi
-_xp_jobs_make && echo {end} >"$_xp_d/owner" || exit 1
+_xp_full() {{ echo "cannot write below $_xp_j; is its disk full?" >&2; exit 1; }}
+_xp_jobs_make || exit 1
+echo {end} >"$_xp_d/owner" || _xp_full
 _xp_mine() {{ read -r _xp_v <"$_xp_d/owner" && [ "$_xp_v" = {end} ]; }}
-cat >"$_xp_d/cmd" <<'{end}' || exit 1
+exec 3>"$_xp_d/cmd" 4<"$_xp_d/cmd"
+rm -f "$_xp_d/cmd"
+cat >&3 <<'{end}' || _xp_full
 XP_TMP=${{0%/*}}/tmp; XP_STDIN_SIZE={size}
 xp_tmp() {{ [ -d "$XP_TMP" ] || mkdir -m 700 "$XP_TMP"; }}
 {prelude}
 {job}
 {end}
-cat >"$_xp_d/in" || exit 1
-[ $(($(wc -c <"$_xp_d/in"))) -eq {size} ] || {{ _xp_mine && rm -rf "$_xp_d"; exit 1; }}
+exec 3>"$_xp_d/in" 5<"$_xp_d/in" 6<"$_xp_d/in"
+rm -f "$_xp_d/in"
+cat >&3 || _xp_full
+exec 3>&-
+_xp_v=$(($(wc -c <&6)))
+exec 6<&-
+[ "$_xp_v" -eq {size} ] || {{ _xp_mine && rm -rf "$_xp_d"; exit 1; }}
 _xp_boot
-printf '%s\n' {digest} "$_xp_v" "$(date +%s)" >"$_xp_d/intent" || exit 1
+printf '%s\n' {digest} "$_xp_v" "$(date +%s)" >"$_xp_d/intent" || _xp_full
 _xp_mine && _xp_launch {shell} "$_xp_u" && echo started"#
         );
         let mut start = Exec::new(script).timeout(req.timeout.unwrap_or(POLL_LIMIT));

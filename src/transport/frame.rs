@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Content, ExactRead, Exec, TransportError};
+use super::{Content, ExactRead, Exec, Intent, TransportError};
 
 /// Longer scripts are taken by a program at once; shorter ones by `read`, byte for byte but without a process.
 const LONG_SCRIPT: usize = 4096;
 
 /// How many content bytes one escaped line carries where only builtins can take content.
 pub(super) const ESCAPED_LINE: usize = 256;
+
+/// An exit code has no more characters; a host that sends more sends none.
+const LONGEST_CODE: usize = 16;
 
 /// Begins a marker on both outputs; rare in texts, so that looking for it is cheap.
 const MARKER_START: u8 = 0x1e;
@@ -40,6 +43,8 @@ pub(super) struct Frame {
     pub timeout: Option<Duration>,
     pub max_output: usize,
     pub stream: bool,
+    /// It only looks: no answer of it is without end.
+    pub looks: bool,
 }
 
 impl Frame {
@@ -63,7 +68,8 @@ impl Frame {
         }
         let tail = format!("_xp_e {marker}\n").into_bytes();
         let (timeout, max_output, stream) = (req.timeout, req.max_output, req.stream);
-        Ok(Self { head, content, take, tail, marker, timeout, max_output, stream })
+        let looks = req.intent == Intent::Look;
+        Ok(Self { head, content, take, tail, marker, timeout, max_output, stream, looks })
     }
 }
 
@@ -153,9 +159,14 @@ impl Splitter {
                 continue;
             }
             let digits = &tail[marker.len()..];
-            let Some(end) = digits.iter().position(|&b| b == b'\n') else {
-                self.hold(&rest[..at], tail, give);
-                return;
+            let code = &digits[..digits.len().min(LONGEST_CODE)];
+            let end = match code.iter().position(|&b| b == b'\n') {
+                Some(end) => end,
+                None if code.len() < LONGEST_CODE => {
+                    self.hold(&rest[..at], tail, give);
+                    return;
+                }
+                None => LONGEST_CODE - 1,
             };
             let rc = std::str::from_utf8(&digits[..end]).ok().and_then(|d| d.parse().ok()).unwrap_or(-1);
             if at > 0 {
@@ -203,6 +214,25 @@ mod tests {
         for size in 1..stream.len() {
             let chunks: Vec<&[u8]> = stream.chunks(size).collect();
             assert_eq!(split(&["aa", "bb", "cc"], &chunks), expect, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_exit_code_without_end_is_none() {
+        let endless = [&b"x\x1eaa "[..], &[b'1'; 5000], b"\n\x1ebb 0\n"].concat();
+        for size in [1, 7, 4096, endless.len()] {
+            let mut splitter = Splitter::new(["aa", "bb"]);
+            let (mut codes, mut most) = (Vec::new(), 0);
+            for chunk in endless.chunks(size) {
+                splitter.feed(chunk, |piece| {
+                    if let Piece::End(rc) = piece {
+                        codes.push(rc);
+                    }
+                });
+                most = most.max(splitter.held.len());
+            }
+            assert_eq!(codes, [-1, 0], "chunks of {size}");
+            assert!(most < 32, "{most} bytes are held");
         }
     }
 

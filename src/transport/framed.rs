@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 use super::channel::{Event, Opener, RawChannel};
-use super::drive::{Driven, Why, drive};
+use super::drive::{Driven, MOST_SEEN, Why, drive};
 use super::frame::{Frame, Place, random_hex};
 use super::guard::PasswordGuard;
 use super::launch::{Asker, Launch};
@@ -93,7 +93,7 @@ impl FramedSession {
         let mut open = Open { chan, ready, jobs_installed: false };
         let functions = format!("{FRAME_FUNCTIONS}{}", private_directory(&self.tmp_token));
         self.raw_write(&mut open, functions.as_bytes()).await?;
-        let ask = Exec::new(CAPABILITIES).timeout(FIRST_ANSWER);
+        let ask = Exec::new(CAPABILITIES).timeout(FIRST_ANSWER).looking();
         let answer = self.first(&mut open, Frame::new(ask, Place::Subshell, ExactRead::Builtin)?).await?;
         self.caps = parse_capabilities(&answer.stdout_text());
         let known = [take_function(self.caps.has.exact_read), known_tools(self.caps.has.stat)].concat();
@@ -135,6 +135,7 @@ impl FramedSession {
             (Some(output), _) => Ok(output),
             (None, Some(Why::Ended(reason))) => Err(self.unreachable(format!("the shell ended: {reason}"))),
             (None, Some(Why::Local(e))) => Err(e),
+            (None, Some(Why::Flood)) => Err(self.unreachable("its shell prints without end".into())),
             (None, Some(Why::Late(_)) | None) => Err(self.unreachable("the shell does not answer".into())),
         }
     }
@@ -234,6 +235,15 @@ impl FramedSession {
                 let still = self.stop_leftover().await.err();
                 TransportError::Timeout { what: format!("a script on {}", self.shared.host), after, still }
             }
+            Why::Flood => {
+                drop(open);
+                // What is wrong with the host is told in any case.
+                let _ = self.stop_leftover().await;
+                let (host, most) = (&self.shared.host, MOST_SEEN >> 20);
+                TransportError::Protocol {
+                    reason: format!("{host} prints more than {most} MiB where it is only looked at"),
+                }
+            }
             Why::Local(e) => {
                 drop(open);
                 // The script got an incomplete stdin; what stopping it says would hide the reason.
@@ -306,7 +316,7 @@ impl FramedSession {
     }
 }
 
-/// Ends a process group by a shell of its own. Says that the host is there as soon as it takes the command.
+/// Ends a process group by a shell of its own. Says that the host is there as soon as that shows.
 async fn end_group(
     shared: Shared,
     r#become: Option<BecomeSpec>,
@@ -316,10 +326,15 @@ async fn end_group(
     let ending = async {
         let launch = Launch::new(&shared.host, &shared.shell, r#become.as_ref(), &random_hex()?)?;
         let mut chan = shared.opener.open(&launch.command).await?;
+        let mut there = Some(there);
         // Nobody waits any more: that is no reason to stop.
-        let _ = there.send(());
+        let mut tell = || there.take().map(|there| there.send(()));
+        if shared.opener.shows_life() {
+            tell();
+        }
         let asker = Asker { host: &shared.host, r#become: r#become.as_ref(), guard: &shared.guard };
         launch.greet(&mut chan, &asker, shared.launch_timeout).await?;
+        tell();
         Ok::<_, TransportError>(chan)
     };
     let mut chan = ending.await.map_err(|e| e.to_string())?;

@@ -1,6 +1,7 @@
 //! Starting the shell: the command for the account's login shell, and the talk until the shell is there,
 //! including the password of sudo, su or doas. Prompts never need a terminal.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -14,6 +15,9 @@ use super::{BecomeMethod, BecomeSpec, Stream, TransportError};
 
 /// How much of what a login prints is kept for a message.
 const NOISE: usize = 64 << 10;
+
+/// How many characters of a line a message has.
+const LONGEST_LINE: usize = 400;
 
 /// A command that becomes a session's shell.
 pub(super) struct Launch {
@@ -219,10 +223,19 @@ impl Heard {
             let text = String::from_utf8_lossy(bytes);
             let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
             if !lines.is_empty() {
-                return lines[lines.len().saturating_sub(3)..].join("; ");
+                let last = &lines[lines.len().saturating_sub(3)..];
+                return last.iter().map(|line| shortened(line)).collect::<Vec<_>>().join("; ");
             }
         }
         String::new()
+    }
+}
+
+/// Returns the beginning of a line that nobody would read to its end.
+fn shortened(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &line[..end])),
+        None => Cow::Borrowed(line),
     }
 }
 

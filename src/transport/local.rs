@@ -1,6 +1,6 @@
 //! A shell on this machine. The same frames as over SSH, on pipes.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,13 +62,18 @@ impl Opener for LocalOpener {
         Box::pin(async move {
             let mut shell = Command::new(&self.shell);
             shell.arg("-c").arg(command);
-            started(shell, &self.shell, &self.host)
+            started(shell, &self.shell, &self.host, |status| format!("the shell ended ({status})"))
         })
     }
 }
 
-/// Starts a program as a channel to a host.
-pub(super) fn started(mut program: Command, name: &str, host: &str) -> Result<RawChannel, TransportError> {
+/// Starts a program as a channel to a host; `ended` says why it is over.
+pub(super) fn started(
+    mut program: Command,
+    name: &str,
+    host: &str,
+    ended: impl Fn(ExitStatus) -> String + Send + 'static,
+) -> Result<RawChannel, TransportError> {
     let unreachable = |reason: String| TransportError::Unreachable { host: host.into(), reason };
     let mut child = program
         .stdin(Stdio::piped())
@@ -100,7 +105,7 @@ pub(super) fn started(mut program: Command, name: &str, host: &str) -> Result<Ra
             err.abort();
         }
         feed.end(match status {
-            Ok(status) => format!("the shell ended ({status})"),
+            Ok(status) => ended(status),
             Err(e) => format!("the shell is gone: {e}"),
         })
         .await;

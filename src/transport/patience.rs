@@ -44,7 +44,8 @@ async fn ticks<F: Future>(limit: Duration, mut future: std::pin::Pin<&mut F>) ->
         tokio::select! {
             biased;
             ended = future.as_mut() => return Some(ended),
-            () = tokio::time::sleep(tick) => left -= tick,
+            // A host that never stops talking uses up all that the runtime lets a task do at once; the clock goes on.
+            () = tokio::task::unconstrained(tokio::time::sleep(tick)) => left -= tick,
         }
         if left.is_zero() {
             return None;
@@ -76,6 +77,19 @@ mod tests {
         assert_eq!(runnable("0.57 1.00 1.14 1/207 9999"), Some(1.0));
         assert_eq!(runnable("120.5 1.00 1.14 1/207 9999"), Some(120.5));
         assert_eq!(runnable("nonsense"), None);
+    }
+
+    /// What is always ready leaves no time for a clock that waits for its turn.
+    #[tokio::test]
+    async fn limits_end_what_never_stops() {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        sender.send(()).unwrap();
+        let busy = async {
+            while receiver.recv().await.is_some() {
+                sender.send(()).unwrap();
+            }
+        };
+        assert_eq!(within(Duration::from_millis(50), busy).await, None);
     }
 
     #[tokio::test]

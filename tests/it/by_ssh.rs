@@ -139,6 +139,34 @@ fn another_user_may_not_enter_the_logins_folder() {
     assert!(text.starts_with("ok=5"), "{text}");
 }
 
+/// What a task as somebody without rights needs lies in a folder that is his alone, and goes with the run.
+#[test]
+fn becoming_somebody_leaves_no_shared_file() {
+    let test = "becoming_somebody_leaves_no_shared_file";
+    let Some(server) = Sshd::start(test) else { return };
+    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout == b"0\n");
+    if !root || find_program("su").is_none() {
+        skip(test, "becoming another user needs root and su");
+        return;
+    }
+    let project = Project::new(&server);
+    fs::create_dir(project.file("files")).unwrap();
+    fs::write(project.file("files/it.sh"), "#!/bin/sh\nd=${0%/*}; ls -ld \"$d\" \"$0\"; echo \"$d\"\n")
+        .unwrap();
+    project.play(
+        "    - script: it.sh\n      become: true\n      become_method: su\n      become_user: nobody\n      register: said\n\
+         \x20   - copy: {content: \"{{ said.stdout_lines | last }}\", dest: $D/where}\n\
+         \x20   - assert: {that: [\"said.stdout_lines[0] is match('drwx------.* nobody ')\", \"said.stdout_lines[1] is match('-rwx------.* nobody ')\"]}\n",
+    );
+    let text = project.recap();
+    assert!(text.starts_with("ok=3"), "{text}");
+    let folder = fs::read_to_string(project.file("where")).unwrap();
+    assert!(
+        folder.starts_with("/tmp/") && folder.contains("xplay") && !std::path::Path::new(&folder).exists(),
+        "{folder} is left"
+    );
+}
+
 #[test]
 fn a_job_goes_on_when_nobody_looks_after_it() {
     let Some(server) = Sshd::start("a_job_goes_on_when_nobody_looks_after_it") else { return };

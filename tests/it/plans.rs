@@ -488,6 +488,33 @@ fn a_project_that_changed_is_not_what_is_applied() {
     assert_eq!((site.read("project/made"), site.read("project/out/f")), ("planned".into(), "planned".into()));
     assert_eq!(site.read("project/late"), "planned");
 
+    // Hosts that the inventory has no more, or has elsewhere, are not touched; what else is written there is the plan's.
+    for (inventory, expect) in [
+        (INVENTORY.replace("b\n", ""), "refused (foreign-inventory): b is not in the inventory any more"),
+        (
+            INVENTORY.replace("a\nb", "a ansible_host=10.0.0.9\nb"),
+            "refused (foreign-inventory): ansible_host of a is \"10.0.0.9\" now and was not set",
+        ),
+        (
+            INVENTORY.replace("local", "ssh"),
+            "refused (foreign-inventory): ansible_connection of a is \"ssh\" now and was \"local\"",
+        ),
+        (INVENTORY.to_string() + "more=1\n[later]\nc\n", ""),
+    ] {
+        let site = Site::new(PLAIN);
+        site.write("project/templates/app.j2", "x\n");
+        site.plan(2);
+        let before = site.hosts();
+        site.write("project/inventory", &inventory);
+        for args in [&["plan", "check", "../p.xplan"][..], &["apply", "../p.xplan"]] {
+            let ran = site.run(args);
+            let code = if expect.is_empty() { 0 } else { 5 };
+            assert_eq!(ran.code, code, "{inventory}: {}{}", ran.stdout, ran.stderr);
+            assert!(ran.stderr.contains(expect), "{}", ran.stderr);
+        }
+        assert_eq!(site.hosts() == before, !expect.is_empty(), "{inventory}");
+    }
+
     // Another inventory is another plan.
     let site = Site::new(PLAIN);
     site.write("project/templates/app.j2", "x\n");

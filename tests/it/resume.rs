@@ -239,6 +239,71 @@ fn a_crash_at_any_write_costs_nothing_and_repeats_nothing() {
     }
 }
 
+/// The hosts go down together with the controller: what runs there, and the stubs of long commands, are gone, and on every
+/// other one the machine has another boot id. What cannot be known is said, and nothing is done twice.
+#[test]
+fn a_crash_of_controller_and_hosts_repeats_nothing() {
+    let undisturbed = Project::new(&site());
+    assert_code(&undisturbed.run(), 0);
+    let (expect, count) = (undisturbed.end_state(), records(&undisturbed.journal()));
+    let step = if all_points() { 1 } else { count / 8 };
+    let (mut whole, mut unknown) = (0, 0);
+    for (n, at) in (2..count).step_by(step).enumerate() {
+        let project = Project::new(&site());
+        let mut command = project.command(&["run", "-i", "hosts", "site.yml"]);
+        let killed = command.env("XPLAY_END_AT_WRITE", at.to_string()).output().unwrap();
+        assert_eq!(killed.status.code(), None, "write {at}: {}", text(&killed.stderr));
+        for process in crate::limits::Mark::holding(&format!("WORK={}", project.path("work").display())) {
+            let pid = rustix::process::Pid::from_raw(process).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        if n % 2 == 1 {
+            crate::wire::age_by_a_boot(&project.path("home/.xplay"));
+        }
+        let mut resumed = project.resume(&[]);
+        // Each question is answered by looking: what a step leaves in the log tells whether it ran.
+        for _ in 0..8 {
+            let said = text(&resumed.stdout);
+            if resumed.status.code() == Some(0) {
+                break;
+            }
+            assert_eq!(resumed.status.code(), Some(2), "write {at}: {said}\n{}", text(&resumed.stderr));
+            assert!(said.contains("its outcome is unknown: "), "write {at}: {said}");
+            unknown += 1;
+            let mut decided: Vec<String> = Vec::new();
+            for (place, _) in said.match_indices("--assume-done ") {
+                let rest = &said[place + "--assume-done ".len()..];
+                let name = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '@').collect();
+                decided.extend(["--redo".to_string(), name]);
+            }
+            assert!(!decided.is_empty(), "write {at}: {said}");
+            let words: Vec<&str> = decided.iter().map(String::as_str).collect();
+            resumed = project.resume(&words);
+        }
+        assert_code(&resumed, 0);
+        let state = project.end_state();
+        if unknown == 0 || state == expect {
+            assert_eq!(state, expect, "write {at}");
+            whole += 1;
+        } else {
+            // Somebody asked for it to be done again: at most those lines stand twice.
+            assert_eq!(state.keys().collect::<Vec<_>>(), expect.keys().collect::<Vec<_>>(), "write {at}");
+            for (name, text) in &expect {
+                for line in text.lines() {
+                    let count = |text: &str| text.lines().filter(|l| *l == line).count();
+                    let (now, before) = (count(&state[name]), count(text));
+                    assert!(
+                        now >= before && now <= before + 1,
+                        "write {at}: {name}: {line}: {now} for {before}"
+                    );
+                }
+            }
+        }
+        project.assert_no_traces();
+    }
+    println!("{whole} ended as undisturbed, {unknown} times an outcome was unknown");
+}
+
 #[test]
 fn crashes_while_resuming_are_no_different() {
     let undisturbed = Project::new(&site());

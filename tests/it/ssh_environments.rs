@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use xplay::transport::{BecomeMethod, BecomeSpec, ConnectionSpec, Connector, HostConnector, Identity};
 
 use crate::support::sshd::Sshd;
-use crate::support::{find_program, skip};
+use crate::support::{can_mount, find_program, skip, with_mounts};
 
 /// A folder with an inventory of hosts, and what xplay says about a playbook on them.
 pub struct Site {
@@ -31,8 +31,13 @@ impl Site {
 
     /// The program that runs the playbook, with these arguments too.
     pub fn command(&self, more: &[&str]) -> Command {
+        self.xplay(&[&["run", "site.yml", "-i", "hosts"], more].concat())
+    }
+
+    /// The program with these arguments.
+    pub fn xplay(&self, args: &[&str]) -> Command {
         let mut xplay = Command::new(env!("CARGO_BIN_EXE_xplay"));
-        xplay.args(["run", "site.yml", "-i", "hosts"]).args(more);
+        xplay.args(args);
         xplay.current_dir(self.dir.path()).stdin(Stdio::null());
         xplay.env_clear().env("HOME", self.dir.path()).env("XPLAY_NO_REPORT", "1");
         xplay.env("PATH", std::env::var_os("PATH").unwrap());
@@ -168,15 +173,6 @@ fn in_own_mounts(mounts: &str) -> String {
     format!("exec unshare --mount sh -c '{mounts} exec sh -c \"$SSH_ORIGINAL_COMMAND\"'")
 }
 
-fn can_mount(test: &str) -> bool {
-    let tried = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    let can = tried.is_ok_and(|o| o.status.success());
-    if !can {
-        skip(test, "mounts are not possible here");
-    }
-    can
-}
-
 #[test]
 fn programs_cannot_run_in_tmp() {
     let test = "programs_cannot_run_in_tmp";
@@ -230,6 +226,80 @@ fn a_full_disk() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("No space left on device"), "{said}");
     assert!(said.contains("\"stdout\": \"old\""), "the file is as it was: {said}");
+}
+
+/// The home of the user, where commands leave marks, has no room; or nearly none.
+#[test]
+fn a_full_home() {
+    let test = "a_full_home";
+    if !can_mount(test) {
+        return;
+    }
+    let home = |left: &str| {
+        in_own_mounts(&format!(
+            "mkdir -p @DIR@/home && mount -t tmpfs -o size=256k none @DIR@/home && export HOME=@DIR@/home && \
+             dd if=/dev/zero of=@DIR@/home/fill bs=4k {left} 2>/dev/null;"
+        ))
+    };
+    let tasks = "    - command: echo alive\n    - copy: {content: new, dest: @DIR@/file}\n    - script: script.sh\n    \
+                 - shell: echo x\n      args: {long: true}\n      ignore_errors: true\n      register: long\n    \
+                 - assert: {that: [long is failed, \"'is its disk full?' in long.msg\"]}\n    \
+                 - setup: {gather_subset: ['!all', '!min', distribution]}\n";
+    let Some((code, said, _folder)) = through(test, "", &home(""), tasks) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("\"alive\"") && said.contains("from-script"), "{said}");
+    // A few KiB are there, for a mark and not for what the command prints.
+    let tasks = "    - shell: echo small\n    - shell: head -c 1000000 /dev/zero | tr '\\0' x\n      ignore_errors: true\n      \
+                 register: big\n    - assert: {that: [big is failed, \"'is its disk full?' in big.stderr\"]}\n    \
+                 - command: echo after\n";
+    let Some((code, said, _folder)) = through(test, "", &home("count=48"), tasks) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("\"small\"") && said.contains("\"after\""), "{said}");
+}
+
+/// A temporary folder without room: what needs one says so.
+#[test]
+fn a_full_temporary_folder() {
+    let test = "a_full_temporary_folder";
+    if !can_mount(test) {
+        return;
+    }
+    let door = in_own_mounts(
+        "mkdir -p @DIR@/tmp && mount -t tmpfs -o size=64k none @DIR@/tmp && export TMPDIR=@DIR@/tmp && \
+         dd if=/dev/zero of=@DIR@/tmp/fill bs=4k 2>/dev/null;",
+    );
+    let tasks = "    - command: echo alive\n    - copy: {content: new, dest: @DIR@/file}\n    - script: script.sh\n      \
+                 ignore_errors: true\n      register: it\n    - assert: {that: [it is failed, \"'No space left' in it | string\"]}\n";
+    let Some((code, said, folder)) = through(test, "", &door, tasks) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "new");
+}
+
+/// The disk of this machine is full: nothing is sent that could not be written down.
+#[test]
+fn a_full_disk_on_this_side() {
+    let test = "a_full_disk_on_this_side";
+    if !can_mount(test) {
+        return;
+    }
+    let site = Site::new("n1 ansible_connection=local\n", "");
+    let log = site.dir.path().join("log");
+    let tasks = format!(
+        "    - shell: echo {{{{ item }}}} >>{}\n      loop: \"{{{{ range(400) | list }}}}\"\n",
+        log.display()
+    );
+    let playbook =
+        format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}    - command: echo after\n");
+    fs::write(site.dir.path().join("site.yml"), playbook).unwrap();
+    let mounts = "mkdir -p \"$0\" && mount -t tmpfs -o size=96k none \"$0\"";
+    let run =
+        with_mounts(mounts, &site.dir.path().join(".local"), &site.command(&["--json"])).output().unwrap();
+    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert!(said.contains("nothing was sent") && said.contains("No space left on device"), "{said}");
+    assert!(!said.contains("\"stdout\":\"after\""), "{said}");
+    let ran = fs::read_to_string(&log).unwrap_or_default().lines().count();
+    assert!(ran < 400, "{ran}");
 }
 
 /// A relay to a server that goes silent when the client has its keys: after the key exchange.

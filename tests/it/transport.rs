@@ -9,13 +9,13 @@ use xplay::transport::durable::{self, JobState};
 use xplay::transport::ssh_config::Arguments;
 use xplay::transport::{
     BecomeMethod, BecomeSpec, Connection, ConnectionSpec, Connector, Content, DurableId, Exec, HostConnector,
-    HostKeyPolicy, Identity, Kind, NullSink, Output, OutputSink, Session, Stream, TransportError, quote,
+    HostKeyPolicy, Identity, NullSink, Output, OutputSink, Session, Stream, TransportError, quote,
 };
 
 use crate::support::sshd::Sshd;
 use crate::support::{find_program, shells, skip};
 
-const PRELUDE: &str = "greet() {\n  printf 'hello %s\\n' \"$1\"\n}\n# a comment\nit='s'\n";
+pub const PRELUDE: &str = "greet() {\n  printf 'hello %s\\n' \"$1\"\n}\n# a comment\nit='s'\n";
 
 fn local(shell: &Path) -> ConnectionSpec {
     ConnectionSpec { shell: shell.display().to_string(), ..ConnectionSpec::local("here") }
@@ -25,7 +25,7 @@ fn connector() -> HostConnector {
     HostConnector::new(PRELUDE, Identity::from_environment())
 }
 
-async fn exec(session: &mut Box<dyn Session>, req: Exec) -> Output {
+pub async fn exec(session: &mut Box<dyn Session>, req: Exec) -> Output {
     session.exec(req, &mut NullSink).await.unwrap()
 }
 
@@ -46,7 +46,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// What every session does, whatever shell and connection carry it.
-async fn suite(name: &str, connection: &dyn Connection) {
+pub async fn suite(name: &str, connection: &dyn Connection) {
     let mut session = connection.session(None).await.unwrap();
     results(name, &mut session).await;
     bytes(name, &mut session).await;
@@ -295,42 +295,15 @@ async fn sshd_behaves_like_a_local_shell() {
     connection.close().await;
 }
 
-/// The same suite through the system's own client.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_systems_client_behaves_alike() {
-    let test = "the_systems_client_behaves_alike";
-    if find_program("ssh").is_none() {
-        return skip(test, "there is no ssh");
-    }
-    let Some(server) = Sshd::start_with(test, "LogLevel VERBOSE") else { return };
-    let spec = ConnectionSpec { kind: Kind::SshBinary, ..server.spec() };
-    let spec = with_args(spec, &["-F", "none"]);
-    let connector = server.connector(PRELUDE);
-    let connection = connector.connect(&spec).await.unwrap();
-    let start = Instant::now();
-    suite("ssh-binary", &*connection).await;
-    println!("ssh-binary: {:?}", start.elapsed());
-    connection.close().await;
-    let log = std::fs::read_to_string(server.path("log")).unwrap();
-    assert_eq!(log.matches("Accepted publickey").count(), 1, "one login for all sessions");
-
-    let unknown = ConnectionSpec { known_hosts: vec![server.path("empty")], ..spec.clone() };
-    let error = refusal(&server, &unknown).await.to_string();
-    assert!(
-        error.starts_with("cannot reach sshd: ") && error.contains("Host key verification failed"),
-        "{error}"
-    );
-    let password = ConnectionSpec { password: Some(xplay::value::Secret::new("pw")), ..spec };
-    let error = refusal(&server, &password).await.to_string();
-    let expect =
-        "cannot reach sshd: connection ssh-binary takes no passwords: use an agent, keys or Kerberos";
-    assert_eq!(error, expect);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_connection_is_lost_and_a_job_goes_on() {
     let Some(server) = Sshd::start("a_cut_connection_is_lost_and_a_job_goes_on") else { return };
-    let connection = server.connector(PRELUDE).connect(&server.spec()).await.unwrap();
+    cuts(&server, &server.spec()).await;
+}
+
+/// Cuts connections to a server while scripts and jobs run there.
+pub async fn cuts(server: &Sshd, spec: &ConnectionSpec) {
+    let connection = server.connector(PRELUDE).connect(spec).await.unwrap();
     let mut session = connection.session(None).await.unwrap();
 
     let mut sink = NullSink;
@@ -390,7 +363,7 @@ async fn a_cut_connection_is_lost_and_a_job_goes_on() {
     assert_eq!(durable::state(&mut *session, &id).await.unwrap(), JobState::NotStarted);
 }
 
-async fn refusal(server: &Sshd, spec: &ConnectionSpec) -> TransportError {
+pub async fn refusal(server: &Sshd, spec: &ConnectionSpec) -> TransportError {
     match server.connector("").connect(spec).await {
         Ok(_) => panic!("connected"),
         Err(e) => e,
@@ -463,9 +436,12 @@ async fn host_certificates_are_trusted_by_authority() {
         };
         let file = certified.path("ca");
         std::fs::write(&file, format!("@cert-authority [127.0.0.1]:* {authority}")).unwrap();
-        let spec = ConnectionSpec { known_hosts: vec![file], ..certified.spec() };
-        let result = certified.connector("").connect(&spec).await;
-        assert_eq!(result.is_ok(), good, "{principal} {valid}: {:?}", result.err());
+        for kind in crate::ssh_binary::kinds("host_certificates") {
+            let spec = ConnectionSpec { known_hosts: vec![file.clone()], ..certified.spec() };
+            let spec = ConnectionSpec { kind, ..with_args(spec, &["-F", "none"]) };
+            let result = certified.connector("").connect(&spec).await;
+            assert_eq!(result.is_ok(), good, "{kind:?} {principal} {valid}: {:?}", result.err());
+        }
     }
 }
 
@@ -505,29 +481,40 @@ async fn jumps_lead_through_another_host() {
     let Some(outer) = Sshd::start("jumps_lead_through_another_host") else { return };
     let config = inner.path("config");
     std::fs::write(&config, outer.config("outer")).unwrap();
-    let spec = with_args(inner.spec(), &["-F", &config.display().to_string(), "-J", "outer"]);
-    let connection = inner.connector(PRELUDE).connect(&spec).await.unwrap();
-    let mut session = connection.session(None).await.unwrap();
-    let port = exec(&mut session, Exec::new("set -- $SSH_CONNECTION; echo $4")).await.stdout_text();
-    assert_eq!(port.trim(), inner.port.to_string());
-    outer.cut_connections();
-    let after = session.exec(Exec::new("true"), &mut NullSink).await;
-    assert!(after.is_err() || after.is_ok_and(|o| o.success()));
+    for kind in crate::ssh_binary::kinds("jumps_lead_through_another_host") {
+        let spec = with_args(inner.spec(), &["-F", &config.display().to_string(), "-J", "outer"]);
+        let spec = ConnectionSpec { kind, ..spec };
+        let connection = inner.connector(PRELUDE).connect(&spec).await.unwrap();
+        let mut session = connection.session(None).await.unwrap();
+        let port = exec(&mut session, Exec::new("set -- $SSH_CONNECTION; echo $4")).await.stdout_text();
+        assert_eq!(port.trim(), inner.port.to_string(), "{kind:?}");
+        outer.cut_connections();
+        let after = session.exec(Exec::new("true"), &mut NullSink).await;
+        assert!(after.is_err() || after.is_ok_and(|o| o.success()), "{kind:?}");
+        connection.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_connects_are_tried_again() {
     let config = "MaxStartups 2:90:4";
     let Some(server) = Sshd::start_with("dropped_connects_are_tried_again", config) else { return };
-    let (connector, spec) = (Arc::new(server.connector("")), server.spec());
-    let tasks: Vec<_> = (0..24)
-        .map(|_| {
-            let (connector, spec) = (connector.clone(), spec.clone());
-            tokio::spawn(async move { connector.connect(&spec).await.map(|_| ()) })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap().unwrap();
+    for kind in crate::ssh_binary::kinds("dropped_connects_are_tried_again") {
+        let spec = ConnectionSpec { kind, ..with_args(server.spec(), &["-F", "none"]) };
+        let connector = Arc::new(server.connector(""));
+        let tasks: Vec<_> = (0..24)
+            .map(|_| {
+                let (connector, spec) = (connector.clone(), spec.clone());
+                tokio::spawn(async move {
+                    let connection = connector.connect(&spec).await?;
+                    connection.close().await;
+                    Ok::<_, TransportError>(())
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
     }
 }
 

@@ -158,3 +158,39 @@ pub fn inventory_digest(project: &Project, out: &Output) -> Result<String, CliEr
         }
     }
 }
+
+/// What tells one host from another: the variables that say where it is, how it is reached and as whom.
+const PLACE: [&str; 9] = [
+    "ansible_connection",
+    "ansible_host",
+    "ansible_port",
+    "ansible_ssh_host",
+    "ansible_ssh_port",
+    "ansible_ssh_user",
+    "ansible_user",
+    "xplay_node",
+    "xplay_via",
+];
+
+/// Where an inventory has a host.
+pub type Place = BTreeMap<&'static str, String>;
+
+/// Returns where all hosts of an inventory are, as it is written.
+pub fn places(project: &Project) -> Result<BTreeMap<String, Place>, CliError> {
+    let files = VarFiles::new((*project.templar).clone(), project.sources.clone());
+    let listed = list_json(&project.inventory, &files, ListOptions::default());
+    let text = listed.map_err(|_| CliError::cannot("cannot read the variables of the inventory's hosts"))?;
+    let listed: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| CliError::Internal(e.to_string()))?;
+    let variables = &listed["_meta"]["hostvars"];
+    let place = |name: &str| {
+        let told = PLACE.iter().filter_map(|variable| {
+            let value = &variables[name][*variable];
+            (!value.is_null())
+                .then(|| (*variable, value.as_str().map_or_else(|| value.to_string(), str::to_string)))
+        });
+        told.collect()
+    };
+    let hosts = project.inventory.hosts().map(|(_, host)| host.name.to_string());
+    Ok(hosts.map(|name| (name.clone(), place(&name))).collect())
+}

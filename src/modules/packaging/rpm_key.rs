@@ -98,7 +98,8 @@ impl Module for RpmKey {
                 .ok_or_else(|| Failure::new("Unexpected gpg output"))?
                 .to_uppercase(),
         };
-        let short = &id[id.len().saturating_sub(8)..];
+        // What gpg printed may be no number.
+        let short = id.get(id.len().saturating_sub(8)..).unwrap_or(&id);
         let thing = Thing { kind: "rpm key", name: short.to_string() };
         let known = match foreseen(call.world.row(&thing))? {
             Some(row) => row.is_some(),

@@ -546,11 +546,16 @@ xp_once() {
 	if [ ! -e "$xp_once_f.i" ]; then
 		xp_v=$xp_me
 		[ -n "${5-}" ] || xp_who
+		xp_once_w=
 		set -C
-		if { printf '%s\n' "$xp_v" >"$xp_once_f.i"; } 2>/dev/null; then
+		if { { printf '%s\n' "$xp_v" || xp_once_w=full; } >"$xp_once_f.i"; } 2>/dev/null; then
 			set +C
-			xp_once=$xp_once_f
-			return 0
+			if [ -z "$xp_once_w" ]; then
+				xp_once=$xp_once_f
+				return 0
+			fi
+			# There is no room for a mark.
+			rm -f "$xp_once_f.i"
 		fi
 		set +C
 		if [ ! -e "$xp_once_f.i" ]; then xp_once_without "$@"; return 0; fi
@@ -581,9 +586,13 @@ xp_once_to() {
 xp_once_end() {
 	[ $# -gt 0 ] || return "$xp_once_rc"
 	[ -n "$xp_once" ] || return "$1"
-	echo "$1" >"$xp_once.rc"
+	xp_once_w=
+	{ echo "$1" >"$xp_once.rc"; } 2>/dev/null || xp_once_w=full
 	[ ! -s "$xp_once.o" ] || cat "$xp_once.o"
 	[ ! -s "$xp_once.e" ] || cat "$xp_once.e" >&2
+	[ -n "$xp_once_w" ] || return "$1"
+	echo "the command ended with exit code $1, and there is no room for its whole output below $xp_once_base: is its disk full?" >&2
+	[ "$1" != 0 ] || return 1
 	return "$1"
 }
 xp_once_forget() {

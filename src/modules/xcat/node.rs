@@ -7,9 +7,9 @@ use super::parse::{self, Attrs};
 use super::relations;
 use super::sh::{Sections, add, quote, script};
 use crate::modules::{
-    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Seen,
+    Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Relations, Run, Seen,
 };
-use crate::transport::Output;
+use crate::transport::{Content, Output};
 use crate::value::Map;
 
 pub struct Node;
@@ -76,21 +76,9 @@ impl Module for Node {
         if changes.is_empty() {
             return Ok(Prediction::same(result));
         }
-        let mut body = String::new();
-        for (pairs, names) in &changes {
-            let pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            add(
-                &mut body,
-                format_args!(
-                    "xc_run {} xcat chdef -t node -o {} {}\n",
-                    quote(&format!("chdef {}", names.join(","))),
-                    quote(&names.join(",")),
-                    common::words(&pairs)
-                ),
-            );
-        }
-        body.push_str(&look(&common::noderange(call, "nodes")?));
-        Ok(Prediction::change(result, vec![Action::run(script(&body))])
+        let mut run = change(&changes);
+        run.script = script(&(run.script + &look(&common::noderange(call, "nodes")?)));
+        Ok(Prediction::change(result, vec![Action::Run(run)])
             .diff(common::attrs_diff("nodes", &before, &after)))
     }
 
@@ -117,6 +105,39 @@ impl Module for Node {
         }
         Ok(prediction.into_outcome())
     }
+}
+
+/// Returns the commands that set attributes of nodes. Passwords are no arguments, which everybody on the management node can
+/// see: they go to chdef as stanzas on its input.
+fn change(changes: &BTreeMap<Vec<(String, String)>, Vec<String>>) -> Run {
+    let (mut script, mut stanzas, mut holders) = (String::new(), String::new(), Vec::new());
+    for (pairs, names) in changes {
+        let hides = |(key, value): &&(String, String)| common::is_secret(key) && !value.is_empty();
+        let (secret, open): (Vec<_>, Vec<_>) = pairs.iter().partition(hides);
+        let open: Vec<String> = open.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        if !open.is_empty() {
+            add(
+                &mut script,
+                format_args!(
+                    "xc_run {} xcat chdef -t node -o {} {}\n",
+                    quote(&format!("chdef {}", names.join(","))),
+                    quote(&names.join(",")),
+                    common::words(&open)
+                ),
+            );
+        }
+        if !secret.is_empty() {
+            let attrs: Attrs = secret.into_iter().cloned().collect();
+            stanzas.extend(names.iter().map(|name| parse::stanza(name, "node", &attrs)));
+            holders.extend(names.iter().map(String::as_str));
+        }
+    }
+    if holders.is_empty() {
+        return Run { script, ..Run::default() };
+    }
+    let label = quote(&format!("chdef {}", holders.join(",")));
+    let script = format!("exec 9<&0\nx_chdef() {{ xcat chdef -z <&9; }}\n{script}xc_run {label} x_chdef\n");
+    Run { script, stdin: Some(Content::bytes(stanzas.into_bytes())), ..Run::default() }
 }
 
 fn look(range: &str) -> String {
@@ -209,6 +230,21 @@ mod tests {
             )
         );
         assert!(!run.script.contains("-o 'sn1'"));
+    }
+
+    #[test]
+    fn passwords_are_no_arguments() {
+        let prediction =
+            plan(json!({ "nodes": "sn1,sn2", "attributes": { "bmcpassword": "se cret", "setupnfs": 1 } }));
+        let Some(Action::Run(run)) = prediction.change.as_ref().and_then(|c| c.actions.first()) else {
+            panic!()
+        };
+        assert!(!run.script.contains("se cret"), "{}", run.script);
+        assert!(run.script.contains("xc_run 'chdef sn2' xcat chdef -t node -o 'sn2' 'setupnfs=1'\n"));
+        assert!(run.script.contains("xc_run 'chdef sn1,sn2' x_chdef\n"), "{}", run.script);
+        let Some(Content::Bytes(stanzas)) = &run.stdin else { panic!() };
+        let expect = ["sn1", "sn2"].map(|n| format!("{n}:\n    objtype=node\n    bmcpassword=se cret\n"));
+        assert_eq!(String::from_utf8_lossy(stanzas), expect.concat());
     }
 
     #[test]

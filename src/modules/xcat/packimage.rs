@@ -358,8 +358,8 @@ fn guard(call: &Call, definition: &Attrs, sections: &Sections, root: &str) -> Re
     let mut space = sections.line("space").split(' ').map(|n| n.parse::<u64>().ok());
     if let (Some(Some(free)), Some(Some(tree))) = (space.next(), space.next()) {
         let old = sections.line("size").parse::<u64>().unwrap_or(0) / 1024;
-        let needed = if old > 0 { old + old / 4 } else { tree / 2 };
-        if free + old < needed {
+        let needed = if old > 0 { old.saturating_add(old / 4) } else { tree / 2 };
+        if free.saturating_add(old) < needed {
             common::unless_predicting(call, || {
                 Failure::new(format!(
                     "{root} has {} MB free, but the archive needs about {} MB",

@@ -46,21 +46,31 @@ impl KeyCheck {
 
     /// Returns what is worth telling when the key is good.
     fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<Option<String>, TransportError> {
-        let judged = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => self.judge_key(&host_key(key)?),
-            PublicKeyOrCertificate::Certificate(certificate) => self.judge_certificate(certificate),
-        };
-        let Err(refused) = judged else { return Ok(None) };
-        if !self.repins {
-            return Err(refused);
-        }
-        let key = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => host_key(key)?,
-            PublicKeyOrCertificate::Certificate(shown) => {
-                host_key(&PublicKey::new(shown.public_key().clone(), ""))?
+        match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => self.judge_bare(&host_key(key)?),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                let judged = self.judge_certificate(certificate);
+                self.settle(judged, || host_key(&PublicKey::new(certificate.public_key().clone(), "")))
             }
-        };
-        self.repin(&key, refused).map(Some)
+        }
+    }
+
+    /// The same for a key that came without a certificate.
+    pub fn judge_bare(&self, key: &HostKey) -> Result<Option<String>, TransportError> {
+        self.settle(self.judge_key(key), || Ok(key.clone()))
+    }
+
+    /// Takes a key that was refused in place of the known one, where that was declared.
+    fn settle(
+        &self,
+        judged: Result<(), TransportError>,
+        key: impl FnOnce() -> Result<HostKey, TransportError>,
+    ) -> Result<Option<String>, TransportError> {
+        match judged {
+            Ok(()) => Ok(None),
+            Err(refused) if self.repins => self.repin(&key()?, refused).map(Some),
+            Err(refused) => Err(refused),
+        }
     }
 
     /// Records a key in place of the one that the host had before it was started anew.

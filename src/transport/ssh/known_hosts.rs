@@ -277,6 +277,14 @@ fn without(text: &str, name: &str) -> Result<String, String> {
     Ok(kept)
 }
 
+/// Returns the key of a line without a marker.
+pub(super) fn key_of_line(line: &str) -> Option<HostKey> {
+    match parse_line(line.trim())? {
+        (Marker::None, _, key) => Some(key),
+        _ => None,
+    }
+}
+
 fn parse_line(line: &str) -> Option<(Marker, Names, HostKey)> {
     let mut words = line.split_ascii_whitespace();
     let mut names = words.next()?;

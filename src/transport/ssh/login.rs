@@ -32,7 +32,7 @@ const EVALUATION: Duration = Duration::from_secs(10);
 const STORM: Duration = Duration::from_secs(45);
 
 /// How long saying goodbye may take to a host that takes nothing any more.
-const GOODBYE: Duration = Duration::from_secs(3);
+pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
 /// The longest pauses before the first and the later tries, in milliseconds.
 const FIRST_PAUSE: u64 = 100;
@@ -99,7 +99,10 @@ pub(super) async fn log_in(
 }
 
 /// Works out the way in a thread of its own: files are read, and commands of `Match exec` may run.
-async fn route(context: &Arc<SshContext>, spec: &ConnectionSpec) -> Result<Vec<Target>, TransportError> {
+pub(super) async fn route(
+    context: &Arc<SshContext>,
+    spec: &ConnectionSpec,
+) -> Result<Vec<Target>, TransportError> {
     let (shared, own) = (context.clone(), spec.clone());
     let working = tokio::task::spawn_blocking(move || shared.route(&own));
     let limit = spec.connect_timeout.unwrap_or(EVALUATION);
@@ -152,7 +155,8 @@ async fn one_login(
     }
 }
 
-enum Attempt {
+/// Why an attempt to log in failed.
+pub(super) enum Attempt {
     /// The host closed the connection before we could say who we are.
     Dropped(TransportError),
     Failed(TransportError),
@@ -281,19 +285,19 @@ pub(in crate::transport) async fn look_at_keys(
 }
 
 /// How a host that drops connections, because it has too many, is asked again.
-struct Patience {
+pub(super) struct Patience {
     until: Instant,
     /// The longest pause before the next try, in milliseconds.
     pause: u64,
 }
 
 impl Patience {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { until: Instant::now() + STORM, pause: FIRST_PAUSE }
     }
 
     /// Waits before the next try; gives the error back where there is none.
-    async fn after(&mut self, failed: Attempt) -> Result<(), TransportError> {
+    pub async fn after(&mut self, failed: Attempt) -> Result<(), TransportError> {
         let error = match failed {
             Attempt::Dropped(error) => error,
             Attempt::Failed(error) => return Err(error),

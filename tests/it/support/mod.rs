@@ -4,6 +4,7 @@ pub mod rehearse;
 pub mod sshd;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Finds a program in the usual folders, the system's own among them.
 pub fn find_program(name: &str) -> Option<PathBuf> {
@@ -15,6 +16,46 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 /// Says why a test does nothing.
 pub fn skip(test: &str, reason: &str) {
     println!("{test}: skipped, {reason}");
+}
+
+/// Tells whether a process may have mounts of its own, and prints why not.
+pub fn can_mount(test: &str) -> bool {
+    let tried = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let can = tried.is_ok_and(|o| o.status.success());
+    if !can {
+        skip(test, "mounts are not possible here");
+    }
+    can
+}
+
+/// The same program on a machine whose xCAT has the commands of a folder.
+pub fn with_xcat(bin: &Path, program: &Command) -> Command {
+    with_mounts(
+        "mount -t tmpfs none /opt && mkdir -p /opt/xcat/bin && mount --bind \"$0\" /opt/xcat/bin",
+        bin,
+        program,
+    )
+}
+
+/// The same program with mounts of its own, which a shell makes; `$0` is a path there. It keeps only the variables that were
+/// set for it.
+pub fn with_mounts(mounts: &str, path: &Path, program: &Command) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &format!("{mounts} && exec \"$@\"")]).arg(path);
+    command
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env_clear()
+        .stdin(std::process::Stdio::null());
+    for (name, value) in program.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    if let Some(dir) = program.get_current_dir() {
+        command.current_dir(dir);
+    }
+    command
 }
 
 /// Returns a shell of each kind that this machine has, under a path that ends in its name. Busybox comes with a
@@ -39,7 +80,7 @@ fn busybox_shell(busybox: &Path, folder: &Path) -> PathBuf {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let applets = folder.join("applets");
     std::fs::create_dir_all(&applets).unwrap();
-    let list = std::process::Command::new(busybox).arg("--list").output().unwrap();
+    let list = Command::new(busybox).arg("--list").output().unwrap();
     for name in String::from_utf8(list.stdout).unwrap().lines() {
         symlink(busybox, applets.join(name)).unwrap();
     }

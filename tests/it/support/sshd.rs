@@ -12,6 +12,8 @@ use super::{find_program, skip};
 
 pub struct Sshd {
     child: Child,
+    /// What starts it.
+    words: Vec<String>,
     folder: tempfile::TempDir,
     pub port: u16,
     pub user: String,
@@ -25,6 +27,11 @@ impl Sshd {
 
     /// Starts a server with further lines in its configuration.
     pub fn start_with(test: &str, config: &str) -> Option<Self> {
+        Self::start_by(test, config, &[])
+    }
+
+    /// Starts a server by a program that runs it.
+    pub fn start_by(test: &str, config: &str, by: &[&str]) -> Option<Self> {
         let Some(sshd) = find_program("sshd") else {
             skip(test, "there is no sshd");
             return None;
@@ -51,21 +58,29 @@ impl Sshd {
             path("authorized_keys"),
         );
         std::fs::write(path("sshd_config"), text).unwrap();
-        let child = Command::new(&sshd)
-            .args(["-D", "-e", "-f", &path("sshd_config")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(path("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, folder, port, user: user.trim().to_owned() };
+        let sshd = sshd.display().to_string();
+        let config_file = path("sshd_config");
+        let words = [by, &[&*sshd, "-D", "-e", "-f", &config_file]].concat();
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let child = listening(&words, &folder.path().join("log"));
+        let mut server = Self { child, words, folder, port, user: user.trim().to_owned() };
         if server.answers() {
             return Some(server);
         }
         let log = std::fs::read_to_string(server.path("log")).unwrap_or_default();
         // Somebody else may have taken the port that was free a moment ago.
         assert!(log.contains("Address already in use"), "sshd does not start: {log}");
-        Self::start_with(test, config)
+        Self::start_by(test, config, by)
+    }
+
+    /// Ends the server with all its connections, and starts it again at the same port.
+    pub fn restart(&mut self) {
+        self.cut_connections();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.cut_connections();
+        self.child = listening(&self.words, &self.path("log"));
+        assert!(self.answers(), "{}", std::fs::read_to_string(self.path("log")).unwrap_or_default());
     }
 
     /// Tells whether the server has a setting; nothing if there is no server.
@@ -156,6 +171,17 @@ impl Sshd {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
         }
     }
+}
+
+fn listening(words: &[String], log: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+    Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 /// Returns the children of a process, found in /proc.
