@@ -58,7 +58,7 @@ impl Module for Assemble {
 
     fn plan(&self, call: &Call, seen: &Seen) -> Result<Prediction, Failure> {
         if !call.args.flag("remote_src") {
-            return local(call)?.plan(call, seen);
+            return local(call)?.plan(call, seen).map(told);
         }
         call.needs_untouched(&expand_path(call, call.args.str("src").unwrap_or_default())?)?;
         let report = Report::of(seen)?;
@@ -82,11 +82,18 @@ impl Module for Assemble {
         Incoming::of_bytes(join(call, fragments)?, None, None)
             .from(call.args.str("src").unwrap_or_default().to_string())
             .plan(call, &head)
+            .map(told)
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        write::finish(prediction, ran, "backup_file", ran.len() == 1)
+        write::finish_copy(prediction, ran)
     }
+}
+
+/// Adds what the module always says.
+fn told(mut prediction: Prediction) -> Prediction {
+    prediction.result.insert("msg", "OK");
+    prediction
 }
 
 fn local(call: &Call) -> Result<Incoming, Failure> {
@@ -102,7 +109,7 @@ fn local(call: &Call) -> Result<Incoming, Failure> {
     Ok(Incoming::of_bytes(join(call, fragments)?, None, None).from(dir.to_string_lossy().into_owned()))
 }
 
-/// Puts fragments together: the delimiter stands between them on lines of its own.
+/// Puts fragments together: each begins on a line of its own, and so does the delimiter between them.
 fn join(call: &Call, mut fragments: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, Failure> {
     let args = &call.args;
     let pattern = match args.str("regexp") {
@@ -125,13 +132,11 @@ fn join(call: &Call, mut fragments: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, F
         if hidden || !wanted {
             continue;
         }
-        if let Some(delimiter) = &delimiter
-            && !first
-        {
-            if !out.ends_with(b"\n") {
+        if !first {
+            if !out.is_empty() && !out.ends_with(b"\n") {
                 out.push(b'\n');
             }
-            out.extend(delimiter.as_bytes());
+            out.extend(delimiter.as_deref().unwrap_or_default().as_bytes());
         }
         out.extend(content);
         first = false;
