@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::shared::lock;
 use crate::diag::Diagnostic;
 use crate::modules::{LocalFiles, Wanted};
-use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions};
+use crate::template::{Scope, SearchPath, Templar, TemplateFileOptions, expand_user};
 use crate::value::{Unknown, Value};
 
 /// Finds, reads and renders project files for one task on one host.
@@ -158,7 +158,7 @@ fn template_options(args: &Value) -> TemplateFileOptions {
 
 /// Finds a file the way Ansible does: in each directory its `kind` folder first, then the directory itself.
 pub fn find(search: &SearchPath, kind: &str, name: &str) -> Result<PathBuf, String> {
-    let given = expand_home(name);
+    let given = PathBuf::from(expand_user(name));
     if given.is_absolute() {
         return if given.exists() { Ok(given) } else { Err(missing(name, &[given])) };
     }
@@ -188,11 +188,4 @@ fn missing(name: &str, tried: &[PathBuf]) -> String {
         text.push_str(" on the Ansible Controller.");
     }
     text
-}
-
-fn expand_home(name: &str) -> PathBuf {
-    match (name.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(name),
-    }
 }

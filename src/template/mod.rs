@@ -29,7 +29,7 @@ mod tests;
 mod tree;
 mod versions;
 
-pub use engine::{Templar, TemplarSettings, Texts, VaultOpener};
+pub use engine::{Templar, TemplarSettings, Texts, VaultOpener, expand_user};
 pub use error::{RenderError, RenderErrorKind};
 pub use file::{TemplateFileOptions, TemplateOrigin};
 pub use filters::{escape_html, shadow_hash};
@@ -61,6 +61,10 @@ pub enum Var {
 pub trait LazyMap: Send + Sync {
     fn get(&self, key: &str) -> Option<Var>;
     fn keys(&self) -> Vec<Arc<str>>;
+    /// For the variables of a host: the scope that has nothing else.
+    fn host_alone(&self) -> Option<Arc<dyn Scope>> {
+        None
+    }
     /// The scope in which members are rendered; nothing means the scope of the expression that asked.
     fn scope(&self) -> Option<Arc<dyn Scope>> {
         None
