@@ -8,6 +8,7 @@ mod actions;
 mod ahead;
 mod ask;
 mod attempts;
+mod blocks;
 mod budget;
 mod debugger;
 mod dispatch;
@@ -45,6 +46,7 @@ mod route;
 mod run;
 mod shared;
 mod spread;
+mod stand_in;
 mod strategy;
 mod worker;
 
@@ -53,7 +55,7 @@ mod counts;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{Answers, Shown};
+pub use ask::{Answers, Shown, Typed, Typing, Until};
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
 pub use fact_cache::FactCache;
