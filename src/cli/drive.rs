@@ -369,11 +369,19 @@ fn remove_old_reports(dir: &Path) {
 fn ask(project: &Project, out: &Output) -> Result<VarMap, CliError> {
     let mut answers = VarMap::default();
     let plays = project.playbooks.iter().flat_map(|p| &p.plays);
-    for question in plays.flat_map(|play| &play.vars_prompt) {
+    for (play, question) in plays.flat_map(|play| play.vars_prompt.iter().map(move |q| (play, q))) {
         if project.extra_vars.contains_key(&question.name) || answers.contains_key(&question.name) {
             continue;
         }
-        let text = |tree: &Option<Tree>| tree.as_ref().and_then(Tree::as_value).map(Value::to_text);
+        let vars = play.vars.iter().chain(answers.iter()).chain(project.extra_vars.iter());
+        let vars = vars.map(|(name, tree)| (name.clone(), tree.clone())).collect();
+        let scope: Arc<dyn Scope> = Arc::new(Answer { vars, search: SearchPath::default() });
+        // A prompt that cannot be rendered before the play begins is shown as it is written.
+        let text = |tree: &Option<Tree>| {
+            let tree = tree.as_ref()?;
+            let rendered = project.templar.render(tree, &scope).map(|value| value.to_text());
+            rendered.ok().or_else(|| tree.as_text().map(|text| text.to_string()))
+        };
         let default = text(&question.default);
         let mut answer = if io::stdin().is_terminal() {
             let what = text(&question.prompt).unwrap_or_else(|| question.name.to_string());
@@ -385,7 +393,7 @@ fn ask(project: &Project, out: &Output) -> Result<VarMap, CliError> {
                 None => continue,
             }
         };
-        if question.private {
+        if question.secret {
             out.secrets.add(&answer);
         }
         if let Some(scheme) = &question.encrypt {
@@ -406,7 +414,7 @@ fn hashed(
 ) -> Result<String, CliError> {
     let known = [("answer", Some(answer)), ("scheme", Some(scheme)), ("salt", salt.as_deref())];
     let scope = Answer {
-        vars: known.into_iter().filter_map(|(name, text)| Some((name.into(), Value::str(text?)))).collect(),
+        vars: known.into_iter().filter_map(|(name, text)| Some((name.into(), Tree::value(text?)))).collect(),
         search: SearchPath::default(),
     };
     let salted = if salt.is_some() { ", salt=salt" } else { "" };
@@ -423,13 +431,13 @@ fn hashed(
 
 /// The variables with which an answer is hashed.
 struct Answer {
-    vars: HashMap<Arc<str>, Value>,
+    vars: HashMap<Arc<str>, Tree>,
     search: SearchPath,
 }
 
 impl Scope for Answer {
     fn get(&self, name: &str) -> Option<Var> {
-        self.vars.get(name).cloned().map(Var::Value)
+        self.vars.get(name).cloned().map(Var::Tree)
     }
 
     fn names(&self) -> Vec<Arc<str>> {

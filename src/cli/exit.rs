@@ -28,6 +28,9 @@ pub enum CliError {
     /// What was asked for cannot be done.
     #[error("{text}")]
     Cannot { text: String, help: Option<String> },
+    /// A mistake in the command line.
+    #[error("{0}")]
+    Usage(String),
     /// An option or setting whose value makes no sense.
     #[error("{text}")]
     Option { text: String, help: Option<String> },
@@ -104,6 +107,7 @@ pub fn code(result: &Result<Ending, CliError>) -> u8 {
         Ok(Ending::Ran(_)) => 0,
         Err(CliError::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(CliError::Cannot { .. } | CliError::File { .. } | CliError::Locked | CliError::Output(_)) => 1,
+        Err(CliError::Usage(_)) => 2,
         Err(CliError::Project) => 4,
         Err(CliError::Option { .. }) => 5,
         Err(CliError::Interrupted) => 99,

@@ -20,6 +20,7 @@ mod gaps;
 mod hold;
 mod inventory;
 mod journal;
+mod keys;
 mod lint;
 mod listing;
 mod look_args;

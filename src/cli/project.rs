@@ -171,7 +171,8 @@ pub fn collect(
         match loader.load_playbook(path) {
             Ok((book, warnings)) => {
                 found.extend(warnings);
-                found.extend(book.plays.iter().flat_map(|play| gaps::in_play(play)));
+                let dir = path.parent().unwrap_or(Path::new("."));
+                found.extend(book.plays.iter().flat_map(|play| gaps::in_play(play, &loader, dir)));
                 books.push(book);
             }
             Err(errors) => found.extend(errors),
@@ -267,6 +268,9 @@ fn extra_vars(
     for text in given {
         let text = text.trim();
         if let Some(path) = text.strip_prefix('@') {
+            if !Path::new(path).exists() {
+                return Err(CliError::cannot(format!("cannot read `{path}`: no such file")));
+            }
             match Loader::new(options.clone()).load_vars(Path::new(path)) {
                 Ok(vars) => all.extend(vars.iter().map(|(k, v)| (k.clone(), v.clone()))),
                 Err(errors) => found.extend(errors),

@@ -4,10 +4,11 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use super::exit::CliError;
-use crate::engine::Answers;
+use super::keys;
+use crate::engine::{Answers, Typed, Typing};
 use crate::transport::BoxFuture;
 use crate::value::Secret;
 
@@ -42,7 +43,9 @@ pub struct Input;
 
 impl Answers for Input {
     fn is_person(&self) -> bool {
-        io::stdin().is_terminal()
+        // A program in the background would be stopped when it reads.
+        let stdin = io::stdin();
+        stdin.is_terminal() && tcgetpgrp(&stdin).is_ok_and(|group| group == rustix::process::getpgrp())
     }
 
     fn line(&self) -> BoxFuture<'_, io::Result<Option<String>>> {
@@ -53,6 +56,10 @@ impl Answers for Input {
             Ok(more.then(|| text.trim_end_matches(['\n', '\r']).to_string()))
         });
         Box::pin(async move { read.await.unwrap_or_else(|e| Err(io::Error::other(e))) })
+    }
+
+    fn typed(&self, typing: Typing) -> BoxFuture<'_, io::Result<Typed>> {
+        Box::pin(keys::typed(typing))
     }
 }
 
@@ -109,6 +116,7 @@ pub fn variable(what: &str, default: Option<&str>, private: bool, confirm: bool)
     loop {
         let answer = if private { password(&prompt)?.expose().to_string() } else { line(&prompt)? };
         if confirm && answer != password(&format!("confirm {prompt}"))?.expose() {
+            say("***** VALUES ENTERED DO NOT MATCH ****")?;
             continue;
         }
         return Ok(match default {
@@ -116,6 +124,13 @@ pub fn variable(what: &str, default: Option<&str>, private: bool, confirm: bool)
             _ => answer,
         });
     }
+}
+
+/// Says something on the terminal.
+fn say(text: &str) -> Result<(), CliError> {
+    let failed = |e: io::Error| CliError::cannot(format!("cannot say \"{text}\": {e}"));
+    let mut terminal = OpenOptions::new().write(true).open("/dev/tty").map_err(failed)?;
+    terminal.write_all(format!("{text}\n").as_bytes()).map_err(failed)
 }
 
 /// Asks for a line on the terminal.

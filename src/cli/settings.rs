@@ -458,7 +458,7 @@ pub fn forks(typed: Option<&str>, config: &Config) -> Result<usize, CliError> {
         None => config.number(&key::FORKS, "forks")?,
     };
     match forks {
-        Some(0) => Err(CliError::option("the number of forks must be at least 1")),
+        Some(0) => Err(CliError::Usage("the number of forks must be at least 1".into())),
         Some(n) => Ok(n),
         None => Ok(RunOptions::default().forks),
     }
@@ -627,7 +627,7 @@ pub fn become_method(name: Option<&str>) -> Result<BecomeMethod, CliError> {
 }
 
 fn parse_number<T: std::str::FromStr>(text: &str, flag: &str) -> Result<T, CliError> {
-    text.trim().parse().map_err(|_| CliError::option(format!("{flag} must be a number, not \"{text}\"")))
+    text.trim().parse().map_err(|_| CliError::Usage(format!("{flag} must be a number, not \"{text}\"")))
 }
 
 /// Returns how long a run may take.

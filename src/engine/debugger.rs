@@ -204,7 +204,7 @@ impl Session<'_> {
         if text.contains("task_vars") {
             add("task_vars", self.task_vars());
         }
-        add("host", Value::Str(host.clone()));
+        add("host", Value::str(host.clone()));
         add("result", Value::map(Map::from_iter([("_result", result.registered())])));
         let scope: Arc<dyn Scope> =
             Arc::new(StaticScope { layers: vec![Arc::new(names)], search: SearchPath::default() });

@@ -662,7 +662,7 @@ impl Execution<'_> {
 }
 
 /// Writes a fetched file: exclusive temporary file beside it, then rename.
-fn save(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), Failure> {
+pub(super) fn save(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), Failure> {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
     let fail =

@@ -62,6 +62,16 @@ impl Handlers {
         }
     }
 
+    /// Takes a host out of all that waits.
+    fn forget(&mut self, host: &Host) {
+        for slot in &mut self.slots {
+            slot.pending.shift_remove(host);
+        }
+        for hosts in self.later.values_mut() {
+            hosts.shift_remove(host);
+        }
+    }
+
     /// Remembers a notification until the next flush. Returns whether anything answers to it by now.
     pub fn notify_later(
         &mut self,
@@ -277,6 +287,8 @@ impl PlayRun<'_> {
             }
             let flow = self.entries(&entry, hosts, Place { handlers: true, ..place }).await;
             self.doubts = before;
+            // A host that fails in a handler is done with all of them, also where handlers are forced.
+            flow.failed.iter().for_each(|f| self.handlers.forget(&f.host));
             failed.extend(flow.failed);
             if self.gate.refused.as_deref() == Some(&*task.id.to_string()) {
                 refused.push((task, pending));

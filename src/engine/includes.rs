@@ -10,7 +10,7 @@ use super::login;
 use super::play::{Flow, Host, Place, PlayRun, Stop};
 use super::result::{Include, TaskResult, Trouble, explain};
 use super::worker::host_result;
-use crate::diag::{Diagnostic, classic};
+use crate::diag::{Diagnostic, Style, classic};
 use crate::playbook::{Action, Directives, Entry, IncludeContext, LoadedTasks, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value, to_json_text};
@@ -103,7 +103,11 @@ impl PlayRun<'_> {
         let mut result = TaskResult::from_trouble(trouble);
         if let Some(mistake) = &result.explanation {
             // Ansible gives the reason of a failed include a name of its own.
-            let reason = classic(&self.shared.sources, mistake);
+            let reason = match self.shared.options.style {
+                Style::Ansible => classic(&self.shared.sources, mistake),
+                // The place is shown beside it.
+                Style::Plain | Style::Color => mistake.message.clone(),
+            };
             result.result.remove("msg");
             result.result.insert("reason", reason);
         }

@@ -204,7 +204,7 @@ impl HostSource for LiveInventory {
             .map(|(id, group)| {
                 let hosts = inventory.group_hosts(id);
                 let names: Vec<Value> =
-                    hosts.iter().map(|h| Value::Str(inventory.host(*h).name.clone())).collect();
+                    hosts.iter().map(|h| Value::str(inventory.host(*h).name.clone())).collect();
                 (group.name.clone(), Value::list(names))
             })
             .collect();
@@ -216,7 +216,7 @@ impl HostSource for LiveInventory {
     fn group_names(&self, host: &str) -> Value {
         let inventory = read(&self.inventory);
         let names = inventory.find_host(host).map(|id| inventory.group_names(id)).unwrap_or_default();
-        Value::list(names.into_iter().map(Value::Str).collect())
+        Value::list(names.into_iter().map(Value::from).collect())
     }
 }
 

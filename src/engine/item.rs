@@ -15,6 +15,7 @@ use super::prepared::Prepared;
 use super::recall::Earlier;
 use super::result::{TaskResult, Trouble, explain};
 use super::shared::Shared;
+use super::stand_in;
 use crate::diag::Diagnostic;
 use crate::modules::diff_value::{self, Shown};
 use crate::modules::{self, Certainty, Wanted};
@@ -95,7 +96,7 @@ impl ItemRun {
                 .delegate()
                 .ok()
                 .flatten()
-                .map_or_else(|| Value::Str(item.scope.host().clone()), |to| item.address_of(&to));
+                .map_or_else(|| Value::str(item.scope.host().clone()), |to| item.address_of(&to));
             item.vars = item.scope.with_locals(Map::from_iter([("ansible_host", place)])).boxed();
         }
         item
@@ -254,6 +255,7 @@ impl ItemRun {
                 let given = self.given(name, args, free_form.as_ref(), template_args.as_ref())?;
                 match modules::short_name(name) {
                     Some("gather_facts") => self.gather(given, attempt, doubt).await?,
+                    Some("fetch") => stand_in::fetch(self, name, given, attempt, doubt).await?,
                     _ => self.module(name, given, attempt, doubt).await?,
                 }
             }
@@ -285,6 +287,7 @@ impl ItemRun {
     ) -> Result<(Arc<str>, Option<Arc<Path>>), Trouble> {
         let Some(tree) = dynamic else { return Ok((written.clone(), None)) };
         let name = self.render(tree)?.to_text();
+        let name = self.shared.loader.redirected(&name, &self.vars.search().playbook_dir);
         if let Some(file) = self.module_file(&name) {
             return Ok((name.into(), Some(file)));
         }
@@ -297,7 +300,7 @@ impl ItemRun {
     }
 
     /// The file of the project that a module's name stands for.
-    fn module_file(&self, name: &str) -> Option<Arc<Path>> {
+    pub(super) fn module_file(&self, name: &str) -> Option<Arc<Path>> {
         let role = self.task.role.as_deref();
         self.shared.loader.find_module(name, role, &self.vars.search().playbook_dir)
     }
@@ -347,7 +350,7 @@ impl ItemRun {
     }
 
     /// Runs a module that is a file of the project.
-    async fn foreign(
+    pub(super) async fn foreign(
         &self,
         name: &str,
         file: &std::path::Path,
@@ -453,6 +456,11 @@ impl ItemRun {
         Ok(result)
     }
 
+    /// The project's files as the task sees them.
+    pub(super) fn files(&self) -> TaskFiles {
+        TaskFiles::new(self.templar.clone(), self.vars.clone())
+    }
+
     /// Returns how long the task may take.
     fn timeout(&self) -> Result<Option<std::time::Duration>, Trouble> {
         let value = self.keyword(|d| &d.timeout)?.unwrap_or_default();
@@ -472,7 +480,7 @@ impl ItemRun {
         if module.logs_in_itself() {
             self.route(&mut reach, delegated.is_some(), &mut args)?;
         }
-        let files = TaskFiles::new(self.templar.clone(), self.vars.clone()).recorded(self.recorded_texts());
+        let files = self.files().recorded(self.recorded_texts());
         let is_seen = self.task.register.is_some() || self.shared.options.verbosity > 0;
         let files = files.wanting(if is_seen { Wanted::All } else { Wanted::Compared });
         Ok(Prepared {

@@ -6,7 +6,7 @@ use super::item::{Delegate, ItemRun};
 use super::login::{LoginError, LoginReader, Reach, truth};
 use super::result::Trouble;
 use crate::modules::{self, Failure};
-use crate::playbook::Directives;
+use crate::playbook::{self, Action, Directives, ModuleGroup};
 use crate::template::{Tree, TreeKind, Var};
 use crate::value::{Map, Value};
 use crate::vars::TaskScope;
@@ -49,21 +49,59 @@ impl ItemRun {
         Ok(given)
     }
 
-    /// Returns what `module_defaults` say of a module.
+    /// Returns what `module_defaults` say of a module: what they say of groups that it is in, then what they say of itself.
+    /// What they say further inside of a name takes the place of what they say of it around.
     pub fn defaults(&self, module: &str) -> Result<Map, Trouble> {
         let mut all = Map::new();
+        if self.task.directives.module_defaults.is_empty() {
+            return Ok(all);
+        }
+        let own = self.identity(module);
+        let mut of_groups: indexmap::IndexMap<String, Map> = indexmap::IndexMap::new();
+        let mut of_itself = Map::new();
         for defaults in &self.task.directives.module_defaults {
-            if let Value::Map(map) = self.render(defaults)? {
-                for (key, value) in map.iter() {
-                    let fits =
-                        key.as_str().is_some_and(|k| modules::short_name(k) == modules::short_name(module));
-                    if let (true, Some(value)) = (fits, value.as_map()) {
-                        all.extend(value.clone());
+            let Value::Map(map) = self.render(defaults)? else { continue };
+            for (key, value) in map.iter() {
+                let Some(name) = key.as_str() else { continue };
+                let arguments = value.as_map().cloned().unwrap_or_default();
+                match name.strip_prefix("group/") {
+                    Some(group) if self.is_in_group(&own, group) => {
+                        let group = group.strip_prefix("ansible.builtin.").unwrap_or(group);
+                        of_groups.insert(group.into(), arguments);
                     }
+                    None if self.named(name) == own => of_itself = arguments,
+                    _ => {}
                 }
             }
         }
+        of_groups.into_values().chain([of_itself]).for_each(|arguments| all.extend(arguments));
         Ok(all)
+    }
+
+    /// Returns the name by which a module of the task is compared.
+    fn identity(&self, module: &str) -> String {
+        let file = match &self.task.action {
+            Action::Module { name, file: Some(file), .. } if **name == *module => Some(file.clone()),
+            _ => self.module_file(module),
+        };
+        file.and_then(|file| playbook::collection_name(&file)).unwrap_or_else(|| self.named(module))
+    }
+
+    fn named(&self, name: &str) -> String {
+        let name = self.shared.loader.redirected(name, &self.vars.search().playbook_dir);
+        let plain = |name: &str| {
+            let short =
+                name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));
+            short.unwrap_or(name).to_string()
+        };
+        modules::short_name(&name).map_or_else(|| plain(&name), ToString::to_string)
+    }
+
+    fn is_in_group(&self, module: &str, group: &str) -> bool {
+        match self.shared.loader.module_group(group, &self.vars.search().playbook_dir) {
+            ModuleGroup::Of(members) => members.iter().any(|member| self.named(member) == module),
+            ModuleGroup::Absent | ModuleGroup::Unknown => false,
+        }
     }
 
     pub fn render(&self, tree: &Tree) -> Result<Value, Trouble> {
@@ -110,6 +148,7 @@ impl ItemRun {
         let mut reach = reader.read(target).map_err(|e| match e {
             LoginError::Render(e) => Trouble::from(*e),
             LoginError::Bad(msg) => Trouble::msg(msg),
+            LoginError::NoWay(msg) => Trouble::Unreachable(msg),
         })?;
         // An unlisted localhost means this machine, as in Ansible.
         let implicit = matches!(&**target, "localhost" | "127.0.0.1" | "::1")

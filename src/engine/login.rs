@@ -37,6 +37,8 @@ impl Reach {
 pub enum LoginError {
     Render(Box<RenderError>),
     Bad(String),
+    /// What is said of the way to the host leads nowhere; Ansible notices that when it logs in.
+    NoWay(String),
 }
 
 impl From<RenderError> for LoginError {
@@ -321,7 +323,7 @@ fn arguments(host: &str, text: &str) -> Result<Arc<Arguments>, LoginError> {
     }
     let words = words::split(text).map_err(str::to_owned);
     let found = words.and_then(Arguments::parse);
-    found.map(Arc::new).map_err(|e| LoginError::Bad(format!("ssh arguments of host {host}: {e}")))
+    found.map(Arc::new).map_err(|e| LoginError::NoWay(format!("ssh arguments of host {host}: {e}")))
 }
 
 /// Makes a line of known_hosts for any name out of a key, which may have a marker in front.
@@ -369,7 +371,7 @@ mod tests {
         let check = |text: &str, expect: &str| {
             let shown = match arguments("n1", text) {
                 Ok(found) => found.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-                Err(LoginError::Bad(reason)) => reason,
+                Err(LoginError::Bad(reason) | LoginError::NoWay(reason)) => reason,
                 Err(LoginError::Render(e)) => e.to_string(),
             };
             assert_eq!(shown, expect, "{text}");

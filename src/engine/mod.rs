@@ -8,6 +8,7 @@ mod actions;
 mod ahead;
 mod ask;
 mod attempts;
+mod blocks;
 mod budget;
 mod debugger;
 mod dispatch;
@@ -46,6 +47,7 @@ mod route;
 mod run;
 mod shared;
 mod spread;
+mod stand_in;
 mod strategy;
 mod worker;
 
@@ -54,7 +56,7 @@ mod counts;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{Answers, Shown};
+pub use ask::{Answers, Shown, Typed, Typing, Until};
 pub use event::{Counts, Event, HostResult, Recap, Status, TaskHeader, TaskKind};
 pub use execute::PROGRESS_MARK;
 pub use fact_cache::FactCache;

@@ -18,7 +18,7 @@ use super::strategy::Alone;
 use super::{dispatch, layers};
 use crate::diag::Diagnostic;
 use crate::plan::Actual;
-use crate::playbook::{Action, Block, Entry, MetaKind, Play, Role, Task};
+use crate::playbook::{Action, Entry, MetaKind, Play, Task};
 use crate::transport::BoxFuture;
 use crate::value::{Map, Unknown, Value};
 use crate::vars::{PlayVars, TaskLayers, TaskScope};
@@ -78,7 +78,7 @@ pub struct PlayRun<'a> {
     pub failed: IndexSet<Host>,
     pub unreachable: IndexSet<Host>,
     /// Failed hosts for which a block around had more to do: `max_fail_percentage` does not count these.
-    excused: HashSet<Host>,
+    pub(super) excused: HashSet<Host>,
     /// Those of them for which it still has: nobody knows yet whether they are lost.
     pub undecided: HashSet<Host>,
     pub handlers: Handlers,
@@ -87,11 +87,11 @@ pub struct PlayRun<'a> {
     /// The host goes by itself, so that it is the only one here.
     pub alone: Option<Alone>,
     /// Uses of roles that ran to their end on a host.
-    roles_done: HashSet<(Host, Arc<str>)>,
+    pub(super) roles_done: HashSet<(Host, Arc<str>)>,
     /// Hosts that `meta: end_role` took out of a role that the others still run.
-    roles_ended: Vec<(Host, Arc<str>)>,
+    pub(super) roles_ended: Vec<(Host, Arc<str>)>,
     /// Uses of roles of which at least one task ran on a host.
-    roles_ran: HashSet<(Host, Arc<str>)>,
+    pub(super) roles_ran: HashSet<(Host, Arc<str>)>,
     layers: HashMap<usize, (Arc<Task>, Arc<TaskLayers>)>,
     pub gate: &'a mut Gate,
     pub forward: Forward,
@@ -190,83 +190,7 @@ impl<'a> PlayRun<'a> {
         self.alone.as_ref().is_some_and(Alone::has_ended)
     }
 
-    async fn block(&mut self, block: &Block, hosts: Vec<Host>, place: Place) -> Flow {
-        let (hosts, done_before) = self.split_by_role(block.role.as_deref(), hosts);
-        let rescued = place.rescued || !block.rescue.is_empty();
-        let ends = place.guarded || !block.always.is_empty();
-        let guarded = ends || !block.rescue.is_empty();
-        let mut flow = self.entries(&block.body, hosts, Place { rescued, guarded, ..place }).await;
-        if !block.rescue.is_empty() && !flow.failed.is_empty() && self.stop.is_none() {
-            let failed = std::mem::take(&mut flow.failed);
-            let revived = self.revive(failed);
-            let saved = self.entries(&block.rescue, revived, Place { guarded: ends, ..place }).await;
-            flow.ok = self.in_order(flow.ok.into_iter().chain(saved.ok));
-            flow.failed = saved.failed;
-        }
-        if !block.always.is_empty() && self.stop.is_none() {
-            let all = flow.ok.iter().cloned().chain(flow.failed.iter().map(|f| f.host.clone()));
-            let all = self.in_order(all);
-            let done = self.entries(&block.always, all, place).await;
-            let failed: HashSet<Host> = flow.failed.iter().map(|f| f.host.clone()).collect();
-            flow.ok = done.ok.into_iter().filter(|h| !failed.contains(h)).collect();
-            flow.failed.extend(done.failed.into_iter().filter(|f| !failed.contains(&f.host)));
-            // `meta: clear_host_errors` takes failures back.
-            let (failed, forgiven) = flow.failed.into_iter().partition(|f| self.failed.contains(&f.host));
-            flow.failed = failed;
-            let forgiven: Vec<Failed> = forgiven;
-            flow.ok.extend(forgiven.into_iter().map(|f| f.host));
-        }
-        if guarded && !place.guarded {
-            for f in &flow.failed {
-                self.undecided.remove(&f.host);
-            }
-        }
-        if let Some(role) = &block.role {
-            let (ended, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.roles_ended)
-                .into_iter()
-                .partition(|(_, identity)| *identity == role.identity);
-            self.roles_ended = others;
-            flow.ok.extend(ended.into_iter().map(|(host, _)| host));
-            // A role of which nothing ran on a host may run there when it is used again.
-            let done = flow.ok.iter().map(|h| (h.clone(), role.identity.clone()));
-            self.roles_done.extend(done.filter(|done| self.roles_ran.contains(done)));
-        }
-        flow.ok = self.in_order(flow.ok.into_iter().chain(done_before));
-        flow
-    }
-
-    /// A role that ran on a host with the same parameters is not run again, unless it allows that.
-    fn split_by_role(&self, role: Option<&Role>, hosts: Vec<Host>) -> (Vec<Host>, Vec<Host>) {
-        match role {
-            Some(role) if !role.allow_duplicates => hosts
-                .into_iter()
-                .partition(|h| !self.roles_done.contains(&(h.clone(), role.identity.clone()))),
-            _ => (hosts, Vec::new()),
-        }
-    }
-
-    /// Lets failed hosts go on in a rescue section, with what failed in `ansible_failed_task` and `..._result`.
-    fn revive(&mut self, failed: Vec<Failed>) -> Vec<Host> {
-        let mut hosts = Vec::with_capacity(failed.len());
-        for f in failed {
-            self.failed.shift_remove(&f.host);
-            self.excused.remove(&f.host);
-            self.undecided.remove(&f.host);
-            self.set_alive(&f.host, true);
-            let task = Map::from_iter([
-                ("name", Value::str(&*f.task.bare_name)),
-                ("action", Value::str(&*f.task.module)),
-            ]);
-            self.shared.vars.store.write(&f.host, |vars| {
-                vars.set("ansible_failed_task", Value::map(task));
-                vars.set("ansible_failed_result", f.result.clone());
-            });
-            hosts.push(f.host);
-        }
-        self.in_order(hosts)
-    }
-
-    fn in_order(&self, hosts: impl IntoIterator<Item = Host>) -> Vec<Host> {
+    pub(super) fn in_order(&self, hosts: impl IntoIterator<Item = Host>) -> Vec<Host> {
         let wanted: HashSet<Host> = hosts.into_iter().collect();
         self.hosts.keys().filter(|h| wanted.contains(*h)).cloned().collect()
     }
@@ -359,11 +283,12 @@ impl<'a> PlayRun<'a> {
                     fatal |= self.flag(task, |d| &d.any_errors_fatal, &scope);
                     for owner in owners {
                         out.insert(owner.clone());
-                        flow.failed.push(self.fail(owner, header, result));
-                        if place.guarded {
-                            self.excused.insert(owner.clone());
-                            self.undecided.insert(owner.clone());
+                        let failed = self.fail(owner, header, result);
+                        if place.rescued {
+                            self.keep_failure(&failed);
                         }
+                        flow.failed.push(failed);
+                        self.mark_failed(owner, place);
                     }
                 }
                 Status::Unreachable => {
@@ -574,7 +499,11 @@ impl<'a> PlayRun<'a> {
             self.report(task, &header, &host, &mut result, place).await;
             if result.is_failure() {
                 self.count(task, &host, &result, place);
-                failed.push(self.fail(&host, &header, &result));
+                let lost = self.fail(&host, &header, &result);
+                if place.rescued {
+                    self.keep_failure(&lost);
+                }
+                failed.push(lost);
             } else {
                 idle.push(host);
             }
@@ -660,8 +589,13 @@ impl<'a> PlayRun<'a> {
         if self.alone.is_some() {
             return;
         }
-        let out = |h: &str| self.failed.contains(h) || self.unreachable.contains(h);
-        let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::Str).collect();
+        // A failed host stays as long as a block around has more to do. Others that do not go on were let go by
+        // `meta: end_host`.
+        let out = |h: &str| match self.failed.contains(h) {
+            true => !self.undecided.contains(h),
+            false => self.unreachable.contains(h) || self.hosts.get(h) == Some(&false),
+        };
+        let left: Vec<Value> = self.hosts.keys().filter(|h| !out(h)).cloned().map(Value::from).collect();
         let mut magic = self.vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = |name: &str| magic.get(name).and_then(Value::as_list).map(<[Value]>::to_vec);
         if known("ansible_play_batch").is_some_and(|l| l.len() == left.len()) {

@@ -300,7 +300,12 @@ impl TaskResult {
         if !map.contains("changed") {
             map.insert("changed", false);
         }
-        map.insert("failed", matches!(self.status, Status::Failed | Status::Ignored));
+        let failed = matches!(self.status, Status::Failed | Status::Ignored);
+        // A task that a condition left out, and a loop without failures, have no such member in Ansible.
+        let left_out = self.status == Status::Skipped && map.contains("skip_reason");
+        if failed || !(left_out || self.looped) {
+            map.insert("failed", failed);
+        }
         if self.status == Status::Skipped {
             map.insert("skipped", true);
         }

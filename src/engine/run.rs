@@ -480,12 +480,12 @@ impl Whole {
     }
 
     fn set_play_magic(&self, play: &Play, vars: &PlayVars, name: &str, hosts: &[Host]) {
-        let all: Vec<Value> = hosts.iter().cloned().map(Value::Str).collect();
+        let all: Vec<Value> = hosts.iter().cloned().map(Value::from).collect();
         let mut names: Vec<Value> = Vec::new();
         let mut dependent: Vec<Value> = Vec::new();
         for role in &play.role_uses {
             let list = if role.parents.is_empty() { &mut names } else { &mut dependent };
-            let name = Value::Str(role.name.clone());
+            let name = Value::str(role.name.clone());
             if !list.contains(&name) {
                 list.push(name);
             }
@@ -622,7 +622,7 @@ enum Missing {
 
 /// Hosts that go by themselves do not follow the fate of the others.
 fn set_batch_magic(vars: &PlayVars, batch: &[Host]) {
-    let hosts: Vec<Value> = batch.iter().cloned().map(Value::Str).collect();
+    let hosts: Vec<Value> = batch.iter().cloned().map(Value::from).collect();
     let mut magic = vars.magic.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     magic.insert("play_hosts", hosts.clone());
     magic.insert("ansible_play_batch", hosts);

@@ -10,7 +10,7 @@ use super::inventory::LiveInventory;
 use super::login::Reach;
 use super::pool::Pool;
 use super::shared::Shared;
-use super::{Answers, Event, Halt, HostResult, RunEnd, RunOptions, RunRequest, Status, run};
+use super::{Answers, Event, Halt, HostResult, RunEnd, RunOptions, RunRequest, Status, Typed, Typing, run};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::inventory::{self, Inventory};
 use crate::modules::{
@@ -57,6 +57,10 @@ impl Answers for Nobody {
 
     fn line(&self) -> BoxFuture<'_, std::io::Result<Option<String>>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn typed(&self, _: Typing) -> BoxFuture<'_, std::io::Result<Typed>> {
+        Box::pin(std::future::ready(Ok(Typed::Interrupted)))
     }
 }
 

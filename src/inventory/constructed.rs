@@ -73,7 +73,7 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node) {
 fn scope(inventory: &Inventory, host: HostId, files: &VarFiles) -> Result<Arc<dyn Scope>, Vec<Diagnostic>> {
     let layers = inventory.layers(host, files, None)?;
     let mut layers: Vec<VarMap> = layers.into_iter().rev().map(|layer| layer.vars).collect();
-    let names: Vec<Value> = inventory.group_names(host).into_iter().map(Value::Str).collect();
+    let names: Vec<Value> = inventory.group_names(host).into_iter().map(Value::from).collect();
     let magic = [
         (Arc::from("inventory_hostname"), Tree::value(inventory.host(host).name.clone())),
         (Arc::from("group_names"), Tree::value(Value::list(names))),

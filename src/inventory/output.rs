@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::model::{ALL, GroupId, HostId, Inventory};
 use super::vars_files::VarFiles;
 use crate::diag::Diagnostic;
-use crate::template::{Tree, TreeKind, VarMap};
-use crate::value::{JsonStyle, Key, Map, Value, to_python_json};
+use crate::template::{Tree, VarMap};
+use crate::value::{JsonStyle, Map, Value, to_python_json};
 
 /// Options of the listing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -311,18 +311,7 @@ fn add(vars: &mut Map, layer: &VarMap) {
 
 /// Returns a variable as it was written: templates as their text, vaulted texts as their ciphertext.
 pub fn raw_value(tree: &Tree) -> Value {
-    match &tree.kind {
-        TreeKind::Value(value) => value.clone(),
-        TreeKind::Template(template) => template.text.clone().into(),
-        TreeKind::List(items) => Value::list(items.iter().map(raw_value).collect()),
-        TreeKind::Map(entries) => Value::map(
-            entries
-                .iter()
-                .filter_map(|(k, v)| Some((Key::from_value(&raw_value(k))?, raw_value(v))))
-                .collect::<Map>(),
-        ),
-        TreeKind::Vault(text) => Map::from_iter([("__ansible_vault", Value::Str(text.clone()))]).into(),
-    }
+    tree.written()
 }
 
 /// Returns JSON as Python writes it with sorted keys and an indentation of 4.

@@ -395,6 +395,8 @@ pub(super) fn guarded(call: &Call, report: &Report) -> Result<Option<Map>, Failu
     let mut result = Map::new();
     result.insert("msg", format!("{did} not run command since {reason}"));
     result.insert("rc", 0);
+    // Nothing took any time.
+    ["start", "end", "delta"].into_iter().for_each(|name| drop(result.insert(name, Value::Null)));
     insert_output(&mut result, "stdout", format!("skipped, since {short}"));
     insert_output(&mut result, "stderr", String::new());
     for key in ["start", "end", "delta"] {

@@ -7,7 +7,8 @@ use super::local::{Digests, sha256};
 use super::sh::{FileKind, Report, expand_path, q};
 use super::write::content_diff;
 use super::{
-    Action, ArgKind, ArgSpec, Call, DiffSide, Failure, Module, ModuleSpec, Outcome, Prediction, Seen,
+    Action, ArgKind, ArgSpec, Args, Call, DiffSide, Failure, LocalFiles, Module, ModuleSpec, Outcome,
+    Prediction, Seen,
 };
 use crate::transport::Output;
 use crate::value::{Map, Value};
@@ -82,7 +83,7 @@ impl Module for Fetch {
             result.insert("msg", format!("{problem}, not transferring, ignored"));
             return Ok(Prediction::same(result));
         }
-        let dest = destination(call, src)?;
+        let dest = destination(args, call.local, &call.target.host)?;
         let digest = report.need("sha256")?.to_string();
         let here = call.local.open(&dest).ok().and_then(|file| Digests::of_reader(file).ok());
         result.insert("dest", dest.to_string_lossy().into_owned());
@@ -126,39 +127,66 @@ impl Module for Fetch {
     }
 }
 
-/// Returns the file on this side. It never leaves the folder that was asked for.
-fn destination(call: &Call, src: &str) -> Result<PathBuf, Failure> {
-    let dest = call.args.str("dest").unwrap_or_default();
-    let base = call.local.base_dir();
-    let root = base.join(dest);
-    if call.args.flag("flat") {
+/// Returns where content belongs that was read by other means, unless it is there already, and what is said of it.
+pub fn received(
+    args: &Args,
+    local: &dyn LocalFiles,
+    host: &str,
+    content: &[u8],
+) -> Result<(Option<PathBuf>, Map), Failure> {
+    let dest = destination(args, local, host)?;
+    let digests = Digests::of(content);
+    let mut result = Map::new();
+    let here = local.open(&dest).ok().and_then(|file| Digests::of_reader(file).ok());
+    let same = here.is_some_and(|here| here.sha256 == digests.sha256);
+    result.insert("dest", dest.to_string_lossy().into_owned());
+    result.insert("checksum", digests.sha1.as_str());
+    result.insert("md5sum", digests.md5);
+    if same {
+        result.insert("file", args.str("src").unwrap_or_default());
+        return Ok((None, result));
+    }
+    result.insert("remote_md5sum", Value::Null);
+    result.insert("remote_checksum", digests.sha1);
+    Ok((Some(dest), result))
+}
+
+/// Returns the file on this side. It never leaves the folder of its host, or with `flat` the one that was asked for.
+fn destination(args: &Args, local: &dyn LocalFiles, host: &str) -> Result<PathBuf, Failure> {
+    let src = args.str("src").unwrap_or_default();
+    let dest = args.str("dest").unwrap_or_default();
+    let root = local.base_dir().join(dest);
+    if args.flag("flat") {
         if dest.ends_with('/') {
             let name =
                 Path::new(src).file_name().ok_or_else(|| Failure::new(format!("no file name in {src}")))?;
-            return not_a_folder(call, root.join(name));
+            return not_a_folder(local, root.join(name));
         }
-        if call.local.stat(&root).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
+        if local.stat(&root).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
             return Err(Failure::new(
                 "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
             ));
         }
         return Ok(root);
     }
-    let mut path = root;
-    for part in Path::new(&call.target.host).components().chain(Path::new(src).components()) {
+    let mut below: Vec<&std::ffi::OsStr> = Vec::new();
+    for part in Path::new(src).components() {
         match part {
-            Component::Normal(name) => path.push(name),
+            Component::Normal(name) => below.push(name),
+            // As on the target, nothing lies above its root.
             Component::ParentDir => {
-                return Err(Failure::new(format!("a fetched path cannot have .. in it: {src}")));
+                below.pop();
             }
             _ => {}
         }
     }
-    not_a_folder(call, path)
+    let names = Path::new(host).components().filter(|part| matches!(part, Component::Normal(_)));
+    let path = names.fold(root, |path, part| path.join(part));
+    not_a_folder(local, below.iter().fold(path, |path, name| path.join(name)))
 }
 
-fn not_a_folder(call: &Call, path: PathBuf) -> Result<PathBuf, Failure> {
-    if call.local.stat(&path).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
+fn not_a_folder(local: &dyn LocalFiles, path: PathBuf) -> Result<PathBuf, Failure> {
+    if local.stat(&path).is_ok_and(|s| s.kind == super::LocalKind::Dir) {
         return Err(Failure::new(format!(
             "calculated dest '{}' is an existing directory, use another path that does not point to an existing \
              directory",
@@ -180,8 +208,15 @@ mod tests {
         let got = case.plan(seen).unwrap();
         assert_eq!(scripts(&got), ["exec cat -- '/etc/x'\n", "save"]);
         assert_eq!(got.result.get("dest").unwrap().to_text(), "/nowhere/out/h/etc/x");
-        let up = Case::new(&Fetch, args(&[("src", "/a/../../x"), ("dest", "/o")]));
-        assert_eq!(up.plan(seen).unwrap_err().msg, "a fetched path cannot have .. in it: /a/../../x");
+        for (src, dest) in [
+            ("/a/../../x", "/o/h/x"),
+            ("../../../etc/x", "/o/h/etc/x"),
+            ("a/./b/../c", "/o/h/a/c"),
+            ("..", "/o/h"),
+        ] {
+            let up = Case::new(&Fetch, args(&[("src", src), ("dest", "/o")]));
+            assert_eq!(up.plan(seen).unwrap().result.get("dest").unwrap().to_text(), dest, "{src}");
+        }
         assert_eq!(case.plan("stat absent\n").unwrap_err().msg, "the remote file does not exist");
     }
 }

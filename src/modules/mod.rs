@@ -76,7 +76,7 @@ mod unarchive;
 mod uri;
 mod wait_for;
 mod blockinfile;
-mod fetch;
+pub mod fetch;
 mod foreign;
 mod find;
 mod getent;

@@ -19,7 +19,7 @@ mod vars_files;
 pub use condition::plain_condition;
 pub use directives::Directives;
 pub use kv::pairs;
-pub use load::{Loader, load_playbook};
+pub use load::{Loader, ModuleGroup, collection_name, load_playbook};
 pub use model::{
     Action, Block, Entry, IncludeRole, IncludeTasks, Loop, LoopControl, LoopKind, MetaKind, Play, Playbook,
     Task, VarsPrompt,

@@ -66,6 +66,8 @@ pub struct VarsPrompt {
     pub default: Option<Tree>,
     /// Do not show what is typed; Ansible's default is true.
     pub private: bool,
+    /// The answer must not be shown later either: somebody wrote that it is private, or has it hashed.
+    pub secret: bool,
     pub confirm: bool,
     /// Hash the answer with this scheme.
     pub encrypt: Option<Arc<str>>,

@@ -14,11 +14,11 @@ impl Templar {
     /// Compiles a value of a project file. Texts under `!unsafe` and texts without markers stay as they are.
     pub fn compile_node(&self, node: &Node) -> Result<Tree, Diagnostic> {
         let kind = match (&node.tag, &node.value) {
-            (Some(Tag::Unsafe), _) => TreeKind::Value(node.to_value()),
+            (Some(Tag::Unsafe), _) => TreeKind::Value(node.to_value().made_unsafe()),
             (Some(Tag::Vault), NodeValue::Scalar(scalar)) => TreeKind::Vault(scalar.text.clone()),
             (_, NodeValue::Scalar(scalar)) => match &scalar.value {
                 Value::Str(text) if has_markers(text) => {
-                    TreeKind::Template(self.template_at(text, Some(node.span), Some(node))?)
+                    TreeKind::Template(self.template_at(&text.shared(), Some(node.span), Some(node))?)
                 }
                 value => TreeKind::Value(value.clone()),
             },
@@ -93,7 +93,7 @@ impl Templar {
         match node.scalar() {
             Some(scalar) => {
                 let text: Arc<str> = match &scalar.value {
-                    Value::Str(s) => s.clone(),
+                    Value::Str(s) => s.shared(),
                     other => other.to_text().into(),
                 };
                 self.expr_at(&text, Some(node.span), Some(node))

@@ -561,6 +561,34 @@ fn texts_that_look_like_values() {
 }
 
 #[test]
+fn kinds_of_texts_are_those_of_2_18() {
+    let vars = "y: text\nl: [a]\nu: !unsafe '{{ y }}'\nmade: '{{ l | to_json }}'\n";
+    let check = |template: &str, expect: &str| {
+        let template = format!("{{{{ {template} | type_debug }}}}");
+        for how in [Texts::Read, Texts::Native] {
+            assert_eq!(render_as(how, vars, &template).unwrap(), format!("'{expect}'"), "{template} {how:?}");
+        }
+        let kind = if expect == "list" { "list" } else { "str" };
+        if !expect.starts_with("type") {
+            assert_eq!(render_as(Texts::Kept, vars, &template).unwrap(), format!("'{kind}'"), "{template}");
+        }
+    };
+    check("'x'", "str");
+    check("y", "AnsibleUnicode");
+    check("l[0]", "AnsibleUnicode");
+    check("[y][0]", "AnsibleUnicode");
+    check("(y ~ 'x')", "str");
+    check("(1 | string)", "NativeJinjaText");
+    check("made", "NativeJinjaText");
+    check("u", "AnsibleUnsafeText");
+    check("lookup('list', l)[0]", "AnsibleUnsafeText");
+    check("lookup('vars', 'made')", "NativeJinjaUnsafeText");
+    check("true.__class__", "type");
+    check("l", "list");
+    assert_eq!(render_as(Texts::Read, vars, "{{ l.__class__.__name__ }}").unwrap(), "'list'");
+}
+
+#[test]
 fn words_of_plugins_stand_alone_up_to_2_18() {
     let template = "{{ [1] | combine(foo=1) }}";
     let words = "'recursive' and 'list_merge' are the only valid keyword arguments";

@@ -62,6 +62,10 @@ pub enum Var {
 pub trait LazyMap: Send + Sync {
     fn get(&self, key: &str) -> Option<Var>;
     fn keys(&self) -> Vec<Arc<str>>;
+    /// For the variables of a host: the scope that has nothing else.
+    fn host_alone(&self) -> Option<Arc<dyn Scope>> {
+        None
+    }
     /// The scope in which members are rendered; nothing means the scope of the expression that asked.
     fn scope(&self) -> Option<Arc<dyn Scope>> {
         None

@@ -38,10 +38,20 @@ impl SearchPath {
     }
 }
 
-/// Replaces a leading `~` by the home directory.
-pub(super) fn expand_user(path: &str) -> String {
-    match (path.strip_prefix('~'), std::env::var("HOME")) {
-        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
-        _ => path.to_string(),
-    }
+/// Replaces a leading `~` or `~NAME` by the home directory on this machine.
+pub fn expand_user(path: &str) -> String {
+    let Some(rest) = path.strip_prefix('~') else { return path.to_string() };
+    let (name, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let home = match name {
+        "" => std::env::var("HOME").ok(),
+        name => home_of(name),
+    };
+    home.map_or_else(|| path.to_string(), |home| format!("{home}{below}"))
+}
+
+/// Returns the home directory that this machine's list of users has for a name.
+fn home_of(name: &str) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut fields = users.lines().map(|line| line.split(':')).find(|f| f.clone().next() == Some(name))?;
+    fields.nth(5).filter(|home| home.starts_with('/')).map(str::to_string)
 }

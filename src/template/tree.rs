@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::ir::{Formula, Program};
 use crate::diag::{Diagnostic, Span};
-use crate::value::Value;
+use crate::value::{Key, Map, Value};
 
 /// A value from a project file. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -65,6 +65,22 @@ impl Tree {
     }
 
     /// Returns the text as written: of a template or a plain string.
+    /// Returns the value as it is written, templates as their texts.
+    pub fn written(&self) -> Value {
+        match &self.kind {
+            TreeKind::Value(value) => value.clone(),
+            TreeKind::Template(template) => template.text.clone().into(),
+            TreeKind::List(items) => Value::list(items.iter().map(Tree::written).collect()),
+            TreeKind::Map(entries) => Value::map(
+                entries
+                    .iter()
+                    .filter_map(|(k, v)| Some((Key::from_value(&k.written())?, v.written())))
+                    .collect::<Map>(),
+            ),
+            TreeKind::Vault(text) => Map::from_iter([("__ansible_vault", Value::str(text.clone()))]).into(),
+        }
+    }
+
     pub fn as_text(&self) -> Option<&str> {
         match &self.kind {
             TreeKind::Value(v) => v.as_str(),

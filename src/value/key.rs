@@ -41,7 +41,7 @@ impl Key {
     /// Returns the key for a scalar value, nothing for containers.
     pub fn from_value(value: &Value) -> Option<Self> {
         Some(match value {
-            Value::Str(s) => Key::Str(s.clone()),
+            Value::Str(s) => Key::Str(s.shared()),
             Value::Secret(s) => Key::Str(s.expose().into()),
             Value::Int(i) => Key::Int(*i),
             Value::Bool(b) => Key::Bool(*b),
@@ -54,7 +54,7 @@ impl Key {
 
     pub fn to_value(&self) -> Value {
         match self {
-            Key::Str(s) => Value::Str(s.clone()),
+            Key::Str(s) => Value::Str(s.into()),
             Key::Int(i) => Value::Int(*i),
             Key::Bool(b) => Value::Bool(*b),
             Key::Float(f) => Value::Float(f64::from_bits(*f)),

@@ -10,11 +10,13 @@ pub mod literal;
 mod key;
 mod python;
 pub mod python_regex;
+mod text;
 
 pub use convert::{from_json, to_json, to_json_text};
 pub use json::{JsonStyle, to_python_json, write_json_text};
 pub use key::{Key, Map};
 pub use python::float_repr;
+pub use text::{Text, TextKind};
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub enum Value {
     Bool(bool),
     Int(i128),
     Float(f64),
-    Str(Arc<str>),
+    Str(Text),
     List(Arc<Vec<Value>>),
     Map(Arc<Map>),
     /// A text that must not be shown; see [`Secret`].
@@ -66,7 +68,7 @@ impl std::fmt::Debug for Secret {
 
 impl Value {
     pub fn str(text: impl Into<Arc<str>>) -> Self {
-        Value::Str(text.into())
+        Value::Str(text.into().into())
     }
 
     pub fn list(items: Vec<Value>) -> Self {
@@ -140,6 +142,18 @@ impl Value {
         self.as_map()?.get(name)
     }
 
+    /// Returns the same value with every text in it as one that came from a lookup; its keys stay.
+    pub fn made_unsafe(&self) -> Value {
+        match self {
+            Value::Str(text) => Value::Str(text.of_kind(text.kind().made_unsafe())),
+            Value::List(items) => Value::list(items.iter().map(Value::made_unsafe).collect()),
+            Value::Map(map) => {
+                Value::map(map.iter().map(|(key, value)| (key.clone(), value.made_unsafe())).collect::<Map>())
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Returns the name of the type as Ansible's messages use it (Python's names).
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -190,7 +204,12 @@ impl From<String> for Value {
 }
 impl From<Arc<str>> for Value {
     fn from(s: Arc<str>) -> Self {
-        Value::Str(s)
+        Value::Str(s.into())
+    }
+}
+impl From<Text> for Value {
+    fn from(text: Text) -> Self {
+        Value::Str(text)
     }
 }
 impl From<bool> for Value {

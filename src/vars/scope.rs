@@ -155,10 +155,10 @@ impl TaskScope {
         }
         let value = match name {
             "hostvars" => return Some(Var::Lazy(Arc::new(HostVarsView { scope: self.clone() }))),
-            "vars" => return Some(Var::Lazy(Arc::new(VarsView { scope: self.clone() }))),
+            "vars" => return Some(Var::Lazy(Arc::new(VarsView { scope: self.clone(), of_host: false }))),
             "ansible_facts" if self.without_facts => return None,
             "ansible_facts" => Value::Map(self.run.store.read(&self.host, |h| h.facts().clone())),
-            "inventory_hostname" => Value::Str(self.host.clone()),
+            "inventory_hostname" => Value::str(self.host.clone()),
             "inventory_hostname_short" => Value::str(self.host.split('.').next().unwrap_or(&self.host)),
             "groups" => self.run.hosts.groups(),
             "group_names" => self.run.hosts.group_names(&self.host),
@@ -249,7 +249,7 @@ impl LazyMap for HostVarsView {
         // A host's own variables, not those of the task that asks.
         let task = Arc::new(TaskLayers { search: self.scope.task.search.clone(), ..TaskLayers::default() });
         let scope = TaskScope::new(self.scope.run.clone(), self.scope.play.clone(), task, key.into());
-        Some(Var::Lazy(Arc::new(VarsView { scope })))
+        Some(Var::Lazy(Arc::new(VarsView { scope, of_host: true })))
     }
 
     fn keys(&self) -> Vec<Arc<str>> {
@@ -260,6 +260,7 @@ impl LazyMap for HostVarsView {
 /// `vars`, or one member of `hostvars`.
 struct VarsView {
     scope: TaskScope,
+    of_host: bool,
 }
 
 impl LazyMap for VarsView {
@@ -276,6 +277,11 @@ impl LazyMap for VarsView {
 
     fn scope(&self) -> Option<Arc<dyn Scope>> {
         Some(self.scope.boxed())
+    }
+
+    fn host_alone(&self) -> Option<Arc<dyn Scope>> {
+        let (run, task) = (self.scope.run.clone(), self.scope.task.clone());
+        self.of_host.then(|| TaskScope::new(run, Arc::default(), task, self.scope.host.clone()).boxed())
     }
 }
 

@@ -10,10 +10,10 @@ use super::align::{Offsets, align};
 use super::hints;
 use super::node::{Node, NodeValue, Scalar, ScalarStyle};
 use super::parse::Parsed;
-use super::resolve::resolve_plain;
+use super::resolve::{self, resolve_plain};
 use super::tags;
 use crate::diag::{Diagnostic, FileId, Span};
-use crate::value::{Key, Value};
+use crate::value::Key;
 
 /// How many nodes aliases may add in one file.
 const ALIAS_BUDGET: usize = 2_000_000;
@@ -144,7 +144,7 @@ impl Composer<'_> {
         span.end -= (source.len() - source.trim_end().len()) as u32;
         let value = match style {
             ScalarStyle::Plain => resolve_plain(&text),
-            _ => Value::Str(text.clone()),
+            _ => resolve::text_of(&text),
         };
         tags::scalar(Scalar { value, text, style, offsets }, tag, span)
     }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::value::{Text, TextKind, Value};
 
 /// Returns the value of a plain scalar.
 pub(super) fn resolve_plain(text: &Arc<str>) -> Value {
-    implicit(text).unwrap_or_else(|| Value::Str(text.clone()))
+    implicit(text).unwrap_or_else(|| text_of(text))
+}
+
+/// Returns a scalar that is a text.
+pub(super) fn text_of(text: &Arc<str>) -> Value {
+    Value::Str(Text::new(text.clone(), TextKind::Yaml))
 }
 
 /// Returns the value if the text is not read as a string when written plainly.

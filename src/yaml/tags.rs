@@ -50,7 +50,7 @@ pub(super) fn scalar(mut scalar: Scalar, tag: Option<&Written>, span: Span) -> R
         // The bare tag asks for the resolution of a plain scalar, whatever the quotes.
         Some("!") => scalar.value = resolve::resolve_plain(&scalar.text),
         Some("!vault" | "!vault-encrypted") => {
-            scalar.value = Value::Str(scalar.text.clone());
+            scalar.value = resolve::text_of(&scalar.text);
             kept = Some(Tag::Vault);
         }
         Some("!unsafe") => kept = Some(Tag::Unsafe),
@@ -75,7 +75,7 @@ fn core_scalar(name: &str, text: &Arc<str>, span: Span) -> Result<Option<Value>,
     let Some(kind) = name.strip_prefix(CORE) else { return Ok(None) };
     let value = match kind {
         "str" | "timestamp" | "merge" | "value" | "python/unicode" | "python/str" => {
-            Some(Value::Str(text.clone()))
+            Some(resolve::text_of(text))
         }
         "null" => Some(Value::Null),
         "bool" => resolve::explicit_bool(text).map(Value::Bool),

@@ -162,7 +162,7 @@ fn what_has_no_effect_is_said() {
     4 |       module_defaults: {group/aws: {region: x}}
       |                        ^^^^^^^^^^^^^^^^^^^^^^^^ among these
       |
-      = note: none of its modules is built in; a task that calls one is an error at load
+      = note: none of its modules is here; a task that calls one is an error at load
 
     [WARNING]: provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'
     exit 0
@@ -190,7 +190,9 @@ fn exit_codes_are_those_of_ansible_playbook() {
     check(&["run", "syntax.yml", "-i", "local"], 4);
     check(&["run", "absent.yml", "-i", "local"], 1);
     check(&["run", "ok.yml", "-i", "local", "-l", "nobody"], 1);
-    check(&["run", "ok.yml", "-i", "local", "-f", "0"], 5);
+    check(&["run", "ok.yml", "-i", "local", "-f", "0"], 2);
+    check(&["run", "ok.yml", "-i", "local", "-T", "soon"], 2);
+    check(&["run", "ok.yml", "-i", "local", "-e", "@absent.yml"], 1);
     check(&["run", "ok.yml", "-i", "local", "-e", "/etc/vars.yml"], 5);
     check(&["run", "ok.yml", "--no-such-flag"], 2);
     check(&["run", "ok.yml", "-i", "local", "--step"], 250);

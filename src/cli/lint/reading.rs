@@ -67,7 +67,7 @@ pub fn of_task(project: &Project, survey: &Survey, task: &Task) -> Reading {
 /// Texts that are expressions without brackets.
 fn bare(project: &Project, tree: &Tree, reading: &mut Reading) {
     let texts: Vec<(Arc<str>, Option<crate::diag::Span>)> = match &tree.kind {
-        TreeKind::Value(Value::Str(text)) => vec![(text.clone(), tree.span)],
+        TreeKind::Value(Value::Str(text)) => vec![(text.shared(), tree.span)],
         TreeKind::Value(Value::List(items)) => {
             items.iter().filter_map(|item| Some((item.as_str()?.into(), tree.span))).collect()
         }

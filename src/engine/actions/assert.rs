@@ -73,7 +73,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
         }
         // What is empty demands nothing.
         Some(Value::Null) => return Ok((Value::Null, Truth::True)),
-        Some(Value::Str(text)) => Some(text.clone()),
+        Some(Value::Str(text)) => Some(text.shared()),
         _ => None,
     };
     // A template inside of a string that the project compares with is part of the expression.
@@ -89,7 +89,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
         ));
         let expr = item.shared.templar.compile_expr(&plain, tree.span).map_err(|d| explain(vec![d]))?;
         let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
-        return Ok((Value::Str(text), holds));
+        return Ok((Value::str(text), holds));
     }
     let Some(text) = literal else {
         let value = item.render(tree)?;
@@ -102,7 +102,7 @@ fn evaluate(item: &ItemRun, tree: &Tree) -> Result<(Value, Truth), Trouble> {
     };
     let expr = item.shared.templar.compile_expr(&text, tree.span).map_err(|d| explain(vec![d]))?;
     let holds = item.shared.templar.test(&expr, &item.vars).map_err(|e| Trouble::condition(&text, &e))?;
-    Ok((Value::Str(text), holds))
+    Ok((Value::str(text), holds))
 }
 
 /// Whether a text is one `{{ }}` and nothing else.

@@ -1,78 +1,119 @@
 //! `pause` and `wait_for_connection`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::event::Event;
 use crate::engine::item::ItemRun;
+use crate::engine::login::truth;
 use crate::engine::result::{TaskResult, Trouble};
+use crate::engine::{Typed, Typing, Until};
 use crate::transport::{Exec, NullSink};
-use crate::value::{Map, Value};
+use crate::value::{Map, Value, float_repr};
 
-/// Waits the given time, or for a line on the terminal.
+/// Waits the given time, or for somebody who presses Enter; Ctrl-C asks whether to go on or to abort.
 pub async fn pause(item: &ItemRun, given: &Map) -> Result<TaskResult, Trouble> {
-    let number = |name: &str| {
-        given.get(name).map(|v| {
-            v.number()
-                .or_else(|| v.to_text().trim().parse().ok())
-                .filter(|n: &f64| n.is_finite() && *n >= 0.0)
-                .ok_or_else(|| {
-                    let (kind, text) = (v.type_name(), v.to_text());
-                    Trouble::msg(format!(
-                        "argument '{name}' is of type {kind} and we were unable to convert to int: '{text}'"
-                    ))
-                })
-        })
-    };
-    let seconds = match (number("seconds"), number("minutes")) {
-        (Some(s), _) => Some(s?),
-        (None, Some(m)) => Some(m? * 60.0),
-        (None, None) => None,
-    };
-    let started = Instant::now();
-    let prompt = given.get("prompt").map(Value::to_text);
-    if let Some(prompt) = &prompt {
-        item.shared.emit(Event::Notice(format!("[{}]\n{prompt}:", item.header.name))).await;
-    }
-    let mut user_input = String::new();
-    match seconds {
-        Some(seconds) => {
-            if prompt.is_none() {
-                item.shared.emit(Event::Notice(format!("Pausing for {seconds} seconds"))).await;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(crate::engine::login::seconds(seconds)) => {}
-                () = item.shared.halt.asked() => return Ok(TaskResult::halted()),
-            }
+    let minutes = whole(given, "minutes")?.map(|m| m.saturating_mul(60));
+    let seconds = whole(given, "seconds")?.or(minutes).map(|s| s.max(1));
+    let echo = given.get("echo").is_none_or(truth);
+    let hidden = if echo { "" } else { " (output is hidden)" };
+    let custom = given.get("prompt").map(Value::to_text).filter(|text| !text.is_empty());
+    let words = custom.as_deref().unwrap_or("Press enter to continue, Ctrl+C to interrupt");
+    let mut prompt = format!("[{}]\n{words}{hidden}:", item.header.name);
+    let (begun, started) = (jiff::Zoned::now(), Instant::now());
+    if let Some(seconds) = seconds {
+        item.shared.emit(Event::Notice(format!("Pausing for {seconds} seconds{hidden}"))).await;
+        match custom {
+            Some(_) => item.shared.emit(Event::Notice(KEYS.into())).await,
+            // Enter does not end the wait, so nobody is told to press it.
+            None => prompt = KEYS.into(),
         }
-        None if item.check()? => {}
-        None => tokio::select! {
-            typed = line(item) => user_input = typed?,
-            () = item.shared.halt.asked() => return Ok(TaskResult::halted()),
-        },
     }
-    let elapsed = started.elapsed().as_secs();
+    let limit = seconds.map(Duration::from_secs);
+    let typing = Typing {
+        // Nothing that is typed during a wait counts.
+        echo: echo && limit.is_none(),
+        limit,
+        until: if limit.is_none() { Until::Enter } else { Until::Interrupt },
+    };
+    let asks = item.shared.answers.is_person();
+    let previews = item.check()? && item.shared.options.previews();
+    let user_input = match (asks, limit) {
+        (_, None) if previews => String::new(),
+        (true, _) => ask(item, &prompt, typing).await?,
+        (false, None) => {
+            let text = "Not waiting for response to prompt as stdin is not interactive";
+            item.shared.emit(Event::Warning(text.to_string())).await;
+            String::new()
+        }
+        (false, Some(limit)) => {
+            tokio::select! {
+                () = tokio::time::sleep(limit) => {}
+                () = item.shared.halt.asked() => {}
+            }
+            String::new()
+        }
+    };
+    if item.shared.halt.is_asked() {
+        return Ok(TaskResult::halted());
+    }
+    let stamp = |time: &jiff::Zoned| time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string();
+    let elapsed = started.elapsed();
+    let (unit, length) = match given.contains("seconds") {
+        true => ("seconds", elapsed.as_secs_f64()),
+        false => ("minutes", elapsed.as_secs_f64() / 60.0),
+    };
+    let length = float_repr((length * 100.0).round() / 100.0);
     let mut done = TaskResult::ok(Map::from_iter([
-        ("delta", Value::from(elapsed)),
-        ("stdout", Value::str(format!("Paused for {:.2} seconds", started.elapsed().as_secs_f64()))),
-        ("stderr", "".into()),
+        ("delta", Value::from(elapsed.as_secs())),
+        ("echo", echo.into()),
         ("rc", 0.into()),
+        ("start", stamp(&begun).into()),
+        ("stderr", "".into()),
+        ("stdout", Value::str(format!("Paused for {length} {unit}"))),
+        ("stop", stamp(&jiff::Zoned::now()).into()),
         ("user_input", user_input.into()),
     ]));
     done.verbose_always = false;
     Ok(done)
 }
 
-/// Waits for a line, if there is somebody who could type one.
-async fn line(item: &ItemRun) -> Result<String, Trouble> {
-    let answers = &item.shared.answers;
-    if !answers.is_person() {
-        let text = "Not waiting for response to prompt as stdin is not interactive";
-        item.shared.emit(Event::Warning(text.to_string())).await;
-        return Ok(String::new());
+const KEYS: &str = "(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)";
+
+/// A whole number, as Python's `int` makes it of numbers and texts.
+fn whole(given: &Map, name: &str) -> Result<Option<u64>, Trouble> {
+    let Some(value) = given.get(name).filter(|v| !v.is_null()) else { return Ok(None) };
+    let number = match value {
+        Value::Float(f) => Some(*f as i128),
+        Value::Str(text) => text.trim().parse().ok(),
+        other => other.as_int().or(other.as_bool().map(i128::from)),
+    };
+    let Some(number) = number else {
+        let (kind, text) = (value.type_name(), value.to_text());
+        return Err(Trouble::msg(format!(
+            "argument '{name}' is of type {kind} and we were unable to convert to int: invalid literal for int() with base 10: '{text}'"
+        )));
+    };
+    Ok(Some(number.clamp(0, i128::from(u32::MAX)) as u64))
+}
+
+/// Shows the prompt and takes what is typed; after Ctrl-C a letter decides whether the play goes on.
+async fn ask(item: &ItemRun, prompt: &str, typing: Typing) -> Result<String, Trouble> {
+    let shared = &item.shared;
+    let said = |reason: String| match shared.halt.is_asked() {
+        true => Ok(String::new()),
+        false => Err(Trouble::msg(reason)),
+    };
+    match shared.typed(prompt, typing).await {
+        Ok(Typed::Text(text)) => return Ok(text),
+        Ok(Typed::TimeOver) => return Ok(String::new()),
+        Ok(Typed::Interrupted) => {}
+        Err(reason) => return said(reason),
     }
-    match answers.line().await {
-        Ok(line) => Ok(line.unwrap_or_default()),
-        Err(e) => Err(Trouble::msg(format!("cannot read the answer: {e}"))),
+    let letter = Typing { limit: None, until: Until::Letter('c', 'a'), ..typing };
+    match shared.typed("Press 'C' to continue the play or 'A' to abort ", letter).await {
+        Ok(Typed::Text(text)) => Ok(text),
+        Ok(Typed::TimeOver | Typed::Interrupted) => Err(Trouble::msg("user requested abort!")),
+        Err(reason) => said(reason),
     }
 }
 

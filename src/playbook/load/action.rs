@@ -37,8 +37,10 @@ const BARE_TEXT: [&str; 10] = [
 
 /// The module of a task and its arguments, all ways of writing them brought together.
 pub(super) struct Statement<'n> {
-    /// As written.
+    /// The full name where it was written short or leads to another one.
     pub name: String,
+    /// The name as it is written, where that is another one.
+    pub written: Option<String>,
     pub span: Span,
     /// Where the task begins.
     pub task: Span,
@@ -98,6 +100,7 @@ impl Load<'_> {
             let known = STATEMENTS.contains(&short_name(name))
                 || self.loader.options.catalog.find(name) != ModuleKnown::No
                 || self.module_file(name).is_some()
+                || self.resolved(name) != name
                 || (name.contains('.') && !name.contains(' '));
             if known { modules.push(entry) } else { strays.push(entry) }
         }
@@ -266,14 +269,17 @@ impl Load<'_> {
 
     /// A statement that has its `args:` keyword only.
     fn empty_statement<'n>(&mut self, fields: &Fields<'n>, name: &str, span: Span) -> Statement<'n> {
+        let resolved = self.resolved(name);
+        let file = self.module_file(&resolved);
         let mut statement = Statement {
-            name: name.to_owned(),
+            written: (resolved != name).then(|| name.to_owned()),
+            name: resolved,
             span,
             task: fields.node.span,
             args: IndexMap::new(),
             free_form: None,
             template_args: None,
-            file: self.module_file(name),
+            file,
             dynamic: None,
             apply: None,
             local: false,

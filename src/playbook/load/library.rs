@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Load, Loader, Place, lock};
-use crate::playbook::Role;
+use crate::playbook::{ModuleKnown, Role};
 
 /// The modules of one directory by name.
 pub(super) type Library = Arc<HashMap<String, Arc<Path>>>;
@@ -31,7 +31,7 @@ impl Load<'_> {
 
     /// Returns the file that a module's name stands for.
     pub(super) fn module_file(&self, name: &str) -> Option<Arc<Path>> {
-        self.loader.module_in(&self.libraries, name)
+        self.loader.module_in(&self.libraries, name, &self.playbook_dir)
     }
 }
 
@@ -39,7 +39,7 @@ impl Loader {
     /// Returns the file of the project that a module's name stands for, for a task of a role and a playbook: names that
     /// only the run knows.
     pub fn find_module(&self, name: &str, role: Option<&Role>, playbook_dir: &Path) -> Option<Arc<Path>> {
-        self.module_in(&self.libraries_of(role, playbook_dir), name)
+        self.module_in(&self.libraries_of(role, playbook_dir), name, playbook_dir)
     }
 
     /// What a role brings is there for all that follows.
@@ -50,16 +50,19 @@ impl Loader {
         near.chain(self.options.library.iter().cloned()).collect()
     }
 
-    /// Names with a namespace are never files of the project.
-    fn module_in(&self, libraries: &[PathBuf], name: &str) -> Option<Arc<Path>> {
+    /// A name with a namespace is a file of its collection, unless the module is built in.
+    fn module_in(&self, libraries: &[PathBuf], name: &str, playbook_dir: &Path) -> Option<Arc<Path>> {
         let short = name.strip_prefix("ansible.legacy.").unwrap_or(name);
+        if short.contains('.') && self.options.catalog.find(short) == ModuleKnown::No {
+            return self.collection_module(short, playbook_dir);
+        }
         if short.contains(['.', '/', ' ']) {
             return None;
         }
         libraries.iter().find_map(|dir| self.library(dir).get(short).cloned())
     }
 
-    fn library(&self, dir: &Path) -> Library {
+    pub(super) fn library(&self, dir: &Path) -> Library {
         if let Some(known) = lock(&self.libraries).get(dir) {
             return known.clone();
         }

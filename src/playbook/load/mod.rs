@@ -5,6 +5,7 @@
 
 mod action;
 mod argspec;
+mod collections;
 pub(super) mod files;
 mod import;
 mod library;
@@ -31,6 +32,8 @@ use crate::diag::Diagnostic;
 use crate::template::{Scope, VarMap};
 use crate::yaml::{Node, Parsed};
 
+use collections::Collections;
+pub use collections::{ModuleGroup, collection_name};
 use library::Library;
 use role::RoleUse;
 use role_files::{FromFiles, RoleParts};
@@ -44,6 +47,8 @@ pub struct Loader {
     libraries: Mutex<HashMap<PathBuf, Library>>,
     /// Folders with modules of the roles so far, in order.
     role_libraries: Mutex<Vec<PathBuf>>,
+    collections: Mutex<Collections>,
+    module_groups: Mutex<HashMap<(PathBuf, String), ModuleGroup>>,
 }
 
 /// One dynamic include without loop variables: file, surroundings, role, handlers or tasks.
@@ -74,6 +79,8 @@ impl Loader {
             included: Mutex::default(),
             libraries: Mutex::default(),
             role_libraries: Mutex::default(),
+            collections: Mutex::default(),
+            module_groups: Mutex::default(),
         }
     }
 
@@ -215,6 +222,8 @@ struct Load<'l> {
     handlers: Vec<Arc<Task>>,
     /// Where the task that is being loaded finds modules that are files, the nearest first.
     libraries: Vec<PathBuf>,
+    /// Collections in which it looks for names without a namespace, in order.
+    searched: Vec<String>,
 }
 
 /// What is known at one place in the files.
@@ -275,6 +284,7 @@ impl<'l> Load<'l> {
             uses: Vec::new(),
             handlers: Vec::new(),
             libraries: Vec::new(),
+            searched: Vec::new(),
         }
     }
 

@@ -403,6 +403,7 @@ impl Load<'_> {
                 prompt: item.get("prompt").and_then(|n| self.tree(n)),
                 default: item.get("default").and_then(|n| self.tree(n)),
                 private: yes("private", true),
+                secret: yes("private", false) || item.get("encrypt").is_some_and(|n| !n.is_null()),
                 confirm: yes("confirm", false),
                 encrypt: item
                     .get("encrypt")

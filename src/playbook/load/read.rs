@@ -237,7 +237,7 @@ impl<'l> Load<'l> {
             return None;
         }
         let text = match &scalar.value {
-            Value::Str(text) => text.clone(),
+            Value::Str(text) => text.shared(),
             other => other.to_text().into(),
         };
         let templar = &self.loader.options.templar;

@@ -146,7 +146,7 @@ impl Load<'_> {
             let text = scalar.text.rsplit('/').next().unwrap_or("");
             let text = text.trim_end_matches(".git").trim_end_matches(".tar.gz");
             let text: Arc<str> = text.split(',').next().unwrap_or(text).into();
-            scalar.value = crate::value::Value::Str(text.clone());
+            scalar.value = crate::value::Value::str(text.clone());
             scalar.text = text;
         }
         Some(node)

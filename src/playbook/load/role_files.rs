@@ -91,11 +91,8 @@ impl Load<'_> {
             return None;
         }
         let below =
-            Path::new("ansible_collections").join(namespace).join(collection).join("roles").join(role);
-        let dirs = [self.playbook_dir.join("collections")]
-            .into_iter()
-            .chain(self.loader.options.collections_path.iter().cloned());
-        for dir in dirs {
+            Path::new(super::collections::FOLDER).join(namespace).join(collection).join("roles").join(role);
+        for dir in self.loader.collection_dirs(&self.playbook_dir) {
             let path = dir.join(&below);
             if path.is_dir() {
                 return Some(path);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::collections::collections_at;
 use super::read::Fields;
 use super::{Load, Place};
 use crate::diag::{Diagnostic, Span};
@@ -159,6 +160,7 @@ impl Load<'_> {
         let level = if place.handlers { Level::Handler } else { Level::Task };
         let mut fields = self.fields(node, level);
         self.libraries = self.libraries_at(place);
+        self.searched = collections_at(place);
         let with = self.take_with(&mut fields);
         let statement = self.statement(&mut fields, level);
         let mut own = self.directives(&fields);
@@ -177,7 +179,7 @@ impl Load<'_> {
         let effective = place.inherited.with(&own);
         Some(Entry::Task(Arc::new(Task {
             id: self.step_id(&place.id_below(&label), node),
-            name: self.value(&fields, "name"),
+            name: self.value(&fields, "name").or_else(|| statement.written.map(crate::template::Tree::value)),
             action,
             register: self.register(&fields),
             loop_,
@@ -201,7 +203,7 @@ impl Load<'_> {
     fn register(&mut self, fields: &Fields<'_>) -> Option<Arc<str>> {
         let tree = self.variable_name(fields, "register")?;
         match tree.as_value() {
-            Some(Value::Str(name)) => Some(name.clone()),
+            Some(Value::Str(name)) => Some(name.shared()),
             _ => {
                 let span = fields.get("register").map_or(fields.node.span, |n| n.span);
                 self.error(

@@ -65,7 +65,7 @@ fn undef(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
     Ok(V::undef("undef", hint))
 }
 
-fn type_debug(_: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
+fn type_debug(interp: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
     args.bind([])?;
     if let V::Undef(u) = &v {
         let u: &Undef = u;
@@ -73,6 +73,9 @@ fn type_debug(_: &mut Interp<'_>, v: V, args: VArgs) -> R<V> {
     }
     Ok(V::str(match &v {
         V::Val(Value::Secret(_)) => "AnsibleVaultEncryptedUnicode",
+        V::Val(Value::Str(text)) if interp.templar.settings().texts != Texts::Kept => {
+            text.kind().class_name()
+        }
         v => v.type_name(),
     }))
 }

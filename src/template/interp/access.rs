@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Interp;
-use crate::template::error::{Fail, R};
+use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::methods;
-use crate::template::ops;
 use crate::template::runtime::{Obj, V};
-use crate::value::{Key, Value};
+use crate::template::{Texts, Var, ops};
+use crate::value::{Key, Text, TextKind, Value};
 
 impl Interp<'_> {
     /// Returns `v.name`: a member first, then a method.
@@ -28,10 +28,32 @@ impl Interp<'_> {
         {
             return Ok(found);
         }
+        if let Some(class) = self.class(v, name) {
+            return Ok(class);
+        }
         if methods::exists(v, name) {
             return Ok(V::obj(Obj::Method(v.clone(), name.clone())));
         }
         Ok(missing_attr(v, name))
+    }
+
+    /// Returns what Python says of a value's class. Templates could ask for it in ansible-core up to 2.18.
+    fn class(&self, v: &V, name: &str) -> Option<V> {
+        if self.templar.settings().texts == Texts::Kept {
+            return None;
+        }
+        match (name, v) {
+            ("__class__", V::Obj(_)) => None,
+            ("__class__", _) => {
+                let class = format!("<class '{}'>", v.type_name());
+                Some(V::Val(Value::Str(Text::new(class, TextKind::Class))))
+            }
+            ("__name__", V::Val(Value::Str(text))) if text.kind() == TextKind::Class => {
+                let quoted = text.split('\'').nth(1).unwrap_or_default();
+                Some(V::str(quoted))
+            }
+            _ => None,
+        }
     }
 
     /// Returns `v[key]`.
@@ -44,6 +66,9 @@ impl Interp<'_> {
         }
         if let V::Undef(u) = key {
             return Err(u.fail.clone());
+        }
+        if let Some(found) = self.named_by_a_lookup(v, key)? {
+            return Ok(found);
         }
         if v.is_dict() {
             let key = self.value(key)?;
@@ -59,7 +84,11 @@ impl Interp<'_> {
             Value::Bool(b) => i128::from(*b),
             Value::Str(s) => {
                 let name = s.clone();
-                return if let V::Obj(_) = v { self.attr(v, &name) } else { Ok(missing_item(v, &key)) };
+                return if let V::Obj(_) = v {
+                    self.attr(v, &name.shared())
+                } else {
+                    Ok(missing_item(v, &key))
+                };
             }
             _ => return Ok(missing_item(v, &key)),
         };
@@ -84,6 +113,23 @@ impl Interp<'_> {
             },
         };
         Ok(found.unwrap_or_else(|| missing_item(v, &key)))
+    }
+
+    /// Returns a variable of a host whose name came from a lookup. Up to 2.18 Ansible rendered it with what the host itself
+    /// has; where that was not enough the template's text was the value, and was not looked at again.
+    fn named_by_a_lookup(&mut self, v: &V, key: &V) -> R<Option<V>> {
+        let (V::LazyMap(map, _), V::Val(Value::Str(name))) = (v, key) else { return Ok(None) };
+        if self.templar.settings().texts == Texts::Kept || !name.kind().is_unsafe() {
+            return Ok(None);
+        }
+        let (Some(host), Some(Var::Tree(tree))) = (map.host_alone(), map.get(name)) else { return Ok(None) };
+        match self.tree_value(&tree, host) {
+            Ok(value) => Ok(Some(V::Val(value))),
+            Err(fail) if matches!(fail.kind, RenderErrorKind::Undefined { .. }) => {
+                Ok(Some(V::Val(tree.written())))
+            }
+            Err(fail) => Err(fail),
+        }
     }
 
     /// Returns a member, or else an attribute, as Jinja2's filters look things up.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Interp, Sink};
+use super::{Interp, Sink, texts};
 use crate::template::args::{Args, VArgs, ValueArgs};
 use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::filters::{Filter, PlainFilter};
@@ -61,7 +61,11 @@ impl Interp<'_> {
             Filter::Plain(f) => self.plain_filter(*f, false, input, args),
             Filter::Shape(f) => self.plain_filter(*f, true, input, args),
         };
-        result.map_err(|fail| self.describe(fail, "filter", name))
+        match result {
+            Ok(made) if self.templar.settings().texts != Texts::Kept => Ok(texts::kept(name, made)),
+            Ok(made) => Ok(made),
+            Err(fail) => Err(self.describe(fail, "filter", name)),
+        }
     }
 
     /// Calls a filter over plain data. Anything unknown inside makes the result unknown, anything secret makes it

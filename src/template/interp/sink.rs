@@ -3,7 +3,7 @@
 use super::Interp;
 use crate::template::error::{Fail, R};
 use crate::template::runtime::{V, holds_secret};
-use crate::value::{Secret, Value};
+use crate::value::{Secret, Text, TextKind, Value};
 
 #[derive(Default)]
 pub(in crate::template) struct Sink {
@@ -15,17 +15,32 @@ enum State {
     #[default]
     Empty,
     One(V),
-    Text {
-        text: String,
-        secret: bool,
-    },
+    Text(Pieces),
+}
+
+/// More than one piece.
+#[derive(Default)]
+struct Pieces {
+    text: String,
+    secret: bool,
+    /// What the whole is, as far as it is no secret.
+    kind: TextKind,
+}
+
+impl Pieces {
+    fn value(self) -> Value {
+        if self.secret {
+            return Value::Secret(Secret::new(self.text));
+        }
+        Value::Str(Text::new(self.text, self.kind))
+    }
 }
 
 impl Sink {
     /// Adds literal text.
     pub fn push_text(&mut self, interp: &mut Interp<'_>, piece: &str) -> R<()> {
-        if let State::Text { text, .. } = &mut self.state {
-            text.push_str(piece);
+        if let State::Text(pieces) = &mut self.state {
+            pieces.text.push_str(piece);
             return Ok(());
         }
         self.push(interp, V::str(piece))
@@ -42,14 +57,14 @@ impl Sink {
         match std::mem::take(&mut self.state) {
             State::Empty => self.state = State::One(value),
             State::One(first) => {
-                let (mut text, mut secret) = (String::new(), false);
-                print(interp, &first, &mut text, &mut secret)?;
-                print(interp, &value, &mut text, &mut secret)?;
-                self.state = State::Text { text, secret };
+                let mut pieces = Pieces::default();
+                print(interp, &first, &mut pieces)?;
+                print(interp, &value, &mut pieces)?;
+                self.state = State::Text(pieces);
             }
-            State::Text { mut text, mut secret } => {
-                print(interp, &value, &mut text, &mut secret)?;
-                self.state = State::Text { text, secret };
+            State::Text(mut pieces) => {
+                print(interp, &value, &mut pieces)?;
+                self.state = State::Text(pieces);
             }
         }
         Ok(())
@@ -58,19 +73,25 @@ impl Sink {
     /// Returns the native value; null when nothing was printed. A text gets back the line breaks at the end that
     /// `template` has and parsing dropped.
     pub fn finish(self, template: &str) -> R<V> {
-        let (mut text, secret) = match self.state {
+        let ends = |s: &str| s.len() - s.trim_end_matches('\n').len();
+        let wanted = ends(template);
+        let mut pieces = match self.state {
             State::Empty => return Ok(V::null()),
-            State::One(V::Val(Value::Str(s))) => (s.to_string(), false),
-            State::One(V::Val(Value::Secret(s))) => (s.expose().to_string(), true),
+            State::One(V::Val(Value::Str(s))) if ends(&s) >= wanted => return Ok(V::Val(Value::Str(s))),
+            State::One(V::Val(Value::Str(s))) => {
+                Pieces { text: s.to_string(), kind: s.kind(), ..Pieces::default() }
+            }
+            State::One(V::Val(Value::Secret(s))) => {
+                Pieces { text: s.expose().to_string(), secret: true, ..Pieces::default() }
+            }
             State::One(V::Undef(u)) => return Err(u.fail.clone()),
             State::One(v) => return Ok(v),
-            State::Text { text, secret } => (text, secret),
+            State::Text(pieces) => pieces,
         };
-        let ends = |s: &str| s.len() - s.trim_end_matches('\n').len();
-        for _ in ends(&text)..ends(template) {
-            text.push('\n');
+        for _ in ends(&pieces.text)..wanted {
+            pieces.text.push('\n');
         }
-        Ok(V::Val(if secret { Value::Secret(Secret::new(text)) } else { Value::str(text) }))
+        Ok(V::Val(pieces.value()))
     }
 
     /// Returns the value of a macro call or a `set` block: native when single, an empty text when nothing was printed.
@@ -78,38 +99,38 @@ impl Sink {
         match self.state {
             State::Empty => V::str(""),
             State::One(v) => v,
-            State::Text { text, secret } => {
-                V::Val(if secret { Value::Secret(Secret::new(text)) } else { Value::str(text) })
-            }
+            State::Text(pieces) => V::Val(pieces.value()),
         }
     }
 
     /// Returns everything as text.
     pub fn text(self, interp: &mut Interp<'_>) -> R<Value> {
-        let (text, secret) = match self.state {
-            State::Empty => (String::new(), false),
-            State::One(v) => {
-                let (mut text, mut secret) = (String::new(), false);
-                print(interp, &v, &mut text, &mut secret)?;
-                (text, secret)
-            }
-            State::Text { text, secret } => (text, secret),
-        };
-        Ok(if secret { Value::Secret(Secret::new(text)) } else { Value::str(text) })
+        let mut pieces = Pieces::default();
+        match self.state {
+            State::Empty => {}
+            State::One(v) => print(interp, &v, &mut pieces)?,
+            State::Text(all) => pieces = all,
+        }
+        Ok(pieces.value())
     }
 }
 
-fn print(interp: &mut Interp<'_>, value: &V, out: &mut String, secret: &mut bool) -> R<()> {
+fn print(interp: &mut Interp<'_>, value: &V, out: &mut Pieces) -> R<()> {
     match value {
-        V::Val(Value::Str(s)) => out.push_str(s),
+        V::Val(Value::Str(s)) => {
+            out.text.push_str(s);
+            if s.kind().is_unsafe() {
+                out.kind = TextKind::Unsafe;
+            }
+        }
         V::Undef(u) if u.soft => {}
         other => {
             let value = interp.value(other)?;
             if let Some(unknown) = value.find_unknown() {
                 return Err(Fail::unknown(unknown.clone()));
             }
-            *secret = *secret || holds_secret(&value);
-            out.push_str(&value.to_text());
+            out.secret |= holds_secret(&value);
+            out.text.push_str(&value.to_text());
         }
     }
     Ok(())

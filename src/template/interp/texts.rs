@@ -3,11 +3,21 @@
 use crate::template::Texts;
 use crate::template::ir::{Kind, Program, Stmt};
 use crate::template::runtime::V;
-use crate::value::{Value, literal};
+use crate::value::{TextKind, Value, literal};
 
 /// Filters whose text stays text wherever it goes, in Ansible by the setting `string_type_filters`.
 const TEXT_FILTERS: [&str; 7] =
     ["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml", "ppretty", "json"];
+
+/// Says of a text that a filter made whether it stays one wherever it goes.
+pub(super) fn kept(filter: &str, made: V) -> V {
+    match made {
+        V::Val(Value::Str(text)) if TEXT_FILTERS.contains(&filter) => {
+            V::Val(Value::Str(text.of_kind(TextKind::Kept)))
+        }
+        other => other,
+    }
+}
 
 /// Reads the text that a template gave. A reference alone hands on what it refers to: that was read where it was made.
 pub(super) fn read(how: Texts, program: &Program, made: V) -> V {
@@ -19,17 +29,13 @@ pub(super) fn read(how: Texts, program: &Program, made: V) -> V {
         // A variable alone is handed on as it is.
         return if variable { made } else { V::str("") };
     }
-    if let [Stmt::Emit(node)] = &program.body[..] {
-        let stays = match &node.kind {
-            Kind::Var(_) | Kind::Attr(..) | Kind::Item(..) => true,
-            Kind::Filter(call) => TEXT_FILTERS.contains(&&*call.name),
-            _ => false,
-        };
-        if stays {
-            return made;
-        }
+    if let [Stmt::Emit(node)] = &program.body[..]
+        && matches!(node.kind, Kind::Var(_) | Kind::Attr(..) | Kind::Item(..))
+    {
+        return made;
     }
     match &made {
+        V::Val(Value::Str(text)) if text.kind().is_kept() => made,
         V::Val(Value::Str(text)) => read_text(how, text).map_or(made, V::Val),
         _ => made,
     }

@@ -190,7 +190,7 @@ impl Interp<'_> {
         scope: &Arc<dyn Scope>,
     ) -> R<Option<V>> {
         let found = items.iter().find(|(k, _)| match (&k.kind, key) {
-            (TreeKind::Value(Value::Str(a)), Key::Str(b)) => a == b,
+            (TreeKind::Value(Value::Str(a)), Key::Str(b)) => **a == **b,
             _ => tree_key(k).as_ref() == Some(key),
         });
         let Some((_, tree)) = found else { return Ok(None) };

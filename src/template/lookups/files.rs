@@ -9,7 +9,7 @@ use crate::template::error::{Fail, R, RenderErrorKind};
 use crate::template::file::TemplateFileOptions;
 use crate::template::interp::{Interp, read_text};
 use crate::template::runtime::V;
-use crate::value::{Map, Value};
+use crate::value::{Map, TextKind, Value};
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[
     ("file", file),
@@ -272,17 +272,22 @@ fn template(interp: &mut Interp<'_>, mut call: Call) -> R<Vec<V>> {
     if let Some(v) = call.option(interp, "lstrip_blocks")? {
         options.syntax.lstrip_blocks = v.is_truthy();
     }
-    let keep = call.option(interp, "convert_data")?.is_some_and(|v| !v.is_truthy());
-    call.option(interp, "jinja2_native")?;
+    let native = call.option(interp, "jinja2_native")?.is_some_and(|v| v.is_truthy());
+    let texts = interp.templar.settings().texts;
+    let keep = call.option(interp, "convert_data")?.is_some_and(|v| !v.is_truthy())
+        || !native && texts == Texts::Native;
     let mut out = Vec::new();
     for name in call.texts(interp)? {
         let Some(path) = interp.scope.search().find("templates", &name) else {
             return Err(not_found(interp, "templates", &name));
         };
         let made = interp.render_nested_file(&path, &options)?;
-        let how = if keep { Texts::Kept } else { interp.templar.settings().texts };
-        let read = made.as_str().and_then(|text| read_text(how, text.trim_end_matches('\n')));
-        out.push(V::Val(read.unwrap_or(made)));
+        let made = match made {
+            Value::Str(text) if keep => Value::Str(text.of_kind(TextKind::Kept)),
+            Value::Str(text) => read_text(texts, text.trim_end_matches('\n')).unwrap_or(Value::Str(text)),
+            other => other,
+        };
+        out.push(V::Val(made));
     }
     Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Texts;
 use super::args::VArgs;
 use super::error::{Fail, R, RenderErrorKind};
 use super::filters::short_name;
@@ -74,7 +75,24 @@ pub(super) fn run(
             None => fail,
         });
     };
-    lookup(interp, Call { terms, named })
+    let found = lookup(interp, Call { terms, named })?;
+    Ok(match interp.templar.settings().texts {
+        Texts::Kept => found,
+        Texts::Read | Texts::Native => found.into_iter().map(made_unsafe).collect(),
+    })
+}
+
+/// Marks texts as coming from a lookup, for who asks for their kind; lazy values are let alone.
+fn made_unsafe(v: V) -> V {
+    match v {
+        V::Val(value) => V::Val(value.made_unsafe()),
+        V::List(items) => V::list(items.borrow().iter().cloned().map(made_unsafe).collect()),
+        V::Dict(members) => {
+            let members = members.borrow();
+            V::dict(members.iter().map(|(key, value)| (key.clone(), made_unsafe(value.clone()))).collect())
+        }
+        other => other,
+    }
 }
 
 /// The functions `lookup`, `query` and `q`.
@@ -148,9 +166,12 @@ fn joined(interp: &mut Interp<'_>, mut found: Vec<V>) -> R<V> {
             _ => return Ok(V::list(found)),
         }
     }
-    let _ = interp;
     let text = Value::str(texts.join(","));
-    Ok(V::Val(if secret { super::runtime::make_secret(text) } else { text }))
+    Ok(V::Val(match interp.templar.settings().texts {
+        _ if secret => super::runtime::make_secret(text),
+        Texts::Kept => text,
+        Texts::Read | Texts::Native => text.made_unsafe(),
+    }))
 }
 
 impl Call {

@@ -1,0 +1,4 @@
+#!/bin/sh
+one=- two=-
+. "$1"
+echo "{\"changed\": false, \"said\": \"$one $two\"}"
