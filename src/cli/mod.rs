@@ -16,6 +16,7 @@ mod drive;
 mod exit;
 mod explain;
 mod facts;
+mod fan_out;
 mod gaps;
 mod hold;
 mod inventory;

@@ -1,17 +1,19 @@
 //! Before anything runs: passphrases are asked for, and hosts whose keys nobody knows are shown once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::exit::CliError;
+use super::fan_out;
 use super::listing;
 use super::output::{Output, Voice};
 use super::project::Project;
 use super::prompt;
 use super::trust::{Consent, trust_all};
-use crate::engine::{Before, RunOptions};
+use crate::diag::Diagnostic;
+use crate::engine::{Before, Reach, RunOptions};
 use crate::plan::nodeset;
 use crate::transport::{ConnectionSpec, Connector, Kind};
 
@@ -33,7 +35,8 @@ pub async fn prepare(
     if options.rehearsal || (out.voice == Voice::Ansible && !person) {
         return Ok(());
     }
-    let specs = specs(project, options, out)?;
+    let Hosts { specs, refused } = look(project, options, out)?;
+    out.diagnostics(&project.sources, &refused);
     if person {
         passphrases(&specs, connector, out).await?;
     }
@@ -62,8 +65,15 @@ pub async fn prepare(
     }
 }
 
-/// Returns how the hosts of all plays are reached, each host once.
-fn specs(project: &Project, options: &RunOptions, out: &Output) -> Result<Vec<ConnectionSpec>, CliError> {
+/// What can be known of the hosts of all plays.
+struct Hosts {
+    /// How one logs in, each host once.
+    specs: Vec<ConnectionSpec>,
+    /// What hosts behind a fan-out tool are asked for in vain.
+    refused: Vec<Diagnostic>,
+}
+
+fn look(project: &Project, options: &RunOptions, out: &Output) -> Result<Hosts, CliError> {
     let limit = options.limit.as_deref().map(|l| project.limit(l, out)).transpose()?;
     let before = Before {
         inventory: &project.inventory,
@@ -73,7 +83,8 @@ fn specs(project: &Project, options: &RunOptions, out: &Output) -> Result<Vec<Co
         login: &options.login,
     };
     let mut seen = BTreeSet::new();
-    let mut all = Vec::new();
+    let mut kinds: HashMap<Arc<str>, Kind> = HashMap::new();
+    let mut found = Hosts { specs: Vec::new(), refused: Vec::new() };
     for play in project.playbooks.iter().flat_map(|book| &book.plays) {
         let pattern = listing::patterns(play).join(",");
         // Patterns that are templates, or mistakes, are the run's own business.
@@ -84,11 +95,18 @@ fn specs(project: &Project, options: &RunOptions, out: &Output) -> Result<Vec<Co
         };
         let hosts = matched.hosts.iter().filter(|h| kept.contains(h));
         let names: Vec<Arc<str>> = hosts.map(|h| project.inventory.host(*h).name.clone()).collect();
-        let new: Vec<Arc<str>> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
-        all.extend(before.reaches(&new, &play.directives, Some(&play.dir)));
+        let new: Vec<Arc<str>> = names.iter().filter(|name| seen.insert((*name).clone())).cloned().collect();
+        let reaches = before.reaches(&new, &play.directives, Some(&play.dir));
+        found.refused.extend(fan_out::passwords(&reaches));
+        let behind = reaches.iter().map(|reach| &reach.spec).filter(|spec| spec.kind.is_fan_out());
+        kinds.extend(behind.map(|spec| (Arc::from(spec.host.as_str()), spec.kind)));
+        found.specs.extend(reaches.into_iter().map(Reach::login));
+        let behind: Vec<(Arc<str>, Kind)> =
+            names.into_iter().filter_map(|name| kinds.get(&name).map(|kind| (name.clone(), *kind))).collect();
+        found.refused.extend(fan_out::background_tasks(play, &behind));
     }
-    all.retain(|spec| spec.kind == Kind::Ssh);
-    Ok(all)
+    found.specs.retain(|spec| spec.kind == Kind::Ssh);
+    Ok(found)
 }
 
 async fn passphrases(

@@ -11,7 +11,7 @@ use super::config::Config;
 use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::{drive, project, prompt, settings};
-use crate::engine::Before;
+use crate::engine::{Before, Reach};
 use crate::modules::sh::PRELUDE;
 use crate::plan::nodeset;
 use crate::playbook::Directives;
@@ -45,7 +45,8 @@ pub fn trust(args: &TrustArgs, config: &Config, out: &Output) -> Result<Ending, 
         extra_vars: &project.extra_vars,
         login: &login,
     };
-    let mut specs = before.reaches(&names, &Directives::default(), None);
+    let reaches = before.reaches(&names, &Directives::default(), None);
+    let mut specs: Vec<ConnectionSpec> = reaches.into_iter().map(Reach::login).collect();
     specs.retain(|spec| spec.kind == Kind::Ssh);
     let connector: Arc<dyn Connector> = Arc::new(HostConnector::new(PRELUDE, Identity::from_environment()));
     let runtime = drive::runtime()?;

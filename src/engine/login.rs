@@ -23,6 +23,14 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Returns where one logs in: who goes by a fan-out tool does so where that is.
+    pub fn login(self) -> ConnectionSpec {
+        match &self.spec.fan_out {
+            Some(fan_out) => fan_out.via.clone(),
+            None => self.spec,
+        }
+    }
+
     /// Whether the same shell serves both.
     pub fn is_same(&self, other: &Reach) -> bool {
         let place = |spec: &ConnectionSpec| {

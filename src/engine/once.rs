@@ -22,6 +22,8 @@ const UNKNOWN_RC: i32 = 213;
 const CLEANING: Duration = Duration::from_secs(10);
 /// Marks that are removed together.
 const AT_ONCE: usize = 25;
+/// Hosts whose marks are removed at the same time at the end of a run.
+const HOSTS_AT_ONCE: usize = 64;
 
 /// Whether a command may have been sent before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,9 +160,18 @@ impl Shared {
         if journal.settle().await.is_err() {
             return;
         }
-        let places: Vec<(Reach, Vec<String>)> = lock(&self.old_marks).drain().map(|(_, left)| left).collect();
+        let mut places: Vec<(Reach, Vec<String>)> = lock(&self.old_marks)
+            .drain()
+            .map(|(_, left)| left)
+            .filter(|(_, names)| !names.is_empty())
+            .collect();
+        // Hosts that must be connected to again take the places of others, which then need theirs no more.
+        places.sort_by_cached_key(|(reach, _)| !self.pool.is_open(&reach.spec));
         let mut removing = tokio::task::JoinSet::new();
-        for (reach, names) in places.into_iter().filter(|(_, names)| !names.is_empty()) {
+        for (reach, names) in places {
+            if removing.len() >= HOSTS_AT_ONCE {
+                removing.join_next().await;
+            }
             let run = q(&self.run_id);
             let script: String = names
                 .chunks(AT_ONCE)

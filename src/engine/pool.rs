@@ -17,6 +17,9 @@ use crate::transport::{
 /// Shells on one connection; sshd allows ten by default and some are left to others.
 const SESSIONS_PER_HOST: usize = 6;
 
+/// Connections that are closed at the same time; a shell says goodbye, which takes both sides some work.
+const CLOSING_AT_ONCE: usize = 256;
+
 /// How long ending a job may take: its own patience, and some for the way there.
 const STOPPING: Duration = Duration::from_secs(15);
 
@@ -131,6 +134,11 @@ impl Pool {
         }
     }
 
+    /// Whether a shell waits on the host.
+    pub fn is_open(&self, spec: &ConnectionSpec) -> bool {
+        !lock(&self.slot(spec).idle).is_empty()
+    }
+
     /// Closes the shells on a host in which tasks became a user.
     pub async fn part_with(&self, spec: &ConnectionSpec, user: &str) {
         let slot = self.slot(spec);
@@ -189,6 +197,9 @@ impl Pool {
         let slots: Vec<_> = lock(&self.hosts).drain().map(|(_, slot)| slot).collect();
         let mut closing = tokio::task::JoinSet::new();
         for slot in slots {
+            if closing.len() >= CLOSING_AT_ONCE {
+                closing.join_next().await;
+            }
             closing.spawn(async move { slot.close().await });
         }
         while closing.join_next().await.is_some() {}

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::inventory::LiveInventory;
-use super::login::LoginReader;
+use super::login::{LoginReader, Reach};
 use super::options::Login;
 use crate::diag::SourceMap;
 use crate::inventory::Inventory;
 use crate::playbook::Directives;
 use crate::template::{Templar, VarMap};
-use crate::transport::{ConnectionSpec, Kind};
+use crate::transport::Kind;
 use crate::value::Map;
 use crate::vars::{RunVars, Store, TaskScope};
 
@@ -24,14 +24,14 @@ pub struct Before<'a> {
 }
 
 impl Before<'_> {
-    /// Returns how each host is reached in a play with these keywords; hosts whose variables cannot be read yet are
-    /// left out.
+    /// Returns how each host is reached in a play with these keywords, and who its tasks become; hosts whose variables
+    /// cannot be read yet are left out.
     pub fn reaches(
         &self,
         hosts: &[Arc<str>],
         directives: &Directives,
         playbook_dir: Option<&Path>,
-    ) -> Vec<ConnectionSpec> {
+    ) -> Vec<Reach> {
         let live = LiveInventory::new(self.inventory.clone(), self.templar.clone(), self.sources.clone());
         if let Some(dir) = playbook_dir {
             live.set_playbook_dir(dir);
@@ -47,16 +47,12 @@ impl Before<'_> {
         let read = |host: &Arc<str>| {
             let scope = TaskScope::new(vars.clone(), Arc::default(), Arc::default(), host.clone());
             let reader = LoginReader::new(self.templar, &scope, &scope, directives, self.login);
-            let mut spec = reader.read(host).ok()?.spec;
+            let mut reach = reader.read(host).ok()?;
             // An unlisted localhost means this machine.
             if matches!(&**host, "localhost" | "127.0.0.1" | "::1") && !vars.hosts.contains(host) {
-                spec.kind = Kind::Local;
+                reach.spec.kind = Kind::Local;
             }
-            // Who goes by a fan-out tool logs in where that is.
-            Some(match spec.fan_out {
-                Some(fan_out) => fan_out.via.clone(),
-                None => spec,
-            })
+            Some(reach)
         };
         hosts.iter().filter_map(read).collect()
     }

@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod keys;
 mod link;
+mod local;
 mod lock;
 mod machine;
 mod os;
@@ -37,7 +38,7 @@ pub use host::PROGRAM;
 pub use keys::HostAccess;
 pub use link::{Exit, RootMode};
 pub use machine::Output;
-pub use plain::{PlainHosts, start_plain};
+pub use plain::{PlainHosts, start_plain, start_plain_inside};
 pub use site::{HostPlan, MANAGEMENT_NODE, Role, Site};
 pub use tree::TEMPLATE;
 

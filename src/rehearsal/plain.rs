@@ -1,10 +1,14 @@
 //! Many cheap SSH hosts without roots of their own, for load tests: each command is a local `sh`.
 
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use russh::keys::PublicKey;
+use russh::server::Config;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::cluster::temporary_dir;
@@ -12,59 +16,121 @@ use super::error::RehearsalError;
 use super::keys::{self, HostAccess};
 use super::sshd::{self, Backend, Credentials, Server};
 use super::tree::remove_tree;
+use crate::transport::inside::{self, InsideStream};
 
 /// Each of so many ports serves many hosts: a process may have only so many open files.
-const LISTENERS: usize = 256;
+const DOORS: usize = 256;
+
+/// Where hosts inside this process are said to be: an address of RFC 5737, which no network leads to.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// Running plain hosts; dropping it ends them.
 pub struct PlainHosts {
     access: Vec<HostAccess>,
     dir: PathBuf,
     tasks: Vec<JoinHandle<()>>,
+    /// The server of hosts inside this process; nobody reaches it any more when it is dropped.
+    _inside: Option<Arc<Server>>,
 }
 
 /// Starts `count` hosts called `host0001` and so on, with one key for all.
 pub async fn start_plain(count: usize) -> Result<PlainHosts, RehearsalError> {
-    let dir = temporary_dir("xplay-plain-")?;
-    let mut hosts = PlainHosts { access: Vec::new(), dir, tasks: Vec::new() };
-    let key_file = hosts.dir.join("id_ed25519");
-    let client_key = keys::load_or_make(&key_file, "xplay rehearsal")?;
-    let host_key = keys::make("plain")?;
-    let known_key = host_key.public_key().clone();
-    let user = rustix::process::geteuid();
-    let user = if user.is_root() {
-        "root".to_string()
-    } else {
-        std::env::var("USER").unwrap_or_else(|_| "user".into())
-    };
-    let credentials =
-        Arc::new(Credentials { user: None, key: client_key.public_key().clone(), password: None });
-    let config = sshd::config(host_key);
+    let mut hosts = PlainHosts::new()?;
+    let keys = Keys::make(&hosts.dir)?;
     let mut addresses = Vec::new();
-    for index in 1..=count {
-        let name = format!("host{index:04}");
-        let failed = || RehearsalError::file("listen for", Path::new(&name));
-        if addresses.len() < LISTENERS {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed())?;
-            addresses.push(listener.local_addr().map_err(failed())?);
-            let server = Server::new(Backend::Local, Arc::clone(&credentials), Arc::clone(&config), None);
-            hosts.tasks.push(tokio::spawn(server.serve(listener)));
-        }
-        let address = addresses[(index - 1) % addresses.len()];
-        hosts.access.push(HostAccess {
-            known_host: keys::known_host(address, &known_key)?,
-            name,
-            role: None,
-            address,
-            user: user.clone(),
-            key_file: key_file.clone(),
-        });
+    for _ in 0..count.min(DOORS) {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(hosts.failed("listen for hosts of"))?;
+        addresses.push(listener.local_addr().map_err(hosts.failed("listen for hosts of"))?);
+        hosts.tasks.push(tokio::spawn(keys.server().serve(listener)));
     }
-    keys::write_client_files(&hosts.dir, "xplay plain hosts", &hosts.access)?;
+    hosts.name(count, &addresses, &keys)?;
     Ok(hosts)
 }
 
+/// Starts hosts that only this process reaches: as [`start_plain`], with SSH over memory instead of sockets. They take the
+/// place of those that were started like this before.
+pub async fn start_plain_inside(count: usize) -> Result<PlainHosts, RehearsalError> {
+    let mut hosts = PlainHosts::new()?;
+    let keys = Keys::make(&hosts.dir)?;
+    let ports = (1..).take(count.min(DOORS));
+    let addresses: Vec<SocketAddr> = ports.map(|port| (NOWHERE, port).into()).collect();
+    let server = keys.server();
+    let (here, runtime) = (Arc::downgrade(&server), Handle::current());
+    inside::introduce(move |address, port| {
+        let server = here.upgrade()?;
+        if address.parse() != Ok(NOWHERE) {
+            return None;
+        }
+        let (ours, theirs) = InsideStream::pair();
+        runtime.spawn(server.talk(theirs, (NOWHERE, port).into()));
+        Some(ours)
+    });
+    hosts._inside = Some(server);
+    hosts.name(count, &addresses, &keys)?;
+    Ok(hosts)
+}
+
+/// What all hosts have in common.
+struct Keys {
+    file: PathBuf,
+    known: PublicKey,
+    credentials: Arc<Credentials>,
+    config: Arc<Config>,
+}
+
+impl Keys {
+    fn make(dir: &Path) -> Result<Self, RehearsalError> {
+        let file = dir.join("id_ed25519");
+        let client_key = keys::load_or_make(&file, "xplay rehearsal")?;
+        let host_key = keys::make("plain")?;
+        Ok(Self {
+            file,
+            known: host_key.public_key().clone(),
+            credentials: Arc::new(Credentials {
+                user: None,
+                key: client_key.public_key().clone(),
+                password: None,
+            }),
+            config: sshd::config(host_key),
+        })
+    }
+
+    fn server(&self) -> Arc<Server> {
+        Server::new(Backend::Local, Arc::clone(&self.credentials), Arc::clone(&self.config), None)
+    }
+}
+
 impl PlainHosts {
+    fn new() -> Result<Self, RehearsalError> {
+        let dir = temporary_dir("xplay-plain-")?;
+        Ok(Self { access: Vec::new(), dir, tasks: Vec::new(), _inside: None })
+    }
+
+    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> RehearsalError + use<> {
+        RehearsalError::file(action, &self.dir)
+    }
+
+    /// Gives each host a name and one of the addresses, and writes what clients need to know.
+    fn name(&mut self, count: usize, addresses: &[SocketAddr], keys: &Keys) -> Result<(), RehearsalError> {
+        let user = if rustix::process::geteuid().is_root() {
+            "root".to_string()
+        } else {
+            std::env::var("USER").unwrap_or_else(|_| "user".into())
+        };
+        for (index, address) in addresses.iter().cycle().take(count).enumerate() {
+            self.access.push(HostAccess {
+                known_host: keys::known_host(*address, &keys.known)?,
+                name: format!("host{:04}", index + 1),
+                role: None,
+                address: *address,
+                user: user.clone(),
+                key_file: keys.file.clone(),
+            });
+        }
+        keys::write_client_files(&self.dir, "xplay plain hosts", &self.access)
+    }
+
     /// How to reach each host.
     pub fn hosts(&self) -> &[HostAccess] {
         &self.access

@@ -3,10 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -27,14 +24,15 @@ pub(super) struct Size {
 }
 
 pub(super) type ByteSource = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type ByteSink = Box<dyn AsyncWrite + Send + Unpin>;
 /// Sends a signal to a process and what it started.
 pub(super) type Signaller = Arc<dyn Fn(i32) + Send + Sync>;
 type ExitFuture = Pin<Box<dyn Future<Output = Result<Exit, String>> + Send>>;
 
 /// Where a process reads from.
 pub(super) enum Stdin {
-    /// A pipe; dropping it is the end of the input.
-    Pipe(pipe::Sender),
+    /// A pipe or a socket; dropping it is the end of the input.
+    Pipe(ByteSink),
     /// A terminal; it has no end, and stays open as long as its output is read.
     Terminal(Terminal),
 }
@@ -55,7 +53,7 @@ impl Running {
         let (stdout_ours, stdout_theirs) = io::pipe()?;
         let (stderr_ours, stderr_theirs) = io::pipe()?;
         let running = Self {
-            stdin: Some(Stdin::Pipe(pipe::Sender::from_owned_fd(stdin_ours.into())?)),
+            stdin: Some(Stdin::Pipe(Box::new(pipe::Sender::from_owned_fd(stdin_ours.into())?))),
             stdout: Box::new(pipe::Receiver::from_owned_fd(stdout_ours.into())?),
             stderr: Some(Box::new(pipe::Receiver::from_owned_fd(stderr_ours.into())?)),
             exit: Box::pin(std::future::pending()),
@@ -73,34 +71,6 @@ impl Running {
             exit: Box::pin(std::future::pending()),
             signal: Arc::new(|_| {}),
         })
-    }
-
-    /// Starts `sh` on this machine itself, for hosts without a root of their own.
-    pub(super) fn local(command: Option<&[u8]>, env: &[(String, String)]) -> io::Result<Self> {
-        let mut process = tokio::process::Command::new("/bin/sh");
-        if let Some(command) = command {
-            process.arg("-c").arg(std::ffi::OsStr::from_bytes(command));
-        }
-        let (mut running, [stdin, stdout, stderr]) = Self::on_pipes()?;
-        process.envs(env.iter().cloned()).process_group(0);
-        process.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-        let mut child = process.spawn()?;
-        let group =
-            child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
-        running.signal = Arc::new(move |signal| {
-            if let (Some(group), Some(signal)) = (group, rustix::process::Signal::from_named_raw(signal)) {
-                // The group may have ended a moment ago.
-                let _ = rustix::process::kill_process_group(group, signal);
-            }
-        });
-        running.exit = Box::pin(async move {
-            let status = child.wait().await.map_err(|error| error.to_string())?;
-            Ok(match (status.code(), status.signal()) {
-                (Some(code), _) => Exit::Code(code),
-                (None, signal) => Exit::Signal(signal.unwrap_or(9)),
-            })
-        });
-        Ok(running)
     }
 }
 

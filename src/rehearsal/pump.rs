@@ -16,7 +16,7 @@ use super::sshd::Server;
 
 const PIECE: usize = 32 * 1024;
 /// Most of thousands of idle shells say little.
-const FIRST_PIECE: usize = 1024;
+const FIRST_PIECE: usize = 512;
 /// How long the exit status waits for output that is still in the pipes when the process has ended.
 const LAST_OUTPUT: Duration = Duration::from_millis(100);
 const SSH_STDERR: u32 = 1;
@@ -119,8 +119,10 @@ async fn forward(mut source: impl AsyncRead + Unpin, mut target: impl AsyncWrite
             tokio::time::sleep(Duration::from_millis(20)).await;
             server.cut_connections();
         }
-        if count == buffer.len() && count < PIECE {
-            buffer = vec![0; PIECE];
+        // A shell that has said what it had to say keeps little memory.
+        let next = if count == buffer.len() { PIECE } else { FIRST_PIECE };
+        if next != buffer.len() {
+            buffer = vec![0; next];
         }
     }
 }

@@ -10,12 +10,14 @@ use std::time::Duration;
 use russh::keys::{PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, MethodKind, MethodSet, Pty, Sig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::cut::CutFault;
 use super::link::Launch;
+use super::local;
 use super::machine::{Machine, base_environment};
 use super::process::{Running, Signaller, Size};
 use super::pump::{self, Input};
@@ -75,7 +77,7 @@ impl Backend {
                 let env = base_environment().into_iter().chain(env).collect();
                 machine.launch(launch, command.unwrap_or_default(), env, size)
             }
-            Self::Local => Running::local(command, &env),
+            Self::Local => local::start(command, &env),
         }
     }
 }
@@ -148,13 +150,23 @@ impl Server {
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let Ok(stream) = self.remember(id, stream) else { return };
+        Arc::clone(&self).talk(stream, peer).await;
+        self.connections().remove(&id);
+    }
+
+    /// Serves one connection to its end, whatever carries it.
+    pub(super) async fn talk(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+    ) {
         let config = Arc::clone(&self.config);
-        let handler = Connection { server: Arc::clone(&self), peer, channels: HashMap::new() };
-        if let Ok(session) = run_stream(config, stream, handler).await {
+        let handler = Connection { server: self, peer, channels: HashMap::new() };
+        // What greets a client is large, and is not kept for as long as the connection.
+        if let Ok(session) = Box::pin(run_stream(config, stream, handler)).await {
             // A connection that breaks is the client's affair; it sees the same.
             let _ = session.await;
         }
-        self.connections().remove(&id);
     }
 
     /// Keeps a second descriptor of the connection with which it can be cut.

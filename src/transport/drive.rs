@@ -145,7 +145,11 @@ pub(super) async fn write_frames(
 
 async fn put(pipe: &mut Pipe, buffer: &mut Vec<u8>) -> Result<(), WriteError> {
     // Both ends of an SSH connection keep a buffer as large as the largest piece that went through it.
-    for piece in buffer.chunks(SCRIPT_PIECE) {
+    for (index, piece) in buffer.chunks(SCRIPT_PIECE).enumerate() {
+        if index > 0 {
+            // The connection's task takes one before the next; it would write all at once from a buffer that it keeps.
+            tokio::task::yield_now().await;
+        }
         pipe.write_all(piece).await?;
     }
     buffer.clear();

@@ -15,6 +15,7 @@ mod fanout;
 mod frame;
 mod framed;
 mod guard;
+pub mod inside;
 mod launch;
 mod local;
 mod patience;

@@ -5,7 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use xplay::transport::Connector;
+use xplay::modules::sh::PRELUDE;
+use xplay::rehearsal::{HostAccess, PlainHosts, start_plain_inside};
+use xplay::transport::{
+    Connection, ConnectionSpec, Connector, Exec, HostConnector, Identity, NullSink, Session,
+};
 
 use crate::support::sshd::Sshd;
 use crate::support::{find_program, skip};
@@ -114,4 +118,80 @@ async fn the_key_exchange_is_a_cheap_one() {
     let name = log.lines().find_map(|line| line.split_once("kex: algorithm: ")).unwrap().1;
     let name = name.split_whitespace().next().unwrap();
     assert!(["mlkem768x25519-sha256", "curve25519-sha256"].contains(&name), "{name}");
+}
+
+/// Hosts with an open connection and an idle shell.
+const FEW: usize = 40;
+const MANY: usize = 240;
+
+/// What each of them may take of a process that holds both ends of the connection: files, and KiB in a debug build.
+const FILES_EACH: f64 = 2.0;
+const KIB_EACH: f64 = 300.0;
+
+/// Connects to a host and leaves a shell there that has run something.
+async fn at_rest(
+    connector: &HostConnector,
+    hosts: &PlainHosts,
+    host: &HostAccess,
+) -> (Box<dyn Connection>, Box<dyn Session>) {
+    let spec = ConnectionSpec {
+        address: host.address.ip().to_string(),
+        port: Some(host.address.port()),
+        keys: vec![host.key_file.clone()],
+        known_hosts: vec![hosts.known_hosts_path()],
+        ..ConnectionSpec::ssh(&*host.name)
+    };
+    let connection = connector.connect(&spec).await.unwrap();
+    let mut session = connection.session(None).await.unwrap();
+    let output = session.exec(Exec::new("echo \"$((6 * 7))\""), &mut NullSink).await.unwrap();
+    assert_eq!(output.stdout_text(), "42\n");
+    (connection, session)
+}
+
+/// Files and KiB of this process.
+fn taken() -> (f64, f64) {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    (files as f64, line.trim().trim_end_matches(" kB").parse().unwrap())
+}
+
+#[ignore = "called by hosts_at_rest_take_little, which is alone in its process"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_at_rest() {
+    let hosts = start_plain_inside(MANY).await.unwrap();
+    let user = hosts.hosts()[0].user.clone();
+    let connector = HostConnector::new(PRELUDE, Identity { user, ..Identity::default() });
+    let mut open = Vec::new();
+    let mut before = (0.0, 0.0);
+    for (index, host) in hosts.hosts().iter().enumerate() {
+        if index == FEW {
+            before = taken();
+        }
+        open.push(at_rest(&connector, &hosts, host).await);
+    }
+    let after = taken();
+    let each = |before: f64, after: f64| (after - before) / (MANY - FEW) as f64;
+    println!("a host at rest: {:.2} files, {:.1} KiB", each(before.0, after.0), each(before.1, after.1));
+    for (connection, session) in open {
+        session.close().await;
+        connection.close().await;
+    }
+}
+
+#[test]
+fn hosts_at_rest_take_little() {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "costs::hosts_at_rest"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let figures = said.lines().find_map(|line| line.split_once("a host at rest: ")).unwrap().1;
+    let number = |unit: &str| -> f64 {
+        let before = figures.split(unit).next().unwrap().trim();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let (files, kib) = (number("files"), number("KiB"));
+    assert!(files <= FILES_EACH && kib <= KIB_EACH, "{figures}");
 }

@@ -161,6 +161,18 @@ fn what_cannot_work_says_so() {
         "    - command: id\n      async: 10\n      poll: 1\n",
         "through clush nothing can run that outlives its call",
     );
+    // What the texts tell is said before anything runs.
+    let tasks = "    - command: id\n      async: 10\n    - command: id\n      async: 0\n    - command: id\n      async: 5\n      delegate_to: m1\n";
+    let inventory = "[all]\nm1 ansible_connection=local\nn1\nn2\n[behind]\nn1 ansible_password=x\nn2\n[behind:vars]\nansible_connection=clush\n";
+    let ran = stand_in(inventory, tasks).run(&["-l", "behind"]);
+    let said = ran.stderr.split("\n\n").take(2).collect::<Vec<_>>().join("\n\n");
+    assert_eq!(
+        said,
+        "warning[XP0903]: the login password of n1 cannot go through clush\n  |\n  = help: these hosts will be unreachable; use \
+         keys, or connection ssh\n\nwarning[XP0903]: nothing runs in the background through clush\n --> site.yml:5:14\n  |\n5 |  \
+              async: 10\n  |              ^^ refused by n[1-2]\n  |\n  = help: reach these hosts by connection ssh for this task, \
+         or leave `async` out"
+    );
     let way = "ansible_connection=clush xplay_via=m1\nm1 ansible_connection=clush";
     check(way, task, "which is reached by clush too");
 }

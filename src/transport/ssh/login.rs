@@ -17,7 +17,7 @@ use super::host_key::{ClientHandler, HandlerError, KeyCheck, describe};
 use super::proxy::{self, LastWords};
 use super::target::Target;
 use crate::transport::patience::{within, within_load};
-use crate::transport::{ConnectionSpec, HostKeyPolicy, TransportError, UnknownKey};
+use crate::transport::{ConnectionSpec, HostKeyPolicy, TransportError, UnknownKey, inside};
 
 /// Channels of one connection; sshd allows ten by default.
 const CHANNELS: usize = 8;
@@ -350,6 +350,9 @@ async fn dial(
     if let Proxy::Command(command) = &target.resolved.proxy {
         let (stream, words) = proxy::start(&context.machine, command)?;
         *said.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        return Ok(Box::new(stream));
+    }
+    if let Some(stream) = inside::connect(address, port) {
         return Ok(Box::new(stream));
     }
     let mut last =
