@@ -20,7 +20,7 @@ use crate::diag::Diagnostic;
 use crate::plan::Actual;
 use crate::playbook::{Action, Entry, MetaKind, Play, Task};
 use crate::transport::BoxFuture;
-use crate::value::{Map, Unknown, Value};
+use crate::value::{Unknown, Value};
 use crate::vars::{PlayVars, TaskLayers, TaskScope};
 
 pub type Host = Arc<str>;
