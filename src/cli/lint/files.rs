@@ -9,12 +9,19 @@ use crate::value::Value;
 
 const CODE: &str = "XP1006";
 
-/// Arguments that name a file of this side: of which module, the folder for its kind, and the flags that make it a file of
-/// the target, with the value that does.
-const SENT: [(&str, &str, &[(&str, bool)]); 3] = [
-    ("copy", "files", &[("remote_src", true)]),
-    ("template", "templates", &[]),
-    ("unarchive", "files", &[("remote_src", true), ("copy", false)]),
+/// A module that sends the file which its `src` names.
+struct Sends {
+    module: &'static str,
+    /// The folder for files of its kind.
+    kind: &'static str,
+    /// Flags that make it a file of the target, with the value that does.
+    elsewhere: &'static [(&'static str, bool)],
+}
+
+const SENDS: [Sends; 3] = [
+    Sends { module: "copy", kind: "files", elsewhere: &[("remote_src", true)] },
+    Sends { module: "template", kind: "templates", elsewhere: &[] },
+    Sends { module: "unarchive", kind: "files", elsewhere: &[("remote_src", true), ("copy", false)] },
 ];
 
 pub fn check(look: &Look<'_>) -> Vec<Diagnostic> {
@@ -36,7 +43,7 @@ fn judge(task: &Task, search: &SearchPath) -> Option<Diagnostic> {
         return None;
     };
     let module = crate::modules::short_name(name)?;
-    let (_, kind, elsewhere) = SENT.iter().find(|(sends, ..)| *sends == module)?;
+    let Sends { kind, elsewhere, .. } = SENDS.iter().find(|sends| sends.module == module)?;
     let on_target = elsewhere.iter().any(|(flag, value)| {
         argument(args, flag).is_some_and(|tree| tree.as_value().is_none_or(|said| is_true(said) == *value))
     });
