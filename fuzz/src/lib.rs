@@ -24,7 +24,7 @@ use xplay::{facts, rehearsal, value, vault, yaml};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("archive", archive),
     ("facts", host_facts),
     ("inventory_ini", inventory_ini),
@@ -39,6 +39,7 @@ pub const TARGETS: [Target; 15] = [
     ("template", template),
     ("vault", encrypted),
     ("xcat", xcat_outputs),
+    ("xml", xml),
     ("yaml", document),
 ];
 
@@ -102,6 +103,13 @@ pub fn run_journal(bytes: &[u8]) {
     for line in texts.lines() {
         let _ = serde_json::from_str::<journal::Record>(line.split_once(' ').map_or(line, |(_, text)| text));
     }
+}
+
+/// An expression in the first line, and a document in the others.
+pub fn xml(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let document = bytes.get(end + 1..).unwrap_or_default();
+    xplay::modules::xml::try_any(document, &String::from_utf8_lossy(&bytes[..end]));
 }
 
 pub fn json(bytes: &[u8]) {

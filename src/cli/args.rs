@@ -534,10 +534,10 @@ pub struct InventoryArgs {
     #[arg(value_name = "GROUP")]
     pub group: Option<String>,
     /// All groups, hosts and their variables, in the format of inventory scripts.
-    #[arg(long, conflicts_with_all = ["host", "graph"])]
+    #[arg(long)]
     pub list: bool,
     /// The variables of one host.
-    #[arg(long, value_name = "HOST", conflicts_with = "graph")]
+    #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
     /// Groups and hosts as a tree (the default).
     #[arg(long)]
@@ -545,9 +545,12 @@ pub struct InventoryArgs {
     /// With --graph: variables too.
     #[arg(long)]
     pub vars: bool,
-    /// With --list: as YAML.
+    /// With --list and --host: as YAML.
     #[arg(short, long)]
     pub yaml: bool,
+    /// With --list and --host: as TOML.
+    #[arg(long)]
+    pub toml: bool,
     /// With --list: variables stay where they were set.
     #[arg(long)]
     pub export: bool,

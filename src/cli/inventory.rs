@@ -6,17 +6,25 @@ use super::exit::{CliError, Ending};
 use super::output::{Output, Voice};
 use super::{project, settings};
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::inventory::{ListOptions, VarFiles, graph_text, host_json, list_json, list_nested};
+use crate::inventory::{
+    ListOptions, VarFiles, graph_text, host_values, list_flat, list_json, list_nested, python_json, to_toml,
+};
+use crate::value::{Map, Value};
 use crate::yaml::to_nice_yaml;
 
 pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<Ending, CliError> {
-    if args.group.is_some() && (args.list || args.host.is_some()) {
-        return Err(CliError::option("a group is only of use with --graph"));
-    }
     let is_ansible = out.voice == Voice::Ansible;
-    if is_ansible && !(args.list || args.graph || args.host.is_some()) {
+    let actions = usize::from(args.list) + usize::from(args.host.is_some()) + usize::from(args.graph);
+    if actions > 1 {
+        let text = "Conflicting options used, only one of --host, --graph or --list can be used at the same time.";
+        return Err(CliError::option(text));
+    }
+    if is_ansible && actions == 0 {
         let text = "No action selected, at least one of --host, --graph or --list needs to be specified.";
         return Err(CliError::option(text));
+    }
+    if !is_ansible && args.group.is_some() && (args.list || args.host.is_some()) {
+        return Err(CliError::option("a group is only of use with --graph"));
     }
     let sources = settings::sources(&args.hosts, &args.extra, config);
     let secrets = project::vault_secrets(&settings::vault_settings(&args.vault, config), out)?;
@@ -33,46 +41,83 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
         export: args.export,
         vars: args.vars,
     };
-    let shown = if args.list && args.yaml {
-        list_nested(inventory, &files, options).map(|tree| to_nice_yaml(&tree, 2).trim_end().to_string())
-    } else if args.list {
-        list_json(inventory, &files, options)
+    let failed = |errors: Vec<Diagnostic>| {
+        out.diagnostics(&project.sources, &errors);
+        CliError::Project
+    };
+    let text = if args.list {
+        match form(args) {
+            Form::Json => list_json(inventory, &files, options).map_err(failed)?,
+            Form::Yaml => yaml(&list_nested(inventory, &files, options).map_err(failed)?),
+            Form::Toml => toml(&list_flat(inventory, &files, options).map_err(failed)?)?,
+        }
     } else if let Some(name) = &args.host {
         let host = inventory.find_host(name).ok_or_else(|| {
-            let error = CliError::cannot(if is_ansible {
-                format!("Could not match supplied host pattern, ignoring: {name}")
+            let error = if is_ansible {
+                CliError::option("You must pass a single valid host to --host parameter")
             } else {
-                format!("the inventory has no host \"{name}\"")
-            });
+                CliError::cannot(format!("the inventory has no host \"{name}\""))
+            };
             suggest(error, name, inventory.hosts().map(|(_, h)| &*h.name))
         })?;
-        host_json(inventory, host, &files, options)
+        let vars = host_values(inventory, host, &files, options).map_err(failed)?;
+        match form(args) {
+            Form::Json => python_json(&Value::map(vars)),
+            Form::Yaml => yaml(&Value::map(vars)),
+            Form::Toml => toml(&vars)?,
+        }
     } else {
         let name = args.group.as_deref().unwrap_or("all");
         let group = inventory.find_group(name).ok_or_else(|| {
-            let error = CliError::cannot(if is_ansible {
-                "Pattern must be valid group name when using --graph".into()
+            let error = if is_ansible {
+                CliError::option("Pattern must be valid group name when using --graph")
             } else {
-                format!("the inventory has no group \"{name}\"")
-            });
+                CliError::cannot(format!("the inventory has no group \"{name}\""))
+            };
             suggest(error, name, inventory.groups().map(|(_, g)| &*g.name))
         })?;
-        graph_text(inventory, group, &files, options)
+        graph_text(inventory, group, &files, options).map_err(failed)?
     };
-    let text = shown.map_err(|errors: Vec<Diagnostic>| {
-        out.diagnostics(&project.sources, &errors);
-        CliError::Project
-    })?;
+    if text.is_empty() {
+        // As the other program: nothing to say is a failure.
+        return Ok(Ending::Code(1));
+    }
+    let json = (args.list || args.host.is_some()) && form(args) == Form::Json;
+    let line = if text.ends_with('\n') { text.clone() } else { format!("{text}\n") };
     match &args.output {
-        None if args.host.is_some() || (args.list && !args.yaml) => out.json(&format!("{text}\n"))?,
-        None => out.text(&format!("{text}\n"))?,
-        Some(path) => std::fs::write(path, format!("{text}\n")).map_err(|source| CliError::File {
+        None if json => out.json(&line)?,
+        None => out.text(&line)?,
+        Some(path) => std::fs::write(path, text).map_err(|source| CliError::File {
             action: "write",
             path: path.clone(),
             source,
         })?,
     }
     Ok(Ending::Done)
+}
+
+/// How hosts and groups are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Yaml,
+    Toml,
+}
+
+fn form(args: &InventoryArgs) -> Form {
+    match (args.yaml, args.toml) {
+        (true, _) => Form::Yaml,
+        (_, true) => Form::Toml,
+        _ => Form::Json,
+    }
+}
+
+fn yaml(tree: &Value) -> String {
+    to_nice_yaml(tree, 2)
+}
+
+fn toml(tree: &Map) -> Result<String, CliError> {
+    to_toml(tree).map_err(CliError::cannot)
 }
 
 fn suggest<'a>(error: CliError, name: &str, known: impl Iterator<Item = &'a str>) -> CliError {

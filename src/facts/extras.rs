@@ -64,11 +64,8 @@ fn capabilities(sections: &Sections, facts: &mut Map) {
     facts.insert("ansible_system_capabilities", list);
 }
 
-/// Adds what belongs to the network.
-pub fn network(sections: &Sections, facts: &mut Map) {
-    if !sections.has("local4") {
-        return;
-    }
+/// Adds the names by which storage on the network knows the host.
+pub fn initiators(sections: &Sections, facts: &mut Map) {
     let value = |section: &str, start: &str| {
         let line = sections.lines(section).iter().map(|l| l.trim()).find(|l| l.starts_with(start));
         line.map(str::to_string).unwrap_or_default()
@@ -76,6 +73,13 @@ pub fn network(sections: &Sections, facts: &mut Map) {
     facts.insert("ansible_iscsi_iqn", value("iscsi", "InitiatorName=").trim_start_matches("InitiatorName="));
     facts.insert("ansible_hostnqn", value("nvme", "nqn."));
     facts.insert("ansible_fibre_channel_wwn", Vec::<Value>::new());
+}
+
+/// Adds what belongs to the network.
+pub fn network(sections: &Sections, facts: &mut Map) {
+    if !sections.has("local4") {
+        return;
+    }
     let reachable = |section: &str| -> Vec<Value> {
         let lines = sections.lines(section).iter();
         lines.filter_map(|l| l.trim().strip_prefix("local ")?.split(' ').next()).map(Value::str).collect()
@@ -191,6 +195,7 @@ mod tests {
         );
         let mut facts = Map::new();
         hardware(&sections, &mut facts);
+        initiators(&sections, &mut facts);
         network(&sections, &mut facts);
         assert_eq!(
             Value::map(facts).repr(),

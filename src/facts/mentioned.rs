@@ -4,47 +4,14 @@
 //! cannot be told from words (names that are put together, variables of other hosts) stands for all facts: a fact too many
 //! costs time, one too few would be a mistake.
 
-use super::{Group, group_of};
+use super::Subset;
 
 /// What was spoken of so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mentioned {
     all: bool,
-    min: bool,
-    hardware: bool,
-    network: bool,
-    virtual_: bool,
-    local: bool,
+    wanted: Subset,
 }
-
-/// Facts of the small group that are not names of its own in `gather_subset`.
-const MIN: &[&str] = &[
-    "apparmor",
-    "domain",
-    "effective_group_id",
-    "effective_user_id",
-    "fqdn",
-    "nodename",
-    "proc_cmdline",
-    "real_group_id",
-    "real_user_id",
-    "selinux_python_present",
-    "system_capabilities_enforced",
-    "systemd",
-    "user_dir",
-    "user_gecos",
-    "user_gid",
-    "user_shell",
-    "user_uid",
-];
-const MIN_BEGINNINGS: &[&str] = &["distribution_", "userspace_", "kernel_", "ssh_host_key_"];
-
-const HARDWARE: &[&str] =
-    &["device_links", "flags", "form_factor", "lvm", "memory_mb", "system_vendor", "uptime_seconds"];
-const HARDWARE_BEGINNINGS: &[&str] =
-    &["bios_", "board_", "chassis_", "mem", "processor_", "product_", "swap"];
-
-const NETWORK: &[&str] = &["hostnqn", "iscsi_iqn", "locally_reachable_ips"];
 
 /// Variables that begin as facts do and are none.
 const OTHERS: &[&str] = &[
@@ -142,41 +109,20 @@ impl Mentioned {
     }
 
     fn fact(&mut self, name: &str) {
-        let listed = |names: &[&str], beginnings: &[&str]| {
-            names.contains(&name) || beginnings.iter().any(|begin| name.starts_with(begin))
-        };
-        match group_of(name) {
-            // The name of a group, and of the variable that says who logs in.
-            _ if OTHERS.contains(&name) => {}
-            Some(Group::Min) => self.min = true,
-            Some(Group::Hardware) => self.hardware = true,
-            Some(Group::Network) => self.network = true,
-            Some(Group::Virtual) => self.virtual_ = true,
-            _ if name == "local" => self.local = true,
-            _ if listed(MIN, MIN_BEGINNINGS) => self.min = true,
-            _ if listed(HARDWARE, HARDWARE_BEGINNINGS) => self.hardware = true,
-            _ if listed(NETWORK, &[]) => self.network = true,
-            _ if listed(&[], OTHER_BEGINNINGS) => {}
-            // An interface, or something that this list does not know.
-            _ => self.all = true,
+        // The name of a group, and of the variable that says who logs in.
+        if OTHERS.contains(&name) {
+            return;
+        }
+        let other = OTHER_BEGINNINGS.iter().any(|begin| name.starts_with(begin));
+        // An interface, or something that no list knows.
+        if !self.wanted.add_fact(name) && !other {
+            self.all = true;
         }
     }
 
     /// Returns what to gather in the words of `gather_subset`; nothing where no fact is spoken of.
     pub fn subset(&self) -> Vec<&'static str> {
-        let groups = [
-            (self.hardware, "hardware"),
-            (self.network, "network"),
-            (self.virtual_, "virtual"),
-            (self.local, "local"),
-        ];
-        let named: Vec<&str> =
-            groups.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).collect();
-        match (self.all, named.is_empty()) {
-            (true, _) => vec!["all"],
-            (false, true) if !self.min => Vec::new(),
-            _ => [vec!["!all"], named].concat(),
-        }
+        if self.all { vec!["all"] } else { self.wanted.words() }
     }
 }
 
@@ -213,12 +159,13 @@ mod tests {
         for (text, expect) in [
             ("- debug: msg=hello\n  vars:\n    a: 1\n", ""),
             ("when: ansible_check_mode and ansible_user == 'x' and ansible_become_user is defined", ""),
-            ("when: ansible_os_family == 'RedHat'", "!all"),
-            ("when: ansible_facts.distribution == 'x'", "!all"),
-            ("when: ansible_facts['memtotal_mb'] > 3", "!all hardware"),
-            ("{{ ansible_default_ipv4.address }} {{ ansible_facts[\"mounts\"] }}", "!all hardware network"),
-            ("{{ ansible_local.x }} {{ ansible_virtualization_role }}", "!all virtual local"),
-            ("{{ ansible_product_name }}", "!all hardware"),
+            ("when: ansible_os_family == 'RedHat'", "!all !local"),
+            ("when: ansible_facts.distribution == 'x'", "!all !local"),
+            ("when: ansible_facts['memtotal_mb'] > 3", "!all !local hardware"),
+            ("{{ ansible_default_ipv4.address }} {{ ansible_facts[\"mounts\"] }}", "!all !local hardware network"),
+            ("{{ ansible_local.x }} {{ ansible_virtualization_role }}", "!all virtual"),
+            ("{{ ansible_is_chroot }} {{ ansible_loadavg }}", "!all !local chroot loadavg"),
+            ("{{ ansible_product_name }}", "!all !local hardware"),
             // An interface, and words that only the run puts together.
             ("{{ ansible_eth0.ipv4 }}", "all"),
             ("{{ ansible_facts[name] }}", "all"),

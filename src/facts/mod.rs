@@ -12,134 +12,31 @@ mod managers;
 mod mentioned;
 mod network;
 mod sections;
+mod subset;
 mod system;
 mod virtualization;
 
 pub use hardware::Usage;
 pub use mentioned::Mentioned;
 pub use sections::Sections;
+pub use subset::Subset;
 
 use crate::value::Map;
 
 const PROBE: &str = include_str!("probe.sh");
 
-/// Which groups of facts are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subset {
-    pub min: bool,
-    pub hardware: bool,
-    pub network: bool,
-    pub virtual_: bool,
-    /// Facts of the site's own, from the target's facts folder.
-    pub local: bool,
-}
-
-impl Subset {
-    pub const ALL: Subset = Subset { min: true, hardware: true, network: true, virtual_: true, local: true };
-    const SMALL: Subset =
-        Subset { min: true, hardware: false, network: false, virtual_: false, local: false };
-
-    /// Reads `gather_subset`: names of groups, with `!` those that are left out. The small group is always there
-    /// unless `!min` is given; where nothing but exclusions are given nothing else is, as in Ansible.
-    pub fn parse<S: AsRef<str>>(names: &[S]) -> Result<Subset, String> {
-        let mut wanted = if names.is_empty() { Subset::ALL } else { Subset::SMALL };
-        for name in names {
-            let name = name.as_ref().trim();
-            let (name, on) = name.strip_prefix('!').map_or((name, true), |rest| (rest.trim(), false));
-            match name {
-                "all" if on => wanted = Subset::ALL,
-                "all" => wanted = Subset { min: wanted.min, ..Subset::SMALL },
-                "min" => wanted.min = on,
-                "local" => wanted.local = on,
-                _ => match group_of(name) {
-                    Some(Group::Hardware) => wanted.hardware = on,
-                    Some(Group::Network) => wanted.network = on,
-                    Some(Group::Virtual) => wanted.virtual_ = on,
-                    Some(Group::Min) if on => wanted.min = true,
-                    // A single fact of the small group costs nothing and stays.
-                    Some(Group::Min) => {}
-                    Some(Group::Foreign) => {}
-                    None => {
-                        return Err(format!(
-                            "Bad subset '{name}' given to Ansible. gather_subset options allowed: all, min, hardware, network, virtual, local, or the name of one of their facts"
-                        ));
-                    }
-                },
-            }
-        }
-        Ok(wanted)
-    }
-}
-
-enum Group {
-    Min,
-    Hardware,
-    Network,
-    Virtual,
-    /// Other programs' facts, which need those programs.
-    Foreign,
-}
-
-fn group_of(name: &str) -> Option<Group> {
-    Some(match name {
-        "hardware" | "devices" | "mounts" | "memory" | "processor" | "dmi" => Group::Hardware,
-        "network" | "interfaces" | "default_ipv4" | "default_ipv6" | "all_ipv4_addresses"
-        | "all_ipv6_addresses" | "fibre_channel_wwn" | "iscsi" => Group::Network,
-        "virtual"
-        | "virtualization_type"
-        | "virtualization_role"
-        | "virtualization_tech_guest"
-        | "virtualization_tech_host" => Group::Virtual,
-        "facter" | "ohai" => Group::Foreign,
-        "platform"
-        | "distribution"
-        | "date_time"
-        | "user"
-        | "user_id"
-        | "env"
-        | "python"
-        | "python_version"
-        | "pkg_mgr"
-        | "service_mgr"
-        | "selinux"
-        | "apparmor"
-        | "caps"
-        | "cmdline"
-        | "dns"
-        | "fips"
-        | "lsb"
-        | "ssh_pub_keys"
-        | "system"
-        | "kernel"
-        | "machine"
-        | "machine_id"
-        | "architecture"
-        | "hostname"
-        | "loadavg"
-        | "distribution_version"
-        | "distribution_release"
-        | "distribution_major_version"
-        | "os_family"
-        | "chroot"
-        | "is_chroot"
-        | "system_capabilities"
-        | "effective_user_ids" => Group::Min,
-        _ => return None,
-    })
-}
-
 /// Returns the probe for the asked facts. The folder of the site's own ones comes as a quoted shell word.
 pub fn probe(subset: Subset, quoted_facts_dir: &str) -> String {
-    let dir = if subset.local { quoted_facts_dir } else { "''" };
+    let dir = if subset.has("local") { quoted_facts_dir } else { "''" };
     let mut script = format!("fx_local={dir}\n");
     let mut keep = true;
     for line in PROBE.lines() {
         if let Some(part) = line.strip_prefix("#part ") {
             keep = match part {
-                "hardware" => subset.hardware,
+                "hardware" => subset.has("hardware"),
                 // The product's name belongs to hardware, and tells about virtual machines.
-                "virtual" => subset.virtual_ || subset.hardware,
-                "network" => subset.network,
+                "virtual" => subset.has("virtual") || subset.has("hardware"),
+                "network" => subset.has("network"),
                 _ => true,
             };
         } else if keep && !line.starts_with('#') {
@@ -154,43 +51,44 @@ pub fn probe(subset: Subset, quoted_facts_dir: &str) -> String {
 pub fn parse(stdout: &[u8], subset: Subset) -> Map {
     let sections = Sections::parse(stdout);
     let mut facts = Map::new();
-    if subset.min {
+    // The clock of the machine belongs to its hardware.
+    if subset.has_small() || subset.has("hardware") {
         system::add(&sections, &mut facts);
         distribution::add(&sections, &mut facts);
         managers::add(&sections, &mut facts);
         extras::add(&sections, &mut facts);
         date::add(&sections, &mut facts);
+        extras::initiators(&sections, &mut facts);
     }
-    if subset.local {
+    if subset.has("local") {
         local::add(&sections, &mut facts);
     }
-    if subset.hardware {
+    if subset.has("hardware") {
         hardware::add(&sections, &mut facts);
         extras::hardware(&sections, &mut facts);
     }
-    if subset.virtual_ {
+    if subset.has("virtual") {
         virtualization::add(&sections, &mut facts);
     }
-    if subset.network {
+    if subset.has("network") {
         network::add(&sections, &mut facts);
         extras::network(&sections, &mut facts);
     }
-    facts
+    facts.into_iter().filter(|(key, _)| subset.holds(&key.json_name())).collect()
 }
 
-/// Keeps only facts whose names match one of the shell patterns, with or without `ansible_`.
+/// Keeps only facts whose names match one of the shell patterns; `ansible_` may be left out of a pattern.
 pub fn filter(facts: Map, patterns: &[String]) -> Map {
-    if patterns.iter().all(|p| p.is_empty() || p == "*") {
+    let fits = |name: &str| {
+        patterns.iter().any(|p| {
+            let begins = ["ansible_", "facter", "ohai"].iter().any(|begin| p.starts_with(begin));
+            p.is_empty() || matches(p, name) || !begins && matches(&format!("ansible_{p}"), name)
+        })
+    };
+    if patterns.is_empty() {
         return facts;
     }
-    facts
-        .into_iter()
-        .filter(|(key, _)| {
-            let name = key.json_name();
-            let bare = name.strip_prefix("ansible_").unwrap_or(&name).to_string();
-            patterns.iter().any(|p| matches(p, &name) || matches(p, &bare))
-        })
-        .collect()
+    facts.into_iter().filter(|(key, _)| fits(&key.json_name())).collect()
 }
 
 /// Whether a name matches a pattern with `*` and `?`.
@@ -220,22 +118,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subsets() {
-        let parse = |names: &[&str]| Subset::parse(names).unwrap();
-        assert_eq!(parse(&["all"]), Subset::ALL);
-        assert_eq!(parse(&[]), Subset::ALL);
-        let min = parse(&["min"]);
-        assert!(min.min && !min.hardware && !min.network);
-        let network = parse(&["!all", "network"]);
-        assert!(network.min && network.network && !network.hardware);
-        assert_eq!(parse(&["!hardware"]), parse(&["min"]));
-        let most = parse(&["all", "!hardware"]);
-        assert!(most.network && !most.hardware);
-        assert!(!parse(&["!all", "!min", "network"]).min);
-        assert!(Subset::parse(&["nonsense"]).is_err());
-    }
-
-    #[test]
     fn patterns() {
         for (pattern, name, expect) in [
             ("*", "x", true),
@@ -250,7 +132,7 @@ mod tests {
     #[test]
     fn parts_are_left_out() {
         let small = probe(Subset::parse(&["min"]).unwrap(), "'/etc/ansible/facts.d'");
-        assert!(small.starts_with("fx_local=''\n"));
+        assert!(small.starts_with("fx_local='/etc/ansible/facts.d'\n"));
         assert!(!small.contains("cpuinfo") && !small.contains("@addr"));
         assert!(probe(Subset::ALL, "'/d'").contains("@addr"));
     }
@@ -282,7 +164,7 @@ mod tests {
             for line in text.lines() {
                 probe = probe + " " + line + "\n";
             }
-            let facts = parse(probe.as_bytes(), Subset::SMALL);
+            let facts = parse(probe.as_bytes(), Subset::minimal());
             let get = |name: &str| facts.get(name).map(|v| v.to_text()).unwrap_or_default();
             let got = [
                 "distribution",

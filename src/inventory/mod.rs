@@ -15,6 +15,7 @@ mod script;
 mod shlex;
 #[cfg(test)]
 mod tests;
+mod toml_output;
 mod toml_source;
 mod vars_files;
 mod yaml_source;
@@ -22,6 +23,9 @@ mod yaml_source;
 pub use address::split_port;
 pub use load::{GroupNames, Ignored, LoadOptions, Source, load};
 pub use model::{Group, GroupId, Host, HostId, Inventory};
-pub use output::{ListOptions, graph_text, host_json, list_json, list_nested, raw_value};
+pub use output::{
+    ListOptions, graph_text, host_values, list_flat, list_json, list_nested, python_json, raw_value,
+};
 pub use pattern::{Matched, Order, read_limit, split_pattern};
+pub use toml_output::to_toml;
 pub use vars_files::{LayerSource, VarFiles, VarLayer, find_vars_files, load_vars_file, parse_yaml};

@@ -71,7 +71,8 @@ pub fn list_json(
             hostvars.insert(inventory.host(*id).name.clone(), Value::map(vars));
         }
     }
-    let meta = Map::from_iter([("hostvars", Value::map(hostvars))]);
+    // The form in which values are written; whoever reads it may ignore it.
+    let meta = Map::from_iter([("hostvars", Value::map(hostvars)), ("profile", "inventory_legacy".into())]);
     top.insert("_meta".into(), meta.into());
     Ok(python_json(&Value::map(top.into_iter().collect())))
 }
@@ -86,9 +87,27 @@ pub fn list_nested(
         Some(hosts) => hosts.iter().copied().collect(),
         None => inventory.group_hosts(ALL).iter().copied().collect(),
     };
-    let mut nesting = Nesting { inventory, files, options, available, shown: HashSet::new() };
+    let mut nesting =
+        Nesting { inventory, files, options, available, shown: HashSet::new(), walked: HashSet::new() };
     let all = nesting.group(ALL)?;
-    Ok(Value::map(Map::from_iter([("all", Value::map(all))])))
+    Ok(Value::map(if all.is_empty() { Map::new() } else { Map::from_iter([("all", Value::map(all))]) }))
+}
+
+/// Returns the inventory as groups beside one another, which is how TOML sources are written.
+pub fn list_flat(
+    inventory: &Inventory,
+    files: &VarFiles,
+    options: ListOptions<'_>,
+) -> Result<Map, Vec<Diagnostic>> {
+    let available: HashSet<HostId> = match options.hosts {
+        Some(hosts) => hosts.iter().copied().collect(),
+        None => inventory.group_hosts(ALL).iter().copied().collect(),
+    };
+    let mut nesting =
+        Nesting { inventory, files, options, available, shown: HashSet::new(), walked: HashSet::new() };
+    let mut out = Map::new();
+    nesting.beside(ALL, &mut out)?;
+    Ok(out)
 }
 
 /// One walk over the groups; a host's variables stand where it comes up first.
@@ -98,6 +117,7 @@ struct Nesting<'a> {
     options: ListOptions<'a>,
     available: HashSet<HostId>,
     shown: HashSet<HostId>,
+    walked: HashSet<GroupId>,
 }
 
 impl Nesting<'_> {
@@ -107,16 +127,55 @@ impl Nesting<'_> {
         let mut entry = Map::new();
         let mut children = Map::new();
         for child in &group.children {
-            let inner = self.group(*child)?;
-            if !inner.is_empty() || inventory.group(*child).name.as_ref() != "ungrouped" {
+            // What is in a group stands where it comes up first; one that has nothing in it is left out there.
+            let again = self.walked.contains(child);
+            let inner = if again { Map::new() } else { self.group(*child)? };
+            self.walked.insert(*child);
+            if again || !inner.is_empty() {
                 children.insert(inventory.group(*child).name.clone(), Value::map(inner));
             }
         }
         if !children.is_empty() {
             entry.insert("children", Value::map(children));
         }
+        self.hosts_and_vars(id, &mut entry)?;
+        Ok(entry)
+    }
+
+    /// Adds a group and all below it, each once.
+    fn beside(&mut self, id: GroupId, out: &mut Map) -> Result<(), Vec<Diagnostic>> {
+        let inventory = self.inventory;
+        let group = inventory.group(id);
+        let shown = |child: &&GroupId| {
+            let child = inventory.group(**child);
+            &*child.name != "ungrouped" || !child.hosts.is_empty()
+        };
+        let children: Vec<GroupId> = group.children.iter().filter(shown).copied().collect();
+        let mut entry = Map::new();
+        let names: Vec<Value> = children.iter().map(|child| inventory.group(*child).name.clone().into()).collect();
+        if id != ALL && !names.is_empty() {
+            entry.insert("children", Value::list(names));
+        }
+        // The place in the order comes first, the variables of hosts where they come up first: below.
+        out.insert(group.name.clone(), Value::Null);
+        for child in children {
+            if self.walked.insert(child) {
+                self.beside(child, out)?;
+            }
+        }
+        self.hosts_and_vars(id, &mut entry)?;
+        if entry.is_empty() {
+            out.remove(&group.name);
+        } else {
+            out.insert(group.name.clone(), Value::map(entry));
+        }
+        Ok(())
+    }
+
+    fn hosts_and_vars(&mut self, id: GroupId, entry: &mut Map) -> Result<(), Vec<Diagnostic>> {
+        let inventory = self.inventory;
         let mut hosts = Map::new();
-        for host in group.hosts.iter().filter(|h| id != ALL && self.available.contains(h)) {
+        for host in inventory.group(id).hosts.iter().filter(|h| id != ALL && self.available.contains(h)) {
             let first = self.shown.insert(*host);
             let vars =
                 if first { host_variables(inventory, *host, self.files, self.options)? } else { Map::new() };
@@ -131,18 +190,18 @@ impl Nesting<'_> {
                 entry.insert("vars", Value::map(vars));
             }
         }
-        Ok(entry)
+        Ok(())
     }
 }
 
-/// Returns one host's variables as `ansible-inventory --host` prints them, without a newline at the end.
-pub fn host_json(
+/// Returns one host's variables, in no form yet.
+pub fn host_values(
     inventory: &Inventory,
     host: HostId,
     files: &VarFiles,
     options: ListOptions<'_>,
-) -> Result<String, Vec<Diagnostic>> {
-    Ok(python_json(&Value::map(host_variables(inventory, host, files, options)?)))
+) -> Result<Map, Vec<Diagnostic>> {
+    host_variables(inventory, host, files, options)
 }
 
 /// Returns the tree of groups below one group as `ansible-inventory --graph` prints it.
@@ -261,7 +320,7 @@ pub fn raw_value(tree: &Tree) -> Value {
     }
 }
 
-/// JSON as Python writes it with sorted keys and an indentation of 4.
-fn python_json(value: &Value) -> String {
+/// Returns JSON as Python writes it with sorted keys and an indentation of 4.
+pub fn python_json(value: &Value) -> String {
     to_python_json(value, JsonStyle { indent: Some(4), sort_keys: true, ascii: false })
 }

@@ -105,6 +105,8 @@ pub struct ArgSpec {
     /// As it would be written in YAML; converted like a given value.
     pub default: Option<&'static str>,
     pub choices: &'static [&'static str],
+    /// Says what is wrong with a text, for those that are a language of their own.
+    pub text_check: Option<fn(&str) -> Result<(), String>>,
     pub about: &'static str,
 }
 
@@ -145,7 +147,7 @@ impl ArgKind {
 impl ArgSpec {
     /// An optional argument without default; change fields with struct update syntax.
     pub const fn new(name: &'static str, kind: ArgKind, about: &'static str) -> Self {
-        ArgSpec { name, aliases: &[], kind, required: false, default: None, choices: &[], about }
+        ArgSpec { name, aliases: &[], kind, required: false, default: None, choices: &[], text_check: None, about }
     }
 
     /// Returns two tables as one; `N` is the sum of their lengths.
@@ -171,6 +173,12 @@ impl ArgSpec {
 
     pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
+        self
+    }
+
+    /// Texts are checked before anything runs, as far as they hold no template.
+    pub const fn checked(mut self, check: fn(&str) -> Result<(), String>) -> Self {
+        self.text_check = Some(check);
         self
     }
 

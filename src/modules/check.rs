@@ -224,6 +224,9 @@ impl ArgSpec {
                 self.kind.name()
             )
         })?;
+        if let (Some(check), Value::Str(text)) = (self.text_check, &converted) {
+            check(text)?;
+        }
         if self.choices.is_empty() {
             return Ok(converted);
         }

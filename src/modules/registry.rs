@@ -11,6 +11,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::alternatives::Alternatives,
     &super::archive::Archive,
     &super::assemble::Assemble,
+    &super::at::At,
     &super::authorized_key::AuthorizedKey,
     &super::blockinfile::Blockinfile,
     &super::capabilities::Capabilities,
@@ -38,6 +39,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::modprobe::Modprobe,
     &super::mount::Mount,
     &super::mount_facts::MountFacts,
+    &super::nmcli::Nmcli,
     &super::npm::Npm,
     &super::openssh_keypair::OpensshKeypair,
     &super::pam_limits::PamLimits,
@@ -55,6 +57,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::setup::Setup,
     &super::command::Shell,
     &super::slurp::Slurp,
+    &super::ssh_config::SshConfig,
     &super::stat::Stat,
     &super::sysctl::Sysctl,
     &super::subversion::Subversion,
@@ -70,6 +73,7 @@ static GENERAL: &[&dyn Module] = &[
     &super::uri::Uri,
     &super::user::User,
     &super::wait_for::WaitFor,
+    &super::xml::Xml,
 ];
 
 /// Finds a module that works on targets.

@@ -39,9 +39,10 @@ impl Module for Setup {
             return Err(Failure::new("the host told nothing about itself")
                 .with("stderr", String::from_utf8_lossy(&seen.stderr).into_owned()));
         }
-        let mut found = facts::filter(facts::parse(&seen.stdout, subset(call)?), &call.args.texts("filter"));
+        let mut found = facts::parse(&seen.stdout, subset(call)?);
         found.insert("gather_subset", call.args.get("gather_subset").cloned().unwrap_or_default());
         found.insert("module_setup", true);
+        let found = facts::filter(found, &call.args.texts("filter"));
         let mut result = Map::new();
         result.insert("ansible_facts", Value::map(found));
         Ok(Prediction::read(result))

@@ -144,6 +144,48 @@ const LAWS: &[Law] = &[
         ..Law::BASE
     },
     Law {
+        module: "nmcli",
+        doubles: &["nmcli"],
+        states: &[
+            "nmcli con add type ethernet con-name office connection.interface-name eth0 ipv4.method manual ipv4.addresses 10.0.0.1/24",
+            "nmcli con add type bond con-name bond0 connection.interface-name bond0 mode active-backup miimon 100",
+            "[ ! -e con.office ] || nmcli con modify office ipv4.dns 10.0.0.2,10.0.0.3 802-3-ethernet.mtu 9000",
+            "[ ! -e con.office ] || nmcli con up office",
+        ],
+        always: r#"{"conn_name": "office", "state": "present", "type": "ethernet", "ifname": "eth0"}"#,
+        choices: &[
+            ("state", THERE),
+            ("conn_name", &["it's new", "bond0"]),
+            ("type", &["bond", "vlan"]),
+            ("ip4", &["10.0.0.1/24", "10.0.0.1", "10.0.0.1/24,10.0.0.4/24"]),
+            ("dns4", &["10.0.0.2,10.0.0.3", "10.0.0.3,10.0.0.2", ""]),
+            ("routes4", &["10.1.0.0/16 10.0.0.254 5", "10.2.0.0/16 10.0.0.254,10.1.0.0/16 10.0.0.254"]),
+            ("mtu", &["9000", "1500"]),
+            ("autoconnect", YES_NO),
+            ("zone", &["internal"]),
+            ("conn_reload", YES_NO),
+        ],
+        ..Law::BASE
+    },
+    Law {
+        module: "at",
+        doubles: &["at", "atq"],
+        states: &[
+            "echo 'touch x' >job.1",
+            "printf 'umask 22\\nHOME=/root; export HOME\\n%s\\n' \"echo 'it is'\" >job.7",
+            "echo 'other' >job.9; printf '\\n  echo in a file\\n' >script",
+        ],
+        // Without `unique` there is one job more each time.
+        always: r#"{"command": "touch x", "count": 20, "units": "minutes", "unique": true}"#,
+        choices: &[
+            ("command", &["echo 'it is'", "new $(touch pwned)"]),
+            ("units", &["days"]),
+            ("state", THERE),
+            ("chdir", &["$D", "$D/none"]),
+        ],
+        ..Law::BASE
+    },
+    Law {
         module: "seboolean",
         doubles: &["getsebool", "setsebool", "semanage"],
         states: &[
@@ -353,6 +395,8 @@ laws_of!(
     sysvinit,
     firewalld,
     iptables,
+    nmcli,
+    at,
     seboolean,
     selinux,
     sefcontext,

@@ -97,8 +97,11 @@ const ETC: &str = "passwd group shadow gshadow subuid subgid login.defs nsswitch
                    ld.so.cache alternatives hostname hosts localtime timezone locale.gen fstab";
 
 /// Programs that stand for tools, each for those that its outermost `case` names.
-const DOUBLES: [(&str, &str); 2] =
-    [("double", include_str!("doubles.sh")), ("double_disks", include_str!("doubles_disks.sh"))];
+const DOUBLES: [(&str, &str); 3] = [
+    ("double", include_str!("doubles.sh")),
+    ("double_disks", include_str!("doubles_disks.sh")),
+    ("double_later", include_str!("doubles_later.sh")),
+];
 
 /// The names in a line such as `a | b)` that begins a branch.
 fn names_of_case(line: &str) -> impl Iterator<Item = &str> {

@@ -52,6 +52,51 @@ pub const LAWS: &[Law] = &[
         ..Law::BASE
     },
     Law {
+        module: "ssh_config",
+        begin: "mkdir ssh; : >key",
+        states: &[
+            "printf '# mine\\nHost a\\n  Port 1\\n\\nHost web db\\n\\tHostName 10.0.0.1\\n\\tForwardAgent yes\\n' >ssh/config",
+            "printf 'Host web\\n  Port=22\\n  # why\\n  IdentityFile /none\\nMatch user x\\n  Port 3\\n' >>ssh/config",
+            "printf 'Host web\\n    port 2222\\n    hostname 10.0.0.9' >>ssh/config",
+            "[ ! -e ssh/config ] || { mv ssh/config far; ln -s ../far ssh/config; }",
+        ],
+        always: r#"{"host": "web", "hostname": "10.0.0.9", "ssh_config_file": "$D/ssh/config"}"#,
+        choices: &[
+            ("host", &["web db", "new"]),
+            ("port", &["22", "2222"]),
+            ("remote_user", &["ada"]),
+            ("identity_file", &["$D/key", "$D/none"]),
+            ("forward_agent", YES_NO),
+            ("strict_host_key_checking", &["accept-new", "no"]),
+            ("state", THERE),
+            ("ssh_config_file", &["$D/deep/er/config"]),
+        ],
+        inside: true,
+        ..Law::BASE
+    },
+    Law {
+        module: "xml",
+        states: &[
+            "printf '<a>\\n  <b x=\"1\">t</b>\\n  <b/>\\n  <!-- c -->\\n</a>\\n' >f",
+            "printf '<?xml version=\"1.0\"?>\\n<!DOCTYPE a>\\n<a xmlns:n=\"urn:n\"><n:b n:x=\"1\">&lt;</n:b><c><![CDATA[<]]></c></a>' >f",
+            "printf '<a><b>1</b><c><b>2</b></c>\\r\\n</a>' >f",
+            "printf 'no document' >f",
+            "[ ! -e f ] || { mv f far; ln -s far f; }",
+        ],
+        always: r#"{"path": "$D/f", "xpath": "/a/b", "namespaces": {"n": "urn:n"}}"#,
+        choices: &[
+            ("xpath", &["/a/b", "/a/b[1]", "//b", "/a/n:b", "/a/new", "/a/b/@x", "/a/new[@k='1' and text()='2']", "/a", "/a/*", "/z/y"]),
+            ("value", &["new", "", "<&>\"'"]),
+            ("attribute", &["x", "n:x", "bad name"]),
+            ("state", THERE),
+            ("pretty_print", YES_NO),
+            ("strip_cdata_tags", YES_NO),
+            ("backup", YES_NO),
+        ],
+        inside: true,
+        ..Law::BASE
+    },
+    Law {
         module: "openssh_keypair",
         needs: &["ssh-keygen"],
         states: &[
@@ -137,4 +182,4 @@ pub const LAWS: &[Law] = &[
     },
 ];
 
-laws_of!(pam_limits, pamd, openssh_keypair, make, acl, capabilities);
+laws_of!(pam_limits, pamd, openssh_keypair, make, acl, capabilities, ssh_config, xml);
