@@ -16,7 +16,8 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
     let is_ansible = out.voice == Voice::Ansible;
     let actions = usize::from(args.list) + usize::from(args.host.is_some()) + usize::from(args.graph);
     if actions > 1 {
-        let text = "Conflicting options used, only one of --host, --graph or --list can be used at the same time.";
+        let text =
+            "Conflicting options used, only one of --host, --graph or --list can be used at the same time.";
         return Err(CliError::option(text));
     }
     if is_ansible && actions == 0 {

@@ -162,7 +162,10 @@ mod tests {
             ("when: ansible_os_family == 'RedHat'", "!all !local"),
             ("when: ansible_facts.distribution == 'x'", "!all !local"),
             ("when: ansible_facts['memtotal_mb'] > 3", "!all !local hardware"),
-            ("{{ ansible_default_ipv4.address }} {{ ansible_facts[\"mounts\"] }}", "!all !local hardware network"),
+            (
+                "{{ ansible_default_ipv4.address }} {{ ansible_facts[\"mounts\"] }}",
+                "!all !local hardware network",
+            ),
             ("{{ ansible_local.x }} {{ ansible_virtualization_role }}", "!all virtual"),
             ("{{ ansible_is_chroot }} {{ ansible_loadavg }}", "!all !local chroot loadavg"),
             ("{{ ansible_product_name }}", "!all !local hardware"),

@@ -21,7 +21,13 @@ uname -v 2>/dev/null | fx
 printf '\n@fqdn\n'
 hostname -f 2>/dev/null | fx
 printf '\n@names\n'
-getent hosts "$(uname -n)" 2>/dev/null | fx
+# The name that the address of the own name has, as resolvers of programs tell it.
+if command -v getent >/dev/null 2>&1; then
+	fx_n=$(uname -n)
+	fx_v=$(getent ahosts "$fx_n" 2>/dev/null)
+	fx_v=${fx_v%%[!0-9a-fA-F:.]*}
+	{ { [ -n "$fx_v" ] && getent hosts "$fx_v" 2>/dev/null; } || printf '%s %s\n' - "$fx_n"; } | fx
+fi
 printf '\n@python\n'
 for fx_p in python3 /usr/libexec/platform-python python python2; do
 	command -v "$fx_p" >/dev/null 2>&1 || continue

@@ -23,7 +23,15 @@ const fn other(name: &'static str, facts: &'static [&'static str]) -> Collector 
 
 const COLLECTORS: [Collector; 28] = [
     Collector {
-        ids: &["system", "kernel", "kernel_version", "machine", "python_version", "architecture", "machine_id"],
+        ids: &[
+            "system",
+            "kernel",
+            "kernel_version",
+            "machine",
+            "python_version",
+            "architecture",
+            "machine_id",
+        ],
         ..minimal(
             "platform",
             &[
@@ -72,7 +80,10 @@ const COLLECTORS: [Collector; 28] = [
             "effective_user_id",
             "effective_group_ids",
         ],
-        ..minimal("user", &["user_*", "real_user_id", "real_group_id", "effective_user_id", "effective_group_id"])
+        ..minimal(
+            "user",
+            &["user_*", "real_user_id", "real_group_id", "effective_user_id", "effective_group_id"],
+        )
     },
     Collector { requires: &["distribution"], ..minimal("pkg_mgr", &["pkg_mgr"]) },
     Collector { requires: &["platform", "distribution"], ..minimal("service_mgr", &["service_mgr"]) },
@@ -247,7 +258,8 @@ impl Subset {
                 }
             }
         }
-        let wanted = |name: &str| added.contains(&name) && (explicit.contains(&name) || !excluded.contains(&name));
+        let wanted =
+            |name: &str| added.contains(&name) && (explicit.contains(&name) || !excluded.contains(&name));
         let mut subset = Subset::NONE;
         for (at, collector) in COLLECTORS.iter().enumerate() {
             if wanted(collector.name) || collector.ids.iter().any(|id| wanted(id)) {

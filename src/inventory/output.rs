@@ -152,7 +152,8 @@ impl Nesting<'_> {
         };
         let children: Vec<GroupId> = group.children.iter().filter(shown).copied().collect();
         let mut entry = Map::new();
-        let names: Vec<Value> = children.iter().map(|child| inventory.group(*child).name.clone().into()).collect();
+        let names: Vec<Value> =
+            children.iter().map(|child| inventory.group(*child).name.clone().into()).collect();
         if id != ALL && !names.is_empty() {
             entry.insert("children", Value::list(names));
         }

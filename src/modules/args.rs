@@ -147,7 +147,16 @@ impl ArgKind {
 impl ArgSpec {
     /// An optional argument without default; change fields with struct update syntax.
     pub const fn new(name: &'static str, kind: ArgKind, about: &'static str) -> Self {
-        ArgSpec { name, aliases: &[], kind, required: false, default: None, choices: &[], text_check: None, about }
+        ArgSpec {
+            name,
+            aliases: &[],
+            kind,
+            required: false,
+            default: None,
+            choices: &[],
+            text_check: None,
+            about,
+        }
     }
 
     /// Returns two tables as one; `N` is the sum of their lengths.

@@ -24,10 +24,7 @@ static SPEC: ModuleSpec = ModuleSpec {
             .choices(&["absent", "present"]),
         ArgSpec::new("unique", ArgKind::Bool, "One that waits already is enough.").default("no"),
     ],
-    rules: &[
-        Rule::Exclusive(&["command", "script_file"]),
-        Rule::OneOf(&["command", "script_file"]),
-    ],
+    rules: &[Rule::Exclusive(&["command", "script_file"]), Rule::OneOf(&["command", "script_file"])],
     returns: &[
         ("state", "the state that was asked for"),
         ("script_file", "the script, where one was given"),
@@ -63,8 +60,9 @@ impl Module for At {
     }
 
     fn probe(&self, call: &Call) -> Result<Option<String>, Failure> {
-        let mut script =
-            String::from("for xp_p in at atq; do command -v $xp_p >/dev/null 2>&1 || printf 'missing %s\\n' $xp_p; done\n");
+        let mut script = String::from(
+            "for xp_p in at atq; do command -v $xp_p >/dev/null 2>&1 || printf 'missing %s\\n' $xp_p; done\n",
+        );
         if looks(call) {
             match call.args.str("command") {
                 Some(command) => add!(script, "xp_job={}\n", q(command.trim())),
@@ -83,7 +81,10 @@ impl Module for At {
         let args = &call.args;
         let report = Report::of(seen)?;
         if let Some(tool) = report.get("missing") {
-            return Err(missing(call, format!("Failed to find required executable \"{tool}\" on the target")));
+            return Err(missing(
+                call,
+                format!("Failed to find required executable \"{tool}\" on the target"),
+            ));
         }
         let queue = Thing { kind: "queue", name: "at".to_string() };
         if looks(call) {
@@ -151,7 +152,11 @@ mod tests {
     fn planned(given: &[(&str, &str)], seen: &str) -> Vec<String> {
         let prediction = Case::new(&At, args(given)).plan(seen).unwrap();
         let script = scripts(&prediction).concat();
-        script.lines().filter(|line| line.starts_with("xp_tool ") || line.starts_with("cd ")).map(str::to_string).collect()
+        script
+            .lines()
+            .filter(|line| line.starts_with("xp_tool ") || line.starts_with("cd "))
+            .map(str::to_string)
+            .collect()
     }
 
     #[test]
@@ -161,7 +166,10 @@ mod tests {
         assert_eq!(planned(&later, ""), [at]);
         let with = |more: &[(&'static str, &'static str)]| [&later[..], more].concat();
         assert_eq!(planned(&with(&[("unique", "yes")]), "job 3\n"), Vec::<String>::new());
-        assert_eq!(planned(&with(&[("unique", "yes"), ("chdir", "/srv")]), ""), ["cd -- '/srv' || exit 1", at]);
+        assert_eq!(
+            planned(&with(&[("unique", "yes"), ("chdir", "/srv")]), ""),
+            ["cd -- '/srv' || exit 1", at]
+        );
         assert_eq!(
             planned(&with(&[("state", "absent")]), "job 3\njob 5\n"),
             ["xp_tool at -r '3'", "xp_tool at -r '5'"]

@@ -9,8 +9,8 @@ use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::text::{Text, lines};
 use super::write::{self, Before, Write, content_diff, side};
 use super::{
-    ArgKind, ArgSpec, Args, Call, DiffSide, Failure, FileAfter, Known, Module, ModuleSpec, Outcome, Prediction,
-    Rule, Seen, Touch,
+    ArgKind, ArgSpec, Args, Call, DiffSide, Failure, FileAfter, Known, Module, ModuleSpec, Outcome,
+    Prediction, Rule, Seen, Touch,
 };
 use crate::transport::Output;
 use crate::value::{Map, Unknown, Value};
@@ -47,10 +47,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("dynamicforward", ArgKind::Str, "A port that is a SOCKS proxy."),
         ArgSpec::new("other_options", ArgKind::Dict, "Other options by their names in small letters."),
     ],
-    rules: &[
-        Rule::Exclusive(&["user", "ssh_config_file"]),
-        Rule::Exclusive(&["proxycommand", "proxyjump"]),
-    ],
+    rules: &[Rule::Exclusive(&["user", "ssh_config_file"]), Rule::Exclusive(&["proxycommand", "proxyjump"])],
     returns: &[
         ("hosts_added", "hosts that were added"),
         ("hosts_removed", "hosts that were removed"),
@@ -132,7 +129,8 @@ impl Module for SshConfig {
         change.uid = account.as_ref().map(|account| account.uid);
         if let Some(group) = group(args) {
             let gid = report.get("group").and_then(|gid| gid.trim().parse().ok());
-            change.gid = gid.or_else(|| account.as_ref().filter(|_| !args.has("group")).map(|account| account.gid));
+            change.gid =
+                gid.or_else(|| account.as_ref().filter(|_| !args.has("group")).map(|account| account.gid));
             if change.gid.is_none() && !call.check {
                 return Err(Failure::new(format!("chgrp failed: failed to look up group {group}")));
             }
@@ -174,7 +172,8 @@ impl SshConfig {
                 return Err(Failure::unknown(Unknown { cause: cause.into() }));
             }
         }
-        Account::of(report)?.ok_or_else(|| Failure::new(format!("Failed to lookup user {user}: there is no such user")))
+        Account::of(report)?
+            .ok_or_else(|| Failure::new(format!("Failed to lookup user {user}: there is no such user")))
     }
 }
 
@@ -199,52 +198,58 @@ fn make_folder(path: &str, account: Option<&Account>) -> String {
 /// Options by the names that they have in the file; nothing where one is to go.
 type Options = Vec<(String, Option<String>)>;
 
-/// Returns what a task says of the host's options. Switches that it does not name stay as they are.
+/// Returns what a task says of the host's options: what it does not name is to go.
 fn options(args: &Args) -> Result<Options, Failure> {
-    const NAMES: [(&str, &str); 13] = [
+    // The names of arguments and of options; those of options given otherwise must not be among the former.
+    const NAMES: [(&str, &str); 16] = [
         ("hostname", "hostname"),
         ("port", "port"),
         ("identity_file", "identityfile"),
+        ("identities_only", "identitiesonly"),
         ("remote_user", "user"),
         ("strict_host_key_checking", "stricthostkeychecking"),
         ("user_known_hosts_file", "userknownhostsfile"),
         ("proxycommand", "proxycommand"),
         ("proxyjump", "proxyjump"),
         ("host_key_algorithms", "hostkeyalgorithms"),
+        ("forward_agent", "forwardagent"),
+        ("add_keys_to_agent", "addkeystoagent"),
         ("controlmaster", "controlmaster"),
         ("controlpath", "controlpath"),
         ("controlpersist", "controlpersist"),
         ("dynamicforward", "dynamicforward"),
     ];
-    const SWITCHES: [(&str, &str); 3] = [
-        ("identities_only", "identitiesonly"),
-        ("forward_agent", "forwardagent"),
-        ("add_keys_to_agent", "addkeystoagent"),
-    ];
     let mut out: Options = Vec::new();
     for (arg, name) in NAMES {
-        out.push((name.to_string(), args.str(arg).filter(|value| !value.is_empty()).map(str::to_string)));
-    }
-    for (arg, name) in SWITCHES {
-        if let Some(on) = args.bool(arg) {
-            out.push((name.to_string(), Some(if on { "yes" } else { "no" }.to_string())));
-        }
+        let text = match (args.bool(arg), args.str(arg)) {
+            (Some(true), _) | (_, Some("True")) => Some("yes"),
+            (Some(false), _) | (_, Some("False")) => Some("no"),
+            (None, text) => text.filter(|text| !text.is_empty()),
+        };
+        out.push((name.to_string(), text.map(str::to_string)));
     }
     for (key, value) in args.get("other_options").and_then(Value::as_map).into_iter().flatten() {
         let name = key.json_name();
-        if name.chars().any(char::is_uppercase) {
-            return Err(Failure::new(format!("The other_options key {name:?} must be lower case")));
+        if name.to_lowercase() != *name {
+            return Err(Failure::new(format!("The other_options key '{name}' must be lower case")));
         }
-        if out.iter().any(|(known, value)| *known == *name && value.is_some()) {
-            return Err(Failure::new(format!("Multiple values provided for key {name:?}")));
+        if NAMES.iter().any(|(arg, option)| {
+            *arg == &*name && arg != &"remote_user" || *option == "user" && &*name == "user"
+        }) {
+            return Err(Failure::new(format!("Multiple values provided for key '{name}'")));
         }
-        let value = match value {
-            Value::Null => None,
-            Value::Str(_) | Value::Secret(_) => Some(value.to_text()).filter(|value| !value.is_empty()),
-            _ => return Err(Failure::new(format!("The other_options value provided for key {name:?} must be a string"))),
-        };
-        out.retain(|(known, _)| *known != *name);
-        out.push((name.to_string(), value));
+        if !matches!(value, Value::Str(_) | Value::Secret(_)) {
+            return Err(Failure::new(format!(
+                "The other_options value provided for key '{name}' must be a string, got <class '{}'>",
+                value.type_name()
+            )));
+        }
+        let value = Some(value.to_text()).filter(|value| !value.is_empty());
+        let name = name.replace('_', "");
+        match out.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => out.push((name, value)),
+        }
     }
     let broken = |text: &str| text.contains(['\n', '\r', '\0']);
     if broken(args.str("host").unwrap_or_default())
@@ -364,7 +369,11 @@ fn with(section: &[String], wanted: &Options, old: &Read) -> (Vec<String>, bool)
     let mut out = section.to_vec();
     let mut differs = false;
     for (name, value) in wanted {
-        let now = old.iter().find(|(known, _)| known == name).map(|(_, values)| values.as_slice()).unwrap_or_default();
+        let now = old
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, values)| values.as_slice())
+            .unwrap_or_default();
         let same = match value {
             None => now.is_empty(),
             Some(value) if LISTS.contains(&name.as_str()) => now.contains(value),
@@ -375,11 +384,14 @@ fn with(section: &[String], wanted: &Options, old: &Read) -> (Vec<String>, bool)
         }
         differs = true;
         let is_it = |line: &String| keyword(line).is_some_and(|(word, _)| word == *name);
-        let last_option = |out: &[String]| out.iter().rposition(|line| keyword(line).is_some()).map_or(0, |at| at + 1);
+        let last_option =
+            |out: &[String]| out.iter().rposition(|line| keyword(line).is_some()).map_or(0, |at| at + 1);
         let at = out.iter().position(is_it).unwrap_or_else(|| last_option(&out));
         out.retain(|line| !is_it(line));
         if let Some(value) = value {
-            if let Some(before) = at.checked_sub(1).and_then(|at| out.get_mut(at)).filter(|l| !l.ends_with('\n')) {
+            if let Some(before) =
+                at.checked_sub(1).and_then(|at| out.get_mut(at)).filter(|l| !l.ends_with('\n'))
+            {
                 before.push('\n');
             }
             out.insert(at.min(out.len()), format!("    {name} {value}\n"));
@@ -421,7 +433,11 @@ mod tests {
             "Host web\n  Port 1",
             Some("Host web\n  Port 1\n    user ada\n"),
         );
-        check(&[("host", "web"), ("state", "absent")], "Host a\n Port 1\nHost web\n Port 2\n# c\nHost b\n", Some("Host a\n Port 1\n# c\nHost b\n"));
+        check(
+            &[("host", "web"), ("state", "absent")],
+            "Host a\n Port 1\nHost web\n Port 2\n# c\nHost b\n",
+            Some("Host a\n Port 1\n# c\nHost b\n"),
+        );
         check(&[("host", "web"), ("state", "absent")], "Host webs\n", None);
         check(&[("host", "web")], "", None);
     }
@@ -429,20 +445,31 @@ mod tests {
     #[test]
     fn switches_and_others() {
         check(
-            &[("host", "a  b"), ("forward_agent", "no"), ("other_options", r#"{"serveraliveinterval": "30"}"#)],
-            "Host a b\n  ForwardAgent yes\n  IdentitiesOnly yes\n",
-            Some("Host a b\n    forwardagent no\n  IdentitiesOnly yes\n    serveraliveinterval 30\n"),
+            &[
+                ("host", "a  b"),
+                ("forward_agent", "no"),
+                ("other_options", r#"{"serveraliveinterval": "30"}"#),
+            ],
+            "Host a b\n  ForwardAgent yes\n  IdentitiesOnly yes\n  Compression yes\n",
+            Some("Host a b\n    forwardagent no\n  Compression yes\n    serveraliveinterval 30\n"),
         );
-        check(&[("host", "a"), ("identity_file", "/k2")], "Host a\n IdentityFile /k1\n IdentityFile /k2\n", None);
+        check(
+            &[("host", "a"), ("identity_file", "/k2")],
+            "Host a\n IdentityFile /k1\n IdentityFile /k2\n",
+            None,
+        );
         let fails = |given: &[(&str, &str)], expect: &str| {
             let args = SPEC.check(&args(given)).unwrap();
             assert_eq!(options(&args).unwrap_err().msg, expect);
         };
         fails(
             &[("host", "a"), ("other_options", r#"{"Port": "1"}"#)],
-            "The other_options key \"Port\" must be lower case",
+            "The other_options key 'Port' must be lower case",
         );
-        fails(&[("host", "a"), ("port", "1\nHost *")], "an option of an SSH configuration cannot hold a line break");
+        fails(
+            &[("host", "a"), ("port", "1\nHost *")],
+            "an option of an SSH configuration cannot hold a line break",
+        );
     }
 
     #[test]

@@ -71,3 +71,26 @@ fn renders_what_ansible_renders() {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), recorded.len(), wrong.join("\n"));
 }
+
+/// What `record_ipaddr.py` wrote: an expression and its value, or a null and the error's text.
+#[test]
+fn addresses_are_those_of_the_collection() {
+    const RECORDED: &str = include_str!("../../tests/conformance/ipaddr.json");
+    let templar = Templar::new(SourceMap::new(), TemplarSettings::default());
+    let scope: Arc<dyn Scope> = Arc::new(TestScope { vars: IndexMap::new(), search: SearchPath::default() });
+    let mut wrong = Vec::new();
+    for line in RECORDED.lines() {
+        let case: Vec<serde_json::Value> = serde_json::from_str(line).unwrap();
+        let expect = match &case[1..] {
+            [_, _] => "error: failed".to_string(),
+            [value] => crate::value::from_json(value).repr(),
+            other => panic!("{other:?}"),
+        };
+        let expression = case[0].as_str().unwrap();
+        let found = outcome(&templar, &format!("{{{{ {expression} }}}}"), &scope);
+        if found != expect {
+            wrong.push(format!("{expression}: expect {expect}, found {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

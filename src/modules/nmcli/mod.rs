@@ -157,7 +157,9 @@ struct Work {
 fn removed(name: &str) -> Work {
     let name = q(name);
     Work {
-        script: format!("LC_ALL=C nmcli con down {name} >/dev/null 2>&1 </dev/null\nxp_tool nmcli con del {name}\n"),
+        script: format!(
+            "LC_ALL=C nmcli con down {name} >/dev/null 2>&1 </dev/null\nxp_tool nmcli con del {name}\n"
+        ),
         before: Some(Map::from_iter([("state", "present")])),
         ..Work::default()
     }
@@ -178,7 +180,9 @@ fn switched(reload: bool, name: &str, state: &str, active: bool) -> Work {
 fn made(call: &Call, name: &str) -> Result<Work, Failure> {
     let args = &call.args;
     let Some(kind) = args.str("type") else {
-        return Err(Failure::new("type is required for a connection that is not there yet").with("name", name));
+        return Err(
+            Failure::new("type is required for a connection that is not there yet").with("name", name)
+        );
     };
     let (mut settings, warnings) = wanted(args, kind, For::Tool)?;
     if kind != "vpn" || args.has("ifname") {
@@ -186,7 +190,8 @@ fn made(call: &Call, name: &str) -> Result<Work, Failure> {
         settings.insert(0, ("connection.interface-name".to_string(), options::Setting::Text(ifname)));
     }
     let tool_kind = if TUNNELS.contains(&kind) { "ip-tunnel" } else { kind };
-    let mut script = format!("xp_tool nmcli con add type {} con-name {}{}\n", q(tool_kind), q(name), words(&settings));
+    let mut script =
+        format!("xp_tool nmcli con add type {} con-name {}{}\n", q(tool_kind), q(name), words(&settings));
     script += &edit(name, &settings)?;
     let dns = args.has("dns4") || args.has("dns6");
     let brings_up = match kind {
@@ -203,13 +208,18 @@ fn made(call: &Call, name: &str) -> Result<Work, Failure> {
 }
 
 /// Returns what differs; nothing when all is as wanted.
-fn changed(call: &Call, name: &str, show: &[(String, Option<options::Setting>)]) -> Result<Option<Work>, Failure> {
+fn changed(
+    call: &Call,
+    name: &str,
+    show: &[(String, Option<options::Setting>)],
+) -> Result<Option<Work>, Failure> {
     let args = &call.args;
     let kind = match args.str("type") {
         Some(kind) => kind.to_string(),
         None => {
             let found = show.iter().find(|(setting, _)| setting == "connection.type");
-            let found = found.and_then(|(_, value)| value.as_ref()).map(options::Setting::word).unwrap_or_default();
+            let found =
+                found.and_then(|(_, value)| value.as_ref()).map(options::Setting::word).unwrap_or_default();
             if found == "802-11-wireless" { "wifi".to_string() } else { found }
         }
     };
@@ -290,8 +300,13 @@ mod tests {
         Ok(script.lines().filter(|line| line.contains("nmcli")).map(str::to_string).collect())
     }
 
-    const ETHERNET: [(&str, &str); 5] =
-        [("conn_name", "office"), ("state", "present"), ("type", "ethernet"), ("ifname", "eth0"), ("ip4", "10.0.0.1/24")];
+    const ETHERNET: [(&str, &str); 5] = [
+        ("conn_name", "office"),
+        ("state", "present"),
+        ("type", "ethernet"),
+        ("ifname", "eth0"),
+        ("ip4", "10.0.0.1/24"),
+    ];
 
     const SHOWN: &str = "connection.id:                          office\nconnection.interface-name:              eth0\n\
         connection.autoconnect:                 yes\n802-3-ethernet.mtu:                     auto\n\
@@ -308,9 +323,11 @@ mod tests {
     fn makes_and_compares() {
         assert_eq!(
             planned(&ETHERNET, &seen("other", "")).unwrap(),
-            ["xp_tool nmcli con add type 'ethernet' con-name 'office' connection.interface-name 'eth0' connection.autoconnect 'yes' \
+            [
+                "xp_tool nmcli con add type 'ethernet' con-name 'office' connection.interface-name 'eth0' connection.autoconnect 'yes' \
               ipv4.addresses '10.0.0.1/24' ipv4.ignore-auto-dns 'no' ipv4.ignore-auto-routes 'no' ipv4.never-default 'no' \
-              ipv4.method 'manual' ipv4.may-fail 'yes' ipv6.ignore-auto-dns 'no' ipv6.ignore-auto-routes 'no'"]
+              ipv4.method 'manual' ipv4.may-fail 'yes' ipv6.ignore-auto-dns 'no' ipv6.ignore-auto-routes 'no'"
+            ]
         );
         let there = seen("office", SHOWN);
         let same = |more: &[(&'static str, &'static str)]| {
@@ -321,7 +338,10 @@ mod tests {
         same(&[("dns4", "")]);
         let differs = |more: &[(&'static str, &'static str)], word: &str| {
             let lines = planned(&with(more), &there).unwrap();
-            assert!(lines[0].starts_with("xp_tool nmcli con modify 'office'") && lines[0].contains(word), "{lines:?}");
+            assert!(
+                lines[0].starts_with("xp_tool nmcli con modify 'office'") && lines[0].contains(word),
+                "{lines:?}"
+            );
         };
         differs(&[("dns4", "10.0.0.2,10.0.0.3")], "ipv4.dns '10.0.0.2,10.0.0.3'");
         differs(&[("mtu", "9000")], "802-3-ethernet.mtu '9000'");
@@ -340,29 +360,45 @@ mod tests {
     #[test]
     fn kinds() {
         let check = |given: &[(&str, &str)], words: &[&str]| {
-            let lines = planned(&[&[("conn_name", "x"), ("state", "present")], given].concat(), &seen("", "")).unwrap();
+            let lines =
+                planned(&[&[("conn_name", "x"), ("state", "present")], given].concat(), &seen("", ""))
+                    .unwrap();
             for word in words {
                 assert!(lines.concat().contains(word), "{word}: {lines:?}");
             }
         };
         check(
             &[("type", "bond"), ("mode", "802.3ad"), ("xmit_hash_policy", "layer3+4"), ("miimon", "100")],
-            &["con add type 'bond'", " miimon '100' mode '802.3ad' +bond.options 'xmit_hash_policy=layer3+4'"],
+            &[
+                "con add type 'bond'",
+                " miimon '100' mode '802.3ad' +bond.options 'xmit_hash_policy=layer3+4'",
+            ],
         );
         check(
             &[("type", "bond-slave"), ("master", "bond0"), ("ifname", "eth1")],
             &["connection.master 'bond0' connection.slave-type 'bond'", "connection.interface-name 'eth1'"],
         );
         check(&[("type", "vlan"), ("vlanid", "5"), ("vlandev", "eth0")], &["vlan.id '5' vlan.parent 'eth0'"]);
-        check(&[("type", "gre"), ("ip_tunnel_dev", "eth0")], &["type 'ip-tunnel'", "ip-tunnel.mode 'gre' ip-tunnel.parent 'eth0'"]);
         check(
-            &[("type", "wifi"), ("ssid", "s"), ("wifi_sec", r#"{"key-mgmt": "wpa-psk", "psk": "secret"}"#), ("wifi", r#"{"hidden": true}"#)],
+            &[("type", "gre"), ("ip_tunnel_dev", "eth0")],
+            &["type 'ip-tunnel'", "ip-tunnel.mode 'gre' ip-tunnel.parent 'eth0'"],
+        );
+        check(
+            &[
+                ("type", "wifi"),
+                ("ssid", "s"),
+                ("wifi_sec", r#"{"key-mgmt": "wpa-psk", "psk": "secret"}"#),
+                ("wifi", r#"{"hidden": true}"#),
+            ],
             &[
                 "802-11-wireless.ssid 's' 802-11-wireless.hidden 'yes' 802-11-wireless-security.key-mgmt 'wpa-psk'",
                 "printf '%s\\n' 'set 802-11-wireless-security.psk secret' save quit | LC_ALL=C nmcli con edit 'x'",
             ],
         );
-        check(&[("type", "infiniband"), ("transport_mode", "connected"), ("dns4", "1.1.1.1")], &["infiniband.transport-mode 'connected'", "con up 'x'"]);
+        check(
+            &[("type", "infiniband"), ("transport_mode", "connected"), ("dns4", "1.1.1.1")],
+            &["infiniband.transport-mode 'connected'", "con up 'x'"],
+        );
     }
 
     #[test]
@@ -371,9 +407,15 @@ mod tests {
             let given = [&[("conn_name", "x"), ("state", "present")], given].concat();
             assert_eq!(planned(&given, &seen("", "")).unwrap_err(), expect, "{given:?}");
         };
-        fails(&[("type", "ethernet"), ("slave_type", "bond")], "'master' option is required when 'slave_type' is specified.");
+        fails(
+            &[("type", "ethernet"), ("slave_type", "bond")],
+            "'master' option is required when 'slave_type' is specified.",
+        );
         fails(&[("type", "wifi")], "type is wifi but all of the following are missing: ssid");
-        fails(&[("type", "team"), ("runner_fast_rate", "yes")], "runner-fast-rate is only allowed for runner lacp");
+        fails(
+            &[("type", "team"), ("runner_fast_rate", "yes")],
+            "runner-fast-rate is only allowed for runner lacp",
+        );
         fails(&[], "type is required for a connection that is not there yet");
         fails(&[("type", "macvlan")], "type is macvlan but all of the following are missing: macvlan");
     }

@@ -75,13 +75,42 @@ pub const ORDERED: [&str; 6] =
     ["ipv4.addresses", "ipv6.addresses", "ipv4.dns", "ipv6.dns", "ipv4.dns-search", "ipv6.dns-search"];
 
 const WITH_ADDRESSES: [&str; 20] = [
-    "bond", "bridge", "dummy", "ethernet", "802-3-ethernet", "generic", "gre", "infiniband", "ipip", "sit", "team",
-    "vlan", "wifi", "802-11-wireless", "gsm", "macvlan", "wireguard", "vpn", "loopback", "vrf",
+    "bond",
+    "bridge",
+    "dummy",
+    "ethernet",
+    "802-3-ethernet",
+    "generic",
+    "gre",
+    "infiniband",
+    "ipip",
+    "sit",
+    "team",
+    "vlan",
+    "wifi",
+    "802-11-wireless",
+    "gsm",
+    "macvlan",
+    "wireguard",
+    "vpn",
+    "loopback",
+    "vrf",
 ];
 const WITH_MTU: [&str; 7] = ["bond", "bond-slave", "dummy", "ethernet", "infiniband", "team-slave", "vlan"];
 const WITH_MASTER: [&str; 13] = [
-    "ethernet", "bridge", "bond", "vlan", "team", "wifi", "bond-slave", "bridge-slave", "team-slave", "infiniband",
-    "ovs-port", "ovs-interface", "vxlan",
+    "ethernet",
+    "bridge",
+    "bond",
+    "vlan",
+    "team",
+    "wifi",
+    "bond-slave",
+    "bridge-slave",
+    "team-slave",
+    "infiniband",
+    "ovs-port",
+    "ovs-interface",
+    "vxlan",
 ];
 pub const TUNNELS: [&str; 3] = ["gre", "ipip", "sit"];
 
@@ -136,7 +165,8 @@ impl Build<'_> {
                 Value::Null => {}
                 Value::List(items) => {
                     let items: Vec<String> = items.iter().map(plain).collect();
-                    let value = if is_list(&setting) { Setting::List(items) } else { Setting::Text(items.join(",")) };
+                    let value =
+                        if is_list(&setting) { Setting::List(items) } else { Setting::Text(items.join(",")) };
                     self.put(&setting, value);
                 }
                 value if is_list(&setting) => self.put(&setting, Setting::List(vec![plain(value)])),
@@ -237,9 +267,10 @@ impl Build<'_> {
                 ("vxlan.local", "vxlan_local"),
                 ("vxlan.remote", "vxlan_remote"),
             ],
-            "infiniband" => {
-                &[("infiniband.transport-mode", "transport_mode"), ("infiniband.mac-address", "infiniband_mac")]
-            }
+            "infiniband" => &[
+                ("infiniband.transport-mode", "transport_mode"),
+                ("infiniband.mac-address", "infiniband_mac"),
+            ],
             "vrf" => &[("table", "table")],
             "wifi" => &[("802-11-wireless.ssid", "ssid")],
             _ => &[],
@@ -382,7 +413,12 @@ fn extended_route(route: &Value) -> Result<String, Failure> {
     Ok(route_text(&ip, text("next_hop").as_deref(), text("metric").as_deref(), others))
 }
 
-fn route_text(ip: &str, next: Option<&str>, metric: Option<&str>, mut others: Vec<(String, String)>) -> String {
+fn route_text(
+    ip: &str,
+    next: Option<&str>,
+    metric: Option<&str>,
+    mut others: Vec<(String, String)>,
+) -> String {
     others.sort();
     let parts = [Some(ip), next, metric].into_iter().flatten().map(str::to_string);
     let others = others.into_iter().map(|(name, value)| format!("{name}={value}"));
@@ -395,7 +431,8 @@ pub fn shown(text: &str) -> Vec<(String, Option<Setting>)> {
     for line in text.lines() {
         let Some((name, value)) = line.split_once(':') else { continue };
         let (name, value) = (name.trim(), value.trim_start());
-        let split = |value: &str, at: char| value.split(at).map(|part| part.trim().to_string()).collect::<Vec<_>>();
+        let split =
+            |value: &str, at: char| value.split(at).map(|part| part.trim().to_string()).collect::<Vec<_>>();
         if value == "--" {
             out.push((name.to_string(), is_list(name).then(|| Setting::List(Vec::new()))));
         } else if name == "bond.options" {
@@ -426,7 +463,8 @@ fn number_of_enum(value: &str) -> &str {
 fn route_shown(text: &str) -> String {
     let inside = text.trim().trim_start_matches('{').trim_end_matches('}');
     let (mut ip, mut next, mut metric, mut others) = (String::new(), None, None, Vec::new());
-    for part in inside.split([',', ' ']).collect::<Vec<_>>().join(" ").replace(" = ", "=").split_whitespace() {
+    for part in inside.split([',', ' ']).collect::<Vec<_>>().join(" ").replace(" = ", "=").split_whitespace()
+    {
         let Some((name, value)) = part.split_once('=') else {
             // As a task writes it.
             match (ip.is_empty(), &next) {
@@ -455,7 +493,9 @@ pub fn compared(settings: &Settings, kind: &str, now: &[(String, Option<Setting>
         }
         let current = now.iter().rev().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
         let same = match (&current, value) {
-            (Some(Setting::List(now)), Setting::List(wanted)) if ORDERED.contains(&name.as_str()) => now == wanted,
+            (Some(Setting::List(now)), Setting::List(wanted)) if ORDERED.contains(&name.as_str()) => {
+                now == wanted
+            }
             (Some(Setting::List(now)), Setting::List(wanted)) => sorted(now) == sorted(wanted),
             (None, Setting::List(wanted)) => wanted.is_empty(),
             (None, Setting::Text(text)) => name == mtu_setting(kind) && text == "auto" && kind == "dummy",
@@ -466,11 +506,13 @@ pub fn compared(settings: &Settings, kind: &str, now: &[(String, Option<Setting>
                 } else if name == "gsm.apn" {
                     now.trim_matches('"') == wanted
                 } else if name == "vpn.data" {
-                    let parts = |text: &str| sorted(&text.split(',').map(|p| p.replace(' ', "")).collect::<Vec<_>>());
+                    let parts =
+                        |text: &str| sorted(&text.split(',').map(|p| p.replace(' ', "")).collect::<Vec<_>>());
                     parts(&now) == parts(&wanted)
                 } else if name == "802-11-wireless.wake-on-wlan" {
                     let number = |text: &str| {
-                        text.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex.split(' ').next()?, 16).ok())
+                        text.strip_prefix("0x")
+                            .and_then(|hex| u64::from_str_radix(hex.split(' ').next()?, 16).ok())
                     };
                     now == wanted || number(&now).is_some_and(|now| now.to_string() == wanted)
                 } else {

@@ -105,7 +105,10 @@ impl Work {
                 all.get(at + 1).is_some_and(|next| self.doc.is_text(*next))
             };
             let same = old.len() == new.len()
-                && old.iter().zip(&new).all(|(old, new)| !tail(*old) && self.written(*old) == self.written(*new));
+                && old
+                    .iter()
+                    .zip(&new)
+                    .all(|(old, new)| !tail(*old) && self.written(*old) == self.written(*new));
             if same {
                 continue;
             }
@@ -201,7 +204,8 @@ impl Work {
             None => Ok((name.to_string(), None)),
             Some((prefix, local)) => {
                 let uri = self.namespaces.iter().find(|(known, _)| known == prefix);
-                let (_, uri) = uri.ok_or_else(|| format!("the prefix {prefix} is not among the namespaces"))?;
+                let (_, uri) =
+                    uri.ok_or_else(|| format!("the prefix {prefix} is not among the namespaces"))?;
                 Ok((local.to_string(), Some(uri.clone())))
             }
         }
@@ -421,7 +425,11 @@ mod tests {
         check("/a/b/text()='c'", "/a", Target::Element(text("b"), Some(text("c"))));
         check("/a/@b", "/a", Target::Attribute(text("b"), None));
         check("/a/@b=\"c\"", "/a", Target::Attribute(text("b"), Some(text("c"))));
-        check("/a/b[@c='1' and text()='2']", "/a", Target::With(text("b"), vec![text("@c='1'"), text("text()='2'")]));
+        check(
+            "/a/b[@c='1' and text()='2']",
+            "/a",
+            Target::With(text("b"), vec![text("@c='1'"), text("text()='2'")]),
+        );
         check("./text()='x'", ".", Target::Text(text("x")));
         assert_eq!(split_last("a[1]"), None);
     }

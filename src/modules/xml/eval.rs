@@ -26,12 +26,7 @@ pub enum Found {
 const MOST_STEPS: usize = 30_000_000;
 
 /// Evaluates an expression with a node as its context; `namespaces` are the prefixes that it may use.
-pub fn evaluate(
-    doc: &Doc,
-    at: Id,
-    expr: &Expr,
-    namespaces: &[(String, String)],
-) -> Result<Found, String> {
+pub fn evaluate(doc: &Doc, at: Id, expr: &Expr, namespaces: &[(String, String)]) -> Result<Found, String> {
     let mut order = HashMap::new();
     for (number, id) in std::iter::once(ROOT).chain(doc.below(ROOT)).enumerate() {
         order.insert(id, number);
@@ -57,12 +52,8 @@ struct Evaluator<'a> {
 impl Evaluator<'_> {
     fn eval(&mut self, expr: &Expr, context: Context) -> Result<Found, String> {
         Ok(match expr {
-            Expr::Or(left, right) => {
-                Found::Bool(self.truth(left, context)? || self.truth(right, context)?)
-            }
-            Expr::And(left, right) => {
-                Found::Bool(self.truth(left, context)? && self.truth(right, context)?)
-            }
+            Expr::Or(left, right) => Found::Bool(self.truth(left, context)? || self.truth(right, context)?),
+            Expr::And(left, right) => Found::Bool(self.truth(left, context)? && self.truth(right, context)?),
             Expr::Compare(how, left, right) => {
                 let (left, right) = (self.eval(left, context)?, self.eval(right, context)?);
                 Found::Bool(self.compare(*how, &left, &right)?)
@@ -186,7 +177,11 @@ impl Evaluator<'_> {
             }
             (Found::Places(places), Found::Bool(_)) | (Found::Bool(_), Found::Places(places)) => {
                 let there = Found::Bool(!places.is_empty());
-                if matches!(left, Found::Places(_)) { self.compare(how, &there, right) } else { self.compare(how, left, &there) }
+                if matches!(left, Found::Places(_)) {
+                    self.compare(how, &there, right)
+                } else {
+                    self.compare(how, left, &there)
+                }
             }
             (Found::Places(places), other) => {
                 self.step_by(places.len())?;
@@ -297,7 +292,9 @@ impl Evaluator<'_> {
             Axis::Ancestor => above(if is_attribute { Some(id) } else { self.doc.parent(id) }),
             Axis::AncestorOrSelf => {
                 let mut out = vec![place];
-                out.extend(above(if is_attribute { Some(id) } else { self.doc.parent(id) }).into_iter().map(node));
+                out.extend(
+                    above(if is_attribute { Some(id) } else { self.doc.parent(id) }).into_iter().map(node),
+                );
                 return out;
             }
             Axis::DescendantOrSelf if is_attribute => return vec![place],
@@ -314,12 +311,17 @@ impl Evaluator<'_> {
             Axis::Following => {
                 let behind = self.doc.below(id).last().copied().unwrap_or(id);
                 let own = self.order.get(&behind).copied().unwrap_or(0);
-                self.doc.below(ROOT).into_iter().filter(|other| self.order.get(other).is_some_and(|n| *n > own)).collect()
+                self.doc
+                    .below(ROOT)
+                    .into_iter()
+                    .filter(|other| self.order.get(other).is_some_and(|n| *n > own))
+                    .collect()
             }
             Axis::Preceding => {
                 let own = self.order.get(&id).copied().unwrap_or(0);
                 let above = above(self.doc.parent(id));
-                let before = |other: &Id| self.order.get(other).is_some_and(|n| *n < own) && !above.contains(other);
+                let before =
+                    |other: &Id| self.order.get(other).is_some_and(|n| *n < own) && !above.contains(other);
                 self.doc.below(ROOT).into_iter().filter(before).rev().collect()
             }
             Axis::Attribute => {
@@ -428,9 +430,9 @@ impl Evaluator<'_> {
         Ok(match function {
             Function::Last => Found::Number(context.size as f64),
             Function::Position => Found::Number(context.position as f64),
-            Function::Count => {
-                Found::Number(given.first().map_or(Ok(Vec::new()), |expr| self.places(expr, context))?.len() as f64)
-            }
+            Function::Count => Found::Number(
+                given.first().map_or(Ok(Vec::new()), |expr| self.places(expr, context))?.len() as f64,
+            ),
             Function::LocalName => Found::Text(named(self)?.map(|name| name.local).unwrap_or_default()),
             Function::NamespaceUri => Found::Text(named(self)?.and_then(|name| name.uri).unwrap_or_default()),
             Function::Name => Found::Text(named(self)?.map(|name| name.written()).unwrap_or_default()),
@@ -456,9 +458,13 @@ impl Evaluator<'_> {
                 Found::Text(whole.chars().enumerate().filter(|(at, _)| inside(*at)).map(|(_, c)| c).collect())
             }
             Function::StringLength => Found::Number(own(self)?.chars().count() as f64),
-            Function::NormalizeSpace => {
-                Found::Text(own(self)?.split([' ', '\t', '\n', '\r']).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" "))
-            }
+            Function::NormalizeSpace => Found::Text(
+                own(self)?
+                    .split([' ', '\t', '\n', '\r'])
+                    .filter(|w| !w.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
             Function::Translate => {
                 let from: Vec<char> = text(1).chars().collect();
                 let to: Vec<char> = text(2).chars().collect();
@@ -468,7 +474,9 @@ impl Evaluator<'_> {
                 });
                 Found::Text(mapped.collect())
             }
-            Function::Boolean => Found::Bool(given.first().map_or(Ok(false), |expr| self.truth(expr, context))?),
+            Function::Boolean => {
+                Found::Bool(given.first().map_or(Ok(false), |expr| self.truth(expr, context))?)
+            }
             Function::Not => Found::Bool(!given.first().map_or(Ok(false), |expr| self.truth(expr, context))?),
             Function::True => Found::Bool(true),
             Function::False => Found::Bool(false),
@@ -503,7 +511,11 @@ fn number_of(text: &str) -> f64 {
     let text = text.trim_matches([' ', '\t', '\n', '\r']);
     let plain = text.strip_prefix('-').unwrap_or(text);
     let digits = plain.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if digits && plain.bytes().any(|b| b.is_ascii_digit()) { text.parse().unwrap_or(f64::NAN) } else { f64::NAN }
+    if digits && plain.bytes().any(|b| b.is_ascii_digit()) {
+        text.parse().unwrap_or(f64::NAN)
+    } else {
+        f64::NAN
+    }
 }
 
 fn text_of(number: f64) -> String {

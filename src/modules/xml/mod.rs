@@ -45,14 +45,17 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("count", ArgKind::Bool, "Tell how many there are.").default("no"),
         ArgSpec::new("print_match", ArgKind::Bool, "Tell the paths of what is meant.").default("no"),
         ArgSpec::new("pretty_print", ArgKind::Bool, "Write each element on a line of its own.").default("no"),
-        ArgSpec::new("content", ArgKind::Str, "What to tell of the elements.").choices(&["attribute", "text"]),
+        ArgSpec::new("content", ArgKind::Str, "What to tell of the elements.")
+            .choices(&["attribute", "text"]),
         ArgSpec::new("input_type", ArgKind::Str, "How children are given.")
             .default("yaml")
             .choices(&["xml", "yaml"]),
         ArgSpec::new("backup", ArgKind::Bool, "Keep the old file under another name.").default("no"),
         ArgSpec::new("strip_cdata_tags", ArgKind::Bool, "Write CDATA sections as texts.").default("no"),
-        ArgSpec::new("insertbefore", ArgKind::Bool, "Children go before the first that is meant.").default("no"),
-        ArgSpec::new("insertafter", ArgKind::Bool, "Children go behind the last that is meant.").default("no"),
+        ArgSpec::new("insertbefore", ArgKind::Bool, "Children go before the first that is meant.")
+            .default("no"),
+        ArgSpec::new("insertafter", ArgKind::Bool, "Children go behind the last that is meant.")
+            .default("no"),
     ],
     rules: &[
         Rule::Exclusive(&ACTIONS),
@@ -117,7 +120,11 @@ impl Module for Xml {
             let mut result = done.result;
             result.insert("xmlstring", print::file(&done.after, layout));
             let changed = done.changed || done.only_layout;
-            return Ok(if changed { Prediction::change(result, Vec::new()) } else { Prediction::same(result) });
+            return Ok(if changed {
+                Prediction::change(result, Vec::new())
+            } else {
+                Prediction::same(result)
+            });
         }
         let found = super::edit::found(call, seen, "path")?;
         let Some(before) = found.content.clone() else {
@@ -257,7 +264,10 @@ fn set(work: &mut Work, xpath: &str, attribute: Option<&str>, value: &Value) -> 
         } else {
             ""
         };
-        return Err(Failure::new(format!("{hint}Xpath {xpath} causes a failure: {what}\n  -- {}", tree(work))));
+        return Err(Failure::new(format!(
+            "{hint}Xpath {xpath} causes a failure: {what}\n  -- {}",
+            tree(work)
+        )));
     }
     if !work.is_node(ROOT, xpath).map_err(|what| evaluation(xpath, &what))? {
         return Err(Failure::new(format!("Xpath {xpath} does not reference a node! {}", tree(work))));
@@ -305,7 +315,9 @@ fn matched(work: &Work, xpath: &str) -> Result<Vec<String>, Failure> {
 fn path_of(doc: &Doc, id: Id) -> String {
     let Some(parent) = doc.parent(id) else { return "/".to_string() };
     let own = match doc.kind(id) {
-        Kind::Element(element) if element.name.prefix.is_none() && element.name.uri.is_some() => "*".to_string(),
+        Kind::Element(element) if element.name.prefix.is_none() && element.name.uri.is_some() => {
+            "*".to_string()
+        }
         Kind::Element(element) => element.name.written(),
         Kind::Comment(_) => "comment()".to_string(),
         Kind::Instruction { target, .. } => format!("processing-instruction('{target}')"),

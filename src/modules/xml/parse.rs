@@ -31,7 +31,9 @@ pub fn parse(bytes: &[u8], cdata: Cdata) -> Result<Doc, String> {
 fn decode(bytes: &[u8]) -> Result<String, String> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-        char::decode_utf16(units).collect::<Result<String, _>>().map_err(|_| "it is no valid UTF-16".to_string())
+        char::decode_utf16(units)
+            .collect::<Result<String, _>>()
+            .map_err(|_| "it is no valid UTF-16".to_string())
     };
     if let Some(rest) = bytes.strip_prefix(b"\xff\xfe") {
         return wide(rest, u16::from_le_bytes);
@@ -41,16 +43,16 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
-    let declaration = head.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or("", |(d, _)| d);
+    let declaration =
+        head.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or("", |(d, _)| d);
     let named = declaration.split_once("encoding").and_then(|(_, rest)| {
         let rest = rest.trim_start().strip_prefix('=')?.trim_start();
         let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
         rest[1..].split_once(quote).map(|(name, _)| name.to_ascii_lowercase())
     });
     match named.as_deref().unwrap_or("utf-8") {
-        "utf-8" | "utf8" | "us-ascii" | "ascii" => {
-            String::from_utf8(bytes.to_vec()).map_err(|_| "Input is not proper UTF-8, indicate encoding !".to_string())
-        }
+        "utf-8" | "utf8" | "us-ascii" | "ascii" => String::from_utf8(bytes.to_vec())
+            .map_err(|_| "Input is not proper UTF-8, indicate encoding !".to_string()),
         "iso-8859-1" | "latin1" | "latin-1" => Ok(bytes.iter().map(|b| char::from(*b)).collect()),
         other => Err(format!("the encoding {other} is not supported: UTF-8, UTF-16 and ISO-8859-1 are")),
     }
@@ -202,7 +204,8 @@ impl<'a> Reader<'a> {
                 self.at += 2;
                 let name = self.name()?;
                 self.blanks();
-                let opened = self.doc.element(parent).map(|element| element.name.written()).unwrap_or_default();
+                let opened =
+                    self.doc.element(parent).map(|element| element.name.written()).unwrap_or_default();
                 if name != opened {
                     return Err(format!("Opening and ending tag mismatch: {opened} and {name}"));
                 }
@@ -234,7 +237,8 @@ impl<'a> Reader<'a> {
                     open.push(id);
                 }
             } else if rest.is_empty() {
-                let opened = self.doc.element(parent).map(|element| element.name.written()).unwrap_or_default();
+                let opened =
+                    self.doc.element(parent).map(|element| element.name.written()).unwrap_or_default();
                 return Err(format!("Premature end of data in tag {opened}"));
             } else {
                 let end = rest.find('<').unwrap_or(rest.len());
@@ -358,7 +362,9 @@ impl<'a> Reader<'a> {
             out.push_str(&rest[..at]);
             let (name, after) = rest[at + 1..]
                 .split_once(';')
-                .filter(|(name, _)| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '&'))
+                .filter(|(name, _)| {
+                    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '&')
+                })
                 .ok_or("EntityRef: expecting ';'")?;
             rest = after;
             out.push(match name {
@@ -407,7 +413,10 @@ fn is_name_start(c: char) -> bool {
 }
 
 fn is_name_char(c: char) -> bool {
-    is_name_start(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | '\u{b7}') || (!c.is_ascii() && c.is_alphanumeric())
+    is_name_start(c)
+        || c.is_ascii_digit()
+        || matches!(c, '-' | '.' | '\u{b7}')
+        || (!c.is_ascii() && c.is_alphanumeric())
 }
 
 /// Whether a text can be the name of an element or attribute, without a prefix.

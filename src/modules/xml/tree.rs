@@ -15,10 +15,10 @@ pub struct Doc {
 }
 
 #[derive(Clone, Debug)]
-pub struct Node {
-    pub parent: Option<Id>,
-    pub children: Vec<Id>,
-    pub kind: Kind,
+struct Node {
+    parent: Option<Id>,
+    children: Vec<Id>,
+    kind: Kind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +91,6 @@ impl Doc {
     pub fn add(&mut self, kind: Kind) -> Id {
         self.nodes.push(Node { parent: None, children: Vec::new(), kind });
         self.nodes.len() - 1
-    }
-
-    pub fn node(&self, id: Id) -> &Node {
-        &self.nodes[id]
     }
 
     pub fn kind(&self, id: Id) -> &Kind {
@@ -328,7 +324,8 @@ impl Doc {
             let mut left: Vec<Id> = Vec::with_capacity(children.len());
             for (at, child) in children.iter().copied().enumerate() {
                 let blank = matches!(self.kind(child), Kind::Text(text) if text.bytes().all(|b| b" \t\r\n".contains(&b)));
-                let next_is_text = children.get(at + 1).is_some_and(|next| matches!(self.kind(*next), Kind::Text(_)));
+                let next_is_text =
+                    children.get(at + 1).is_some_and(|next| matches!(self.kind(*next), Kind::Text(_)));
                 let last = left.last().copied();
                 let mixed = last.is_some_and(|last| self.is_text(last))
                     || left.first().is_some_and(|first| self.is_text(*first));

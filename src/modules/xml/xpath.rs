@@ -163,7 +163,8 @@ enum Token {
 }
 
 const SIGNS: [&str; 22] = [
-    "//", "::", "..", "!=", "<=", ">=", "/", "(", ")", "[", "]", ".", "@", ",", "|", "+", "-", "=", "<", ">", "*", "$",
+    "//", "::", "..", "!=", "<=", ">=", "/", "(", ")", "[", "]", ".", "@", ",", "|", "+", "-", "=", "<", ">",
+    "*", "$",
 ];
 
 fn tokens(text: &str) -> Result<Vec<Token>, String> {
@@ -398,7 +399,9 @@ impl Parser<'_> {
             }
         }
         let mut axis = if self.eat("@") { Axis::Attribute } else { Axis::Child };
-        if let (Some(Token::Name(name)), Some(Token::Sign("::"))) = (self.peek(), self.tokens.get(self.at + 1)) {
+        if let (Some(Token::Name(name)), Some(Token::Sign("::"))) =
+            (self.peek(), self.tokens.get(self.at + 1))
+        {
             axis = match AXES.iter().find(|(known, _)| known == name) {
                 Some((_, axis)) => *axis,
                 None => return Err(format!("the axis {name} is not supported")),
@@ -436,7 +439,9 @@ impl Parser<'_> {
         }
         Ok(match name.split_once(':') {
             Some((prefix, "*")) => Test::Prefix(prefix.to_string()),
-            Some((prefix, local)) => Test::Name { prefix: Some(prefix.to_string()), local: local.to_string() },
+            Some((prefix, local)) => {
+                Test::Name { prefix: Some(prefix.to_string()), local: local.to_string() }
+            }
             None => Test::Name { prefix: None, local: name },
         })
     }

@@ -85,7 +85,21 @@ pub const LAWS: &[Law] = &[
         ],
         always: r#"{"path": "$D/f", "xpath": "/a/b", "namespaces": {"n": "urn:n"}}"#,
         choices: &[
-            ("xpath", &["/a/b", "/a/b[1]", "//b", "/a/n:b", "/a/new", "/a/b/@x", "/a/new[@k='1' and text()='2']", "/a", "/a/*", "/z/y"]),
+            (
+                "xpath",
+                &[
+                    "/a/b",
+                    "/a/b[1]",
+                    "//b",
+                    "/a/n:b",
+                    "/a/new",
+                    "/a/b/@x",
+                    "/a/new[@k='1' and text()='2']",
+                    "/a",
+                    "/a/*",
+                    "/z/y",
+                ],
+            ),
             ("value", &["new", "", "<&>\"'"]),
             ("attribute", &["x", "n:x", "bad name"]),
             ("state", THERE),
