@@ -296,6 +296,10 @@ impl TaskResult {
             return Value::Unknown(unknown.clone());
         }
         let mut map = self.result.clone();
+        // What `debug` shows leaves it out; what is registered has it always.
+        if !map.contains("changed") {
+            map.insert("changed", false);
+        }
         map.insert("failed", matches!(self.status, Status::Failed | Status::Ignored));
         if self.status == Status::Skipped {
             map.insert("skipped", true);

@@ -85,7 +85,7 @@ impl Module for Assemble {
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        write::finish(prediction, ran, "backup_file", ran.len() == 1)
+        write::finish_copy(prediction, ran)
     }
 }
 
@@ -102,7 +102,7 @@ fn local(call: &Call) -> Result<Incoming, Failure> {
     Ok(Incoming::of_bytes(join(call, fragments)?, None, None).from(dir.to_string_lossy().into_owned()))
 }
 
-/// Puts fragments together: the delimiter stands between them on lines of its own.
+/// Puts fragments together: each begins on a line of its own, and so does the delimiter between them.
 fn join(call: &Call, mut fragments: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, Failure> {
     let args = &call.args;
     let pattern = match args.str("regexp") {
@@ -125,13 +125,11 @@ fn join(call: &Call, mut fragments: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, F
         if hidden || !wanted {
             continue;
         }
-        if let Some(delimiter) = &delimiter
-            && !first
-        {
-            if !out.ends_with(b"\n") {
+        if !first {
+            if !out.is_empty() && !out.ends_with(b"\n") {
                 out.push(b'\n');
             }
-            out.extend(delimiter.as_bytes());
+            out.extend(delimiter.as_deref().unwrap_or_default().as_bytes());
         }
         out.extend(content);
         first = false;

@@ -176,7 +176,7 @@ impl Module for Raw {
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        finish(call, prediction, ran)
+        finish_with(call, prediction, ran, Ends::Kept)
     }
 }
 
@@ -397,6 +397,9 @@ pub(super) fn guarded(call: &Call, report: &Report) -> Result<Option<Map>, Failu
     result.insert("rc", 0);
     insert_output(&mut result, "stdout", format!("skipped, since {short}"));
     insert_output(&mut result, "stderr", String::new());
+    for key in ["start", "end", "delta"] {
+        result.insert(key, Value::Null);
+    }
     Ok(Some(result))
 }
 
@@ -503,7 +506,7 @@ fn read(call: &Call, seen: &Seen, report: Report, cmd: Value) -> Result<Predicti
     };
     let mut result = Map::new();
     result.insert("cmd", cmd);
-    fill(call, &mut result, &output)?;
+    fill(call, &mut result, &output, Ends::AsAsked)?;
     let mut prediction = Prediction::read(result);
     prediction.warnings.extend(too_long(&output));
     Ok(prediction)
@@ -513,11 +516,28 @@ fn read(call: &Call, seen: &Seen, report: Report, cmd: Value) -> Result<Predicti
 pub const MOST_OUTPUT: usize = 16 << 20;
 const MOST_LINES: usize = 400_000;
 
-pub(super) fn finish(call: &Call, mut prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
+pub(super) fn finish(call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
+    finish_with(call, prediction, ran, Ends::AsAsked)
+}
+
+/// What becomes of line ends at the end of an output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Stripped unless the task says otherwise.
+    AsAsked,
+    Kept,
+}
+
+pub(super) fn finish_with(
+    call: &Call,
+    mut prediction: Prediction,
+    ran: &[Output],
+    ends: Ends,
+) -> Result<Outcome, Failure> {
     if let Some(output) = ran.first() {
         let mut result = std::mem::take(&mut prediction.result);
         let too_long = too_long(output);
-        fill(call, &mut result, output).map_err(|failure| match &too_long {
+        fill(call, &mut result, output, ends).map_err(|failure| match &too_long {
             Some(text) => failure.with("warnings", Value::list(vec![text.as_str().into()])),
             None => failure,
         })?;
@@ -552,8 +572,8 @@ fn too_long(output: &Output) -> Option<String> {
 }
 
 /// Puts a command's outputs into a result; an exit code other than 0 is a failure.
-fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
-    let strip = call.args.bool("strip_empty_ends").unwrap_or(true);
+fn fill(call: &Call, result: &mut Map, output: &Output, ends: Ends) -> Result<(), Failure> {
+    let strip = ends == Ends::AsAsked && call.args.bool("strip_empty_ends").unwrap_or(true);
     for (key, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         let text = String::from_utf8_lossy(cut(bytes));
         let text = if strip { text.trim_end_matches(['\r', '\n']) } else { &text };
@@ -584,12 +604,19 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
         && reason.starts_with(NO_FOLDER)
     {
         let cmd = result.get("cmd").cloned().unwrap_or_default();
-        return Err(Failure::new(reason).with("cmd", cmd).with("rc", Value::Null));
+        let mut failure = Failure::new(reason).with("cmd", cmd);
+        for key in ["rc", "start", "end", "delta"] {
+            failure = failure.with(key, Value::Null);
+        }
+        insert_output(&mut failure.result, "stdout", String::new());
+        insert_output(&mut failure.result, "stderr", String::new());
+        return Err(failure);
     }
     if let Some((code, reason)) = not_started(result, output) {
         // The module itself fails, so nothing changed and there is no output.
-        let cmd = result.get("cmd").cloned().unwrap_or_default();
-        let failure = Failure::new(reason).with("cmd", cmd).with("rc", code);
+        let words = result.get("cmd").and_then(Value::as_list).unwrap_or_default();
+        let cmd: Vec<String> = words.iter().map(|word| shown_word(&word.to_text())).collect();
+        let failure = Failure::new(reason).with("cmd", cmd.join(" ")).with("rc", code);
         let empty = ["stdout", "stderr"].map(|key| (key, ""));
         return Err(empty.into_iter().fold(failure, |f, (key, text)| f.with(key, text)));
     }
@@ -605,6 +632,12 @@ fn fill(call: &Call, result: &mut Map, output: &Output) -> Result<(), Failure> {
     }
     result.insert("msg", "");
     Ok(())
+}
+
+/// Returns a word as a shell would take it, with quotes only where it needs them.
+fn shown_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { q(word) }
 }
 
 /// The error of a program that could not be started: its number, and Python's words for it, which playbooks look for.

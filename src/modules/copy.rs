@@ -105,7 +105,7 @@ impl Module for Copy {
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        write::finish(prediction, ran, "backup_file", ran.len() == 1)
+        write::finish_copy(prediction, ran)
     }
 }
 
@@ -363,6 +363,10 @@ impl Destination {
             Some(stat) => attrs.compare(&self.report, stat, self.look.umask, call.check)?,
             None => change_of_new(&attrs, &self.report, call.check)?,
         };
+        if same {
+            // As the `file` module says it, which looks after attributes there.
+            result.insert("path", self.shown.as_str());
+        }
         if same && change.is_empty() {
             if let Some(stat) = old {
                 describe(&mut result, stat);

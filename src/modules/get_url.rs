@@ -198,6 +198,11 @@ impl Module for GetUrl {
         result.insert("status_code", if plain { Value::Null } else { answer.status.into() });
         result.insert("msg", answer.message());
         if answer.status == 304 {
+            if report.get("stat").is_some()
+                && let Some(stat) = report.stat("stat")?
+            {
+                describe(result, &stat);
+            }
             outcome.changed = false;
             outcome.diff.clear();
             return Ok(outcome);
@@ -291,6 +296,7 @@ fn script(
     script += &request(call).function(call)?;
     script += "xp_end() { xp_tell dest \"$xp_p\"; printf 'answered yes\\ncontent\\n'; cat -- \"$xp_d/head\" 2>/dev/null; exit 0; }\n\
                xp_http\nxp_status=$(sed -n 's/^HTTP\\/[^ ]* \\([0-9]*\\).*/\\1/p' \"$xp_d/head\" 2>/dev/null | tail -n 1)\n\
+               if [ \"$xp_status\" = 304 ]; then printf 'stat '; xp_stat \"$xp_p\"; fi\n\
                case $xp_status in 3* | 4* | 5*) xp_end ;; esac\n\
                if [ \"$xp_code\" != 0 ]; then xp_tell trouble \"$(cat -- \"$xp_d/err\")\"; xp_end; fi\n\
                [ -e \"$xp_d/out\" ] || : >\"$xp_d/out\"\n";

@@ -1,6 +1,6 @@
 //! `script`: runs a script from this side on the target.
 
-use super::command::{enter, finish, guarded, probe_guards, unknown_output};
+use super::command::{Ends, enter, finish_with, guarded, probe_guards, unknown_output};
 use super::sh::{PRIVATE_DIR, Report, q};
 use super::{
     Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Run, Seen, words,
@@ -113,7 +113,7 @@ impl Module for Script {
     }
 
     fn finish(&self, call: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        let mut outcome = finish(call, prediction, ran)?;
+        let mut outcome = finish_with(call, prediction, ran, Ends::Kept)?;
         for key in ["start", "end", "delta"] {
             if outcome.result.get(key).is_some_and(Value::is_unknown) {
                 outcome.result.remove(key);

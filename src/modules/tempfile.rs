@@ -1,5 +1,6 @@
 //! `tempfile`: a file or folder with a name that nothing else has.
 
+use super::attrs::describe;
 use super::sh::{Report, expand_path, q};
 use super::{Action, ArgKind, ArgSpec, Call, Failure, Module, ModuleSpec, Outcome, Prediction, Seen};
 use crate::transport::Output;
@@ -14,7 +15,7 @@ static SPEC: ModuleSpec = ModuleSpec {
         ArgSpec::new("prefix", ArgKind::Str, "How its name begins.").default("ansible."),
         ArgSpec::new("suffix", ArgKind::Str, "How its name ends.").default(""),
     ],
-    returns: &[("path", "what was made"), ("state", "file or directory")],
+    returns: &[("path", "what was made"), ("state", "file or directory"), ("mode", "its permissions")],
     ..ModuleSpec::BASE
 };
 
@@ -48,11 +49,13 @@ impl Module for Tempfile {
         };
         let script = format!(
             "{dir}\nxp_t=$({make} \"${{xp_d%/}}\"/{prefix}XXXXXXXX) || exit 1\nxp_n=$xp_t{suffix}\n\
-             [ \"$xp_n\" = \"$xp_t\" ] || {{ {add_suffix}; }} || exit 1\nprintf 'path '; xp_word \"$xp_n\"; printf '\\n'\n"
+             [ \"$xp_n\" = \"$xp_t\" ] || {{ {add_suffix}; }} || exit 1\nprintf 'path '; xp_word \"$xp_n\"; printf '\\nstat '; xp_stat \"$xp_n\"\n"
         );
         let mut result = Map::new();
         result.insert("state", state);
-        result.insert("path", Value::unknown("the name of a temporary file that is not made yet"));
+        for key in ["path", "uid", "gid", "owner", "group", "mode", "size"] {
+            result.insert(key, Value::unknown(format!("the {key} of a temporary file that is not made yet")));
+        }
         Ok(Prediction::change(result, vec![Action::run(script)]))
     }
 
@@ -61,8 +64,12 @@ impl Module for Tempfile {
             if output.rc != 0 {
                 return Err(Failure::from_output(output));
             }
-            let path = Report::parse(&output.stdout).word("path");
+            let report = Report::parse(&output.stdout);
+            let path = report.word("path");
             prediction.result.insert("path", path.ok_or_else(|| Failure::new("the name was not told"))?);
+            if let Some(stat) = report.stat("stat")? {
+                describe(&mut prediction.result, &stat);
+            }
         }
         Ok(prediction.into_outcome())
     }

@@ -66,7 +66,7 @@ impl Module for Template {
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
-        write::finish(prediction, ran, "backup_file", ran.len() == 1)
+        write::finish_copy(prediction, ran)
     }
 }
 

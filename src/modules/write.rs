@@ -320,6 +320,21 @@ pub fn make_parent(path: &str) -> String {
     }
 }
 
+/// The same for modules that copy a whole file. What the validation said is told in parts there.
+pub fn finish_copy(prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {
+    finish(prediction, ran, "backup_file", ran.len() == 1).map_err(|failure| {
+        const SAID: &str = "failed to validate: rc:";
+        let told = failure.msg.strip_prefix(SAID).and_then(|rest| rest.split_once(" error:"));
+        let Some((rc, said)) = told else { return failure };
+        let diff = failure.diff.clone();
+        let parts = Failure::new("failed to validate")
+            .with("exit_status", rc.parse::<i32>().unwrap_or(1))
+            .with("stdout", "")
+            .with("stderr", said.trim_start());
+        Failure { diff, ..parts }
+    })
+}
+
 /// Makes the result of a replaced file: the backup's name, and the attributes as read back.
 pub fn finish(
     mut prediction: Prediction,
