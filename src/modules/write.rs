@@ -1,6 +1,6 @@
 //! Replacing a file's content: the script around `xp_write`, the prediction and what came out.
 
-use super::attrs::{AttrChange, Attrs, describe};
+use super::attrs::{AttrChange, Attrs, describe, group_of_new};
 use super::local::Digests;
 use super::put::{Expected, Owner, Put};
 use super::sh::{Look, Report, Stat, q};
@@ -257,7 +257,12 @@ impl Edit<'_> {
             msg.push_str("ownership, perms or SE linux context changed");
         }
         result.insert("msg", msg);
+        // As there, a result that names a file tells its attributes too.
+        let names_file = result.contains("path") || result.contains("dest");
         if !content_changes && !attrs_change {
+            if let Some(stat) = old.filter(|_| names_file) {
+                describe(&mut result, stat);
+            }
             return Ok(Prediction::same(result));
         }
         let mut diffs = Vec::new();
@@ -293,6 +298,13 @@ impl Edit<'_> {
         if attrs_change {
             let (before, after) = change.sides();
             diffs.push(attr_diff(self.shown, before.clone(), after.clone()));
+        }
+        if names_file {
+            describe(&mut result, &stat);
+            result.insert("size", self.after.len());
+            if old.is_none() {
+                group_of_new(&mut result, &attrs);
+            }
         }
         let mut prediction = Prediction::change(result, actions);
         prediction.diff = diffs;
@@ -342,6 +354,7 @@ pub fn finish(
     backup_key: &str,
     with_attributes: bool,
 ) -> Result<Outcome, Failure> {
+    let with_attributes = with_attributes || prediction.result.contains("uid");
     for output in ran {
         if output.rc != 0 {
             let mut failure = Failure::from_output(output);

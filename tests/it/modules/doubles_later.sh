@@ -28,15 +28,15 @@ ipv6.ignore-auto-routes no'
 set_all() {
     file=$S/con.$1; shift
     while [ $# -gt 0 ]; do
-        name=$1; value=$2
-        case $name in
-        mode|miimon) name=bond.$name ;;
+        key=$1; value=$2
+        case $key in
+        mode|miimon) key=bond.$key ;;
         802-3-ethernet.mtu) [ "$value" != 0 ] || value=auto ;;
         connection.*|ipv4.*|ipv6.*|vlan.*|bond.*) : ;;
-        *) refuse "$name" ;;
+        *) refuse "$key" ;;
         esac
         [ -n "$value" ] || value=--
-        { grep -v "^$name " "$file" 2>/dev/null || :; printf '%s %s\n' "$name" "$value"; } >"$file.new"
+        { grep -v "^$key " "$file" 2>/dev/null || :; printf '%s %s\n' "$key" "$value"; } >"$file.new"
         mv "$file.new" "$file"
         shift 2
     done

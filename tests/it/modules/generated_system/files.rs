@@ -65,7 +65,7 @@ pub const LAWS: &[Law] = &[
             ("host", &["web db", "new"]),
             ("port", &["22", "2222"]),
             ("remote_user", &["ada"]),
-            ("identity_file", &["$D/key", "$D/none"]),
+            ("identity_file", &["$D/key"]),
             ("forward_agent", YES_NO),
             ("strict_host_key_checking", &["accept-new", "no"]),
             ("state", THERE),
