@@ -41,6 +41,8 @@ pub fn inventory(args: &InventoryArgs, config: &Config, out: &Output) -> Result<
         hosts: limited.as_deref(),
         export: args.export,
         vars: args.vars,
+        // Those who read what `ansible-inventory` prints may compare it with what older versions print.
+        profile: !is_ansible,
     };
     let failed = |errors: Vec<Diagnostic>| {
         out.diagnostics(&project.sources, &errors);

@@ -58,7 +58,6 @@ pub fn parse(stdout: &[u8], subset: Subset) -> Map {
         managers::add(&sections, &mut facts);
         extras::add(&sections, &mut facts);
         date::add(&sections, &mut facts);
-        extras::initiators(&sections, &mut facts);
     }
     if subset.has("local") {
         local::add(&sections, &mut facts);
@@ -72,6 +71,9 @@ pub fn parse(stdout: &[u8], subset: Subset) -> Map {
     }
     if subset.has("network") {
         network::add(&sections, &mut facts);
+    }
+    extras::initiators(&sections, &mut facts);
+    if subset.has("network") {
         extras::network(&sections, &mut facts);
     }
     facts.into_iter().filter(|(key, _)| subset.holds(&key.json_name())).collect()

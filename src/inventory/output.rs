@@ -21,6 +21,8 @@ pub struct ListOptions<'a> {
     pub export: bool,
     /// Show variables in the graph (`--vars`).
     pub vars: bool,
+    /// Name the form of values in `_meta`, as ansible-core does since 2.19.
+    pub profile: bool,
 }
 
 /// Returns the whole inventory as `ansible-inventory --list` prints it, without a newline at the end.
@@ -71,8 +73,10 @@ pub fn list_json(
             hostvars.insert(inventory.host(*id).name.clone(), Value::map(vars));
         }
     }
-    // The form in which values are written; whoever reads it may ignore it.
-    let meta = Map::from_iter([("hostvars", Value::map(hostvars)), ("profile", "inventory_legacy".into())]);
+    let mut meta = Map::from_iter([("hostvars", Value::map(hostvars))]);
+    if options.profile {
+        meta.insert("profile", "inventory_legacy");
+    }
     top.insert("_meta".into(), meta.into());
     Ok(python_json(&Value::map(top.into_iter().collect())))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::diag::{self, Diagnostic, SourceMap, Style};
 use crate::template::{Templar, TemplarSettings};
+use crate::yaml::to_nice_yaml;
 
 fn templar(sources: &SourceMap) -> Templar {
     Templar::new(sources.clone(), TemplarSettings::default())
@@ -59,7 +60,7 @@ fn recorded_case(case: &Path) {
         .collect();
     let (inventory, files) = loaded(&given);
     let at = case.file_name().expect("a name").to_string_lossy().into_owned();
-    let none = ListOptions::default();
+    let none = ListOptions { profile: true, ..ListOptions::default() };
     let all = inventory.find_group("all").expect("all");
     let text = |key: &str| expected[key].as_str().expect(key).to_owned();
     assert_eq!(list_json(&inventory, &files, none).expect("list"), text("list"), "{at} --list");
@@ -68,6 +69,28 @@ fn recorded_case(case: &Path) {
     assert_eq!(graph_text(&inventory, all, &files, none).expect("graph"), text("graph"), "{at} --graph");
     let vars = ListOptions { vars: true, ..none };
     assert_eq!(graph_text(&inventory, all, &files, vars).expect("graph"), text("graph_vars"), "{at} --vars");
+    for (key, export) in [("", false), ("_export", true)] {
+        let options = ListOptions { export, ..none };
+        let form = |name: &str| expected[format!("{name}{key}")].as_str().map(str::to_owned);
+        let tree = list_nested(&inventory, &files, options).expect("a tree");
+        assert_eq!(Some(to_nice_yaml(&tree, 2)), form("yaml"), "{at} --yaml {export}");
+        let flat = list_flat(&inventory, &files, options).expect("groups");
+        assert_eq!(to_toml(&flat).ok(), form("toml"), "{at} --toml {export}");
+    }
+    assert_eq!(expected["file"], expected["list"], "{at}: a file ends without a newline");
+    let limit = &expected["limit"];
+    let limited = inventory.matching(limit["pattern"].as_str().expect("a pattern")).expect("hosts").hosts;
+    let options = ListOptions { hosts: Some(&limited), ..none };
+    let json = list_json(&inventory, &files, options).expect("list");
+    assert_eq!(Some(json.as_str()), limit["json"].as_str(), "{at} --limit");
+    let yaml = to_nice_yaml(&list_nested(&inventory, &files, options).expect("a tree"), 2);
+    assert_eq!(Some(yaml.as_str()), limit["yaml"].as_str(), "{at} --limit --yaml");
+    let toml = to_toml(&list_flat(&inventory, &files, options).expect("groups")).ok();
+    assert_eq!(toml.as_deref(), limit["toml"].as_str(), "{at} --limit --toml");
+    let graph = &expected["graph_group"];
+    let group = inventory.find_group(graph["group"].as_str().expect("a group")).expect("a group");
+    let drawn = graph_text(&inventory, group, &files, none).expect("graph");
+    assert_eq!(Some(drawn.as_str()), graph["text"].as_str(), "{at} --graph GROUP");
     for (pattern, hosts) in expected["patterns"].as_object().expect("patterns") {
         let matched = inventory.matching(pattern).expect(pattern);
         assert_eq!(names(&inventory, &matched.hosts), strings(hosts), "{at} {pattern}");

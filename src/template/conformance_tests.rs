@@ -72,7 +72,7 @@ fn renders_what_ansible_renders() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), recorded.len(), wrong.join("\n"));
 }
 
-/// What `record_ipaddr.py` wrote: an expression and its value, or a null and the error's text.
+/// What `record_ipaddr.py` wrote: an expression and the value's repr, or a null and the error's text.
 #[test]
 fn addresses_are_those_of_the_collection() {
     const RECORDED: &str = include_str!("../../tests/conformance/ipaddr.json");
@@ -83,7 +83,7 @@ fn addresses_are_those_of_the_collection() {
         let case: Vec<serde_json::Value> = serde_json::from_str(line).unwrap();
         let expect = match &case[1..] {
             [_, _] => "error: failed".to_string(),
-            [value] => crate::value::from_json(value).repr(),
+            [value] => value.as_str().unwrap().to_string(),
             other => panic!("{other:?}"),
         };
         let expression = case[0].as_str().unwrap();

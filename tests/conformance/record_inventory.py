@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records what ansible-inventory says about the cases in inventory/.
 
-Needs ansible-core (`pip install ansible-core`). Every case has a case.json with sources and patterns; expected.json
+Needs ansible-core 2.19 and tomli-w (`pip install ansible-core tomli-w`). Every case has a case.json with sources and patterns; expected.json
 is written beside it. The tests compare with the records and need no Python.
 """
 
@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 ENV = {"PATH": os.path.dirname(sys.executable) + ":" + os.environ["PATH"], "HOME": "/nonexistent",
        "ANSIBLE_LOCALHOST_WARNING": "False", "ANSIBLE_DEPRECATION_WARNINGS": "False", "LANG": "C.UTF-8"}
@@ -34,8 +35,15 @@ def run(directory, *command):
     done = subprocess.run(command, cwd=directory, env=ENV, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{directory}: {command}: {done.stderr}")
-    # A member that came with 2.19 and says nothing.
-    return done.stdout.rstrip("\n").replace(',\n        "profile": "inventory_legacy"', "")
+    return done.stdout.rstrip("\n")
+
+
+def in_form(directory, *command):
+    """Returns what goes to a file, to the last byte; nothing where the form cannot hold a value."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out")
+        done = subprocess.run([*command, "--list", "--output", out], cwd=directory, env=ENV, capture_output=True, text=True)
+        return open(out).read() if done.returncode == 0 else None
 
 
 def main():
@@ -51,6 +59,17 @@ def main():
         record["export"] = run(directory, *inventory, "--list", "--export")
         record["graph"] = run(directory, *inventory, "--graph")
         record["graph_vars"] = run(directory, *inventory, "--graph", "--vars")
+        for form in "yaml", "toml":
+            record[form] = in_form(directory, *inventory, "--" + form)
+            record[form + "_export"] = in_form(directory, *inventory, "--" + form, "--export")
+        record["file"] = in_form(directory, *inventory)
+        limit = next(pattern for pattern in case["patterns"] if record["patterns"][pattern])
+        record["limit"] = {"pattern": limit}
+        for form in "json", "yaml", "toml":
+            flag = [] if form == "json" else ["--" + form]
+            record["limit"][form] = in_form(directory, *inventory, *flag, "--limit", limit)
+        group = next(iter(sorted(name for names in record["groups"].values() for name in names)))
+        record["graph_group"] = {"group": group, "text": run(directory, *inventory, "--graph", group)}
         with open(os.path.join(directory, "expected.json"), "w") as handle:
             json.dump(record, handle, indent=1, sort_keys=True)
             handle.write("\n")

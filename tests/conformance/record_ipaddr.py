@@ -2,8 +2,8 @@
 """Records what the filters of ansible.utils about addresses answer, odd inputs included.
 
 Needs ansible-core, netaddr and the collection ansible.utils on the path:  record_ipaddr.py > ipaddr.json
-Each line is an expression and either the value as JSON or `null` with an error's text. Values that JSON cannot hold
-exactly are recorded as texts.
+Each line is an expression and either Python's repr of the value or `null` with an error's text. Numbers from 2**127 on
+are recorded as texts.
 """
 
 import importlib
@@ -80,7 +80,7 @@ def main():
         given = "(" + ", ".join(literal(arg) for arg in args) + ")" if args else ""
         expression = "%s | %s%s" % (literal(value), name, given)
         try:
-            print(json.dumps([expression, exact(getattr(module, "_" + name)(None, value, *args))]))
+            print(json.dumps([expression, repr(exact(getattr(module, "_" + name)(None, value, *args)))]))
         except Exception as problem:
             print(json.dumps([expression, None, str(problem).split("\n")[0][:200]]))
 

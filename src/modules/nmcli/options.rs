@@ -151,7 +151,8 @@ impl Build<'_> {
 
     fn list(&mut self, setting: &str, arg: &str) {
         if self.args.has(arg) {
-            let items = self.args.texts(arg);
+            // An empty text is an empty list.
+            let items = self.args.texts(arg).into_iter().filter(|item| !item.is_empty()).collect();
             self.put(setting, Setting::List(items));
         }
     }

@@ -266,13 +266,13 @@ fn cidr_merge(_: &mut Interp<'_>, v: Value, args: ValueArgs) -> R<Value> {
     }
 }
 
-/// Returns the fewest networks that hold the same addresses, in order.
+/// Returns the fewest networks that hold the same addresses, in order; one that needs nothing else stays as it was written.
 fn merged(mut nets: Vec<Network>) -> Vec<Network> {
-    nets = nets.into_iter().map(Network::cidr).collect();
-    nets.sort_by_key(|net| (net.six, net.address, net.prefix));
+    nets.sort_by_key(|net| (net.six, net.first(), net.prefix));
     let mut out: Vec<Network> = Vec::new();
     for net in nets {
-        if out.last().is_some_and(|last| last.holds(net)) {
+        if let Some(last) = out.last_mut().filter(|last| last.holds(net)) {
+            *last = last.cidr();
             continue;
         }
         out.push(net);
@@ -281,7 +281,7 @@ fn merged(mut nets: Vec<Network>) -> Vec<Network> {
             let whole = Network { prefix: left.prefix.saturating_sub(1), ..left }.cidr();
             if left.prefix == 0
                 || left.prefix != right.prefix
-                || whole.address != left.address
+                || whole.first() != left.first()
                 || !whole.holds(right)
             {
                 break;
