@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+import yaml
+
 ENV = {"PATH": os.path.dirname(sys.executable) + ":" + os.environ["PATH"], "HOME": "/nonexistent",
        "ANSIBLE_LOCALHOST_WARNING": "False", "ANSIBLE_DEPRECATION_WARNINGS": "False", "LANG": "C.UTF-8"}
 
@@ -46,6 +48,17 @@ def in_form(directory, *command):
         return open(out).read() if done.returncode == 0 else None
 
 
+class Whole(yaml.SafeDumper):
+    """Writes a list that several hosts share each time."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+def without_aliases(text):
+    return text and yaml.dump(yaml.safe_load(text), Dumper=Whole, default_flow_style=False, allow_unicode=True)
+
+
 def main():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inventory")
     for name in sorted(os.listdir(root)):
@@ -62,12 +75,15 @@ def main():
         for form in "yaml", "toml":
             record[form] = in_form(directory, *inventory, "--" + form)
             record[form + "_export"] = in_form(directory, *inventory, "--" + form, "--export")
+        for key in "yaml", "yaml_export":
+            record[key] = without_aliases(record[key])
         record["file"] = in_form(directory, *inventory)
         limit = next(pattern for pattern in case["patterns"] if record["patterns"][pattern])
         record["limit"] = {"pattern": limit}
         for form in "json", "yaml", "toml":
             flag = [] if form == "json" else ["--" + form]
             record["limit"][form] = in_form(directory, *inventory, *flag, "--limit", limit)
+        record["limit"]["yaml"] = without_aliases(record["limit"]["yaml"])
         group = next(iter(sorted(name for names in record["groups"].values() for name in names)))
         record["graph_group"] = {"group": group, "text": run(directory, *inventory, "--graph", group)}
         with open(os.path.join(directory, "expected.json"), "w") as handle:
