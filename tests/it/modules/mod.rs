@@ -367,7 +367,7 @@ fn commands_tell_what_they_did() {
         let failed = run("command", r#"{"_raw_params": "sh -c nosuch"}"#).unwrap_err();
         assert_eq!((get(&failed.result, "rc").as_str(), &*failed.msg), ("127", "non-zero return code"));
         let script = run("script", r#"{"_raw_params": "hello.sh 'x y'"}"#).unwrap();
-        assert_eq!(get(&script.result, "stdout"), "'hello x y'", "{}", shell.name);
+        assert_eq!(get(&script.result, "stdout"), "'hello x y\\n'", "{}", shell.name);
         let read = bench.plan("command", r#"{"_raw_params": "echo seen", "reads": true}"#, true).unwrap();
         assert_eq!((read.effect, get(&read.result, "stdout")), (Effect::Read, "'seen'".into()));
         let failed = bench.plan("shell", r#"{"_raw_params": "exit 4", "reads": true}"#, true).unwrap_err();
