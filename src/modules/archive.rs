@@ -289,7 +289,7 @@ impl Module for Archive {
             let before = side(if there.is_some() { "file" } else { "absent" }, is);
             let mut after = side("file", will);
             if will.is_none() {
-                after.insert("content", Value::unknown("the archive that is made"));
+                after.insert("content", "what the archive will hold");
             }
             after.insert("entries", archived.len());
             diff.push(attr_diff(&dest, before, after));

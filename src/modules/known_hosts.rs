@@ -75,6 +75,9 @@ impl Module for KnownHosts {
         diff.insert("after", shown_after.as_str());
         result.insert("diff", diff);
         if after == found.content.as_deref().unwrap_or_default() {
+            if let Some(stat) = &found.look.file {
+                super::attrs::describe(&mut result, stat);
+            }
             return Ok(Prediction::same(result));
         }
         let mut prediction = found.replace(call, after, result)?;

@@ -5,6 +5,7 @@ Needs ansible-core 2.19 and tomli-w (`pip install ansible-core tomli-w`). Every 
 is written beside it. The tests compare with the records and need no Python.
 """
 
+import datetime
 import json
 import os
 import subprocess
@@ -53,6 +54,10 @@ class Whole(yaml.SafeDumper):
 
     def ignore_aliases(self, data):
         return True
+
+
+# Dates of YAML are texts in xplay.
+Whole.add_representer(datetime.date, lambda dumper, value: dumper.represent_str(value.isoformat()))
 
 
 def without_aliases(text):

@@ -1,3 +1,5 @@
+//! Cases of the module `xml`: arguments and documents in, documents and results out.
+
 use super::*;
 use crate::modules::testing::Case;
 use crate::value::from_json;

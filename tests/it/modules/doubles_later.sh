@@ -41,13 +41,6 @@ set_all() {
         shift 2
     done
 }
-value_of() { { printf '%s\n' "$DEFAULTS"; cat "$S/con.$1"; } | awk -v k="$2" '$1 == k { sub(/^[^ ]* /, ""); v = $0 } END { print v }'; }
-# A route as the tool shows it.
-routes() {
-    printf '%s\n' "$1" | tr ',' '\n' | while read -r ip nh mt; do
-        printf '%s{ ip = %s%s%s }' "$sep" "$ip" "${nh:+, nh = $nh}" "${mt:+, mt = $mt}"; sep='; '
-    done
-}
 need() { [ -e "$S/con.$1" ] || { echo "Error: unknown connection '$1'." >&2; exit 10; }; }
 
 case $tool in
@@ -75,11 +68,19 @@ nmcli)
     case $verb in
     show)
         need "$1"
-        { printf '%s\n' "$DEFAULTS"; cat "$S/con.$1"; } | cut -d ' ' -f 1 | grep -v '^bond' | sort -u | while read -r name; do
-            value=$(value_of "$1" "$name")
-            case $name in ipv4.routes) [ "$value" = -- ] || value=$(sep=; routes "$value") ;; esac
-            printf '%-40s%s\n' "$name:" "$value"
-        done
+        { printf '%s\n' "$DEFAULTS"; grep -v '^bond' "$S/con.$1"; } | awk '
+            { k = $1; sub(/^[^ ]* /, ""); if (!(k in v)) names[++n] = k; v[k] = $0 }
+            END { for (i = 1; i <= n; i++) printf "%-40s%s\n", names[i] ":", (names[i] == "ipv4.routes" && v[names[i]] != "--") ? routes(v[names[i]]) : v[names[i]] }
+            # Routes as the tool shows them.
+            function routes(text,   all, part, i, out) {
+                count = split(text, all, ",")
+                for (i = 1; i <= count; i++) {
+                    split(all[i], part, " ")
+                    out = out (i > 1 ? "; " : "") "{ ip = " part[1] (part[2] == "" ? "" : ", nh = " part[2]) (part[3] == "" ? "" : ", mt = " part[3]) " }"
+                    part[2] = part[3] = ""
+                }
+                return out
+            }'
         options=$(sed -n 's/^bond\.\([a-z]*\) /\1=/p' "$S/con.$1" | tr '\n' ',')
         [ -z "$options" ] || printf '%-40s%s\n' bond.options: "${options%,}" ;;
     add)
