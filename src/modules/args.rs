@@ -37,6 +37,9 @@ pub struct ModuleSpec {
 /// What a module says itself of its arguments as they are given.
 pub type OwnCheck = fn(&Map) -> Result<(), Failure>;
 
+/// Says what is wrong with a text that is a language of its own.
+pub type TextCheck = fn(&str) -> Result<(), String>;
+
 /// A demand on several arguments.
 #[derive(Debug)]
 pub enum Rule {
@@ -105,8 +108,8 @@ pub struct ArgSpec {
     /// As it would be written in YAML; converted like a given value.
     pub default: Option<&'static str>,
     pub choices: &'static [&'static str],
-    /// Says what is wrong with a text, for those that are a language of their own.
-    pub text_check: Option<fn(&str) -> Result<(), String>>,
+    /// For texts that are a language of their own.
+    pub text_check: Option<TextCheck>,
     pub about: &'static str,
 }
 
@@ -186,7 +189,7 @@ impl ArgSpec {
     }
 
     /// Texts are checked before anything runs, as far as they hold no template.
-    pub const fn checked(mut self, check: fn(&str) -> Result<(), String>) -> Self {
+    pub const fn checked(mut self, check: TextCheck) -> Self {
         self.text_check = Some(check);
         self
     }

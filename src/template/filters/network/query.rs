@@ -178,7 +178,9 @@ fn usable_query(net: Network, query: &str) -> R<Value> {
     Ok(match query {
         "peer" => match net.bits() - net.prefix {
             1 => by_number(net.address ^ 1),
-            2 if net.address % 4 == 0 => return Err(Fail::failed("Network address of /30 has no peer")),
+            2 if net.address.is_multiple_of(4) => {
+                return Err(Fail::failed("Network address of /30 has no peer"));
+            }
             2 if net.address % 4 == 3 => return Err(Fail::failed("Broadcast address of /30 has no peer")),
             2 => by_number(net.address ^ 3),
             _ => return Err(Fail::failed("Not a point-to-point network")),
