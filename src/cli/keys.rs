@@ -21,9 +21,11 @@ const MOST_BYTES: usize = 1 << 16;
 
 /// Takes keys until one ends it. When this is dropped nobody waits for keys any more.
 pub async fn typed(typing: Typing) -> io::Result<Typed> {
+    // Done before anything is asked: an early Ctrl-C is a key already.
+    let terminal = Terminal::of(io::stdin())?;
     let open = Arc::new(AtomicBool::new(true));
     let _closing = Closing(open.clone());
-    let read = tokio::task::spawn_blocking(move || read(typing, &open));
+    let read = tokio::task::spawn_blocking(move || read(typing, &terminal, &open));
     read.await.unwrap_or_else(|e| Err(io::Error::other(e)))
 }
 
@@ -36,9 +38,7 @@ impl Drop for Closing {
     }
 }
 
-fn read(typing: Typing, open: &AtomicBool) -> io::Result<Typed> {
-    let stdin = io::stdin();
-    let terminal = Terminal::of(&stdin)?;
+fn read(typing: Typing, terminal: &Terminal, open: &AtomicBool) -> io::Result<Typed> {
     let shown = typing.echo.then(|| OpenOptions::new().write(true).open("/dev/tty").ok()).flatten();
     let mut line = Line { typing, erase: terminal.erase, text: Vec::new(), shown };
     let begun = Instant::now();
@@ -48,7 +48,7 @@ fn read(typing: Typing, open: &AtomicBool) -> io::Result<Typed> {
             return Ok(Typed::TimeOver);
         }
         let (mut key, asked) = ([0], Instant::now());
-        if rustix::io::read(&stdin, &mut key)? == 0 {
+        if rustix::io::read(&terminal.stdin, &mut key)? == 0 {
             too_soon = if asked.elapsed() < TOO_SOON { too_soon + 1 } else { 0 };
             if too_soon > MOST_TOO_SOON {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal is gone"));
@@ -61,14 +61,14 @@ fn read(typing: Typing, open: &AtomicBool) -> io::Result<Typed> {
 }
 
 /// The terminal as it has to be meanwhile; as it was when dropped.
-struct Terminal<'a> {
-    stdin: &'a io::Stdin,
+struct Terminal {
+    stdin: io::Stdin,
     before: Termios,
     erase: u8,
 }
 
-impl<'a> Terminal<'a> {
-    fn of(stdin: &'a io::Stdin) -> io::Result<Self> {
+impl Terminal {
+    fn of(stdin: io::Stdin) -> io::Result<Self> {
         let before = tcgetattr(stdin.as_fd())?;
         let mut keys = before.clone();
         keys.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
@@ -80,7 +80,7 @@ impl<'a> Terminal<'a> {
     }
 }
 
-impl Drop for Terminal<'_> {
+impl Drop for Terminal {
     fn drop(&mut self) {
         // A terminal that is gone needs no repair.
         let _ = tcsetattr(self.stdin.as_fd(), OptionalActions::Drain, &self.before);

@@ -78,9 +78,15 @@ impl Shared {
 
     /// Shows a question on lines of its own and takes what is typed then; an error says why nothing was.
     pub async fn typed(&self, question: &str, typing: Typing) -> Result<Typed, String> {
-        self.question(format!("{question}\n")).await;
+        let asked = async {
+            self.question(format!("{question}\n")).await;
+            std::future::pending::<()>().await;
+        };
+        // Keys are waited for before anybody can see the question.
         let typed = tokio::select! {
+            biased;
             typed = self.answers.typed(typing) => typed.map_err(unreadable)?,
+            () = asked => return Err(INTERRUPTED.into()),
             () = self.halt.asked() => return Err(INTERRUPTED.into()),
         };
         let answer = match &typed {

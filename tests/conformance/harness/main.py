@@ -104,6 +104,9 @@ def binaries(program: pathlib.Path, source: pathlib.Path, scratch: pathlib.Path)
     for name in target.PROGRAMS:
         (folder / name).symlink_to("xplay-program")
     (folder / "python").symlink_to(os.path.realpath(sys.executable))
+    # Scripts of targets import what is Ansible's own; nothing of it runs playbooks.
+    (folder / "python-path").mkdir()
+    (folder / "python-path" / "ansible").symlink_to(source / "lib/ansible")
     (folder / "virtualenv.sh").symlink_to(source / "test/lib/ansible_test/_util/target/injector/virtualenv.sh")
     return folder
 

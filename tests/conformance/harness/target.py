@@ -95,7 +95,7 @@ def attempt(row: Row, plan: Plan, aliases: set[str], work: pathlib.Path, log: pa
     output.mkdir()
     ssh = plan.connection == "ssh" or "needs/ssh" in aliases
     port = 22 if sandbox.prefix(row.network) and not row.network else free_port()
-    keys = ssh_keys(work, port) if ssh else None
+    keys = ssh_keys(work, port, sandbox.prefix(row.network) and not row.network) if ssh else None
     inventory = integration / "inventory"
     inventory.write_text(inventory_text(keys, port))
     (integration / "integration.cfg").write_text("[defaults]\n")
@@ -178,6 +178,8 @@ def environment(plan: Plan, work: pathlib.Path, integration: pathlib.Path, inven
         LC_ALL="C.UTF-8",
         PATH=f"{plan.binaries}:{os.environ.get('PATH', os.defpath)}",
         PAGER="/bin/cat",
+        PYTHONPATH=str(plan.binaries / "python-path"),
+        PYTHONDONTWRITEBYTECODE="1",
         OUTPUT_DIR=str(output),
         INVENTORY_PATH=str(inventory),
         JUNIT_OUTPUT_DIR=str(work / "junit"),
@@ -200,8 +202,9 @@ def environment(plan: Plan, work: pathlib.Path, integration: pathlib.Path, inven
     return env
 
 
-def ssh_keys(work: pathlib.Path, port: int) -> pathlib.Path:
-    """Makes the keys and the settings of a throwaway sshd."""
+def ssh_keys(work: pathlib.Path, port: int, isolated: bool) -> pathlib.Path:
+    """Makes the keys and the settings of a throwaway sshd; where the network is isolated it has all its addresses."""
+    address = "0.0.0.0" if isolated else "127.0.0.1"
     keys = work / "ssh"
     keys.mkdir(mode=0o700)
     for name in ("key", "host"):
@@ -210,7 +213,7 @@ def ssh_keys(work: pathlib.Path, port: int) -> pathlib.Path:
     sftp = next((path for path in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server",
                                    "/usr/lib/ssh/sftp-server") if os.path.exists(path)), "internal-sftp")
     (keys / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {keys / 'host'}\nAuthorizedKeysFile {keys / 'authorized'}\n"
+        f"ListenAddress {address}:{port}\nHostKey {keys / 'host'}\nAuthorizedKeysFile {keys / 'authorized'}\n"
         f"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nMaxStartups 200\nMaxSessions 100\n"
         f"Subsystem sftp {sftp}\n")
     return keys
