@@ -144,9 +144,10 @@ def forget_five(_bench):
     FIVE.unlink(missing_ok=True)
 
 
-# Both ends of a connection and the host's shell are in one process: so many files and so much of the memory each.
-FILES_PER_HOST = 6
-OPEN_AT_MOST = 5500
+# Both ends of a connection and the host's side of its shell are in one process: so many files each, and so many that fit into
+# the memory that is wanted.
+FILES_PER_HOST = 2
+OPEN_AT_MOST = 6500
 
 
 def scale_env(count):

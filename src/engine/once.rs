@@ -113,27 +113,55 @@ impl Shared {
         own.extend(marks.chain(jobs).map(|what| Leftover { reach: reach.clone(), what }));
     }
 
-    /// Tidies up after a step whose verdict is written: jobs at once, marks with the next command there.
+    /// Tidies up after a step whose verdict is written: jobs at once, marks with the next command there, or at once too where
+    /// the connection is about to be closed for another host.
     pub async fn tidy(&self, step: &str) {
         let left = lock(&self.leftovers).remove(step).unwrap_or_default();
         for Leftover { reach, what } in left {
             match what {
                 What::Mark(name) => {
+                    // Where homes are shared, another host that begins just then may have to do without a mark.
+                    if self.pool.is_full() && self.is_settled().await {
+                        self.forget_marks(&reach, std::slice::from_ref(&name)).await;
+                        continue;
+                    }
                     let place = place(&reach);
                     let mut old = lock(&self.old_marks);
                     old.entry(place).or_insert_with(|| (reach, Vec::new())).1.push(name);
                 }
                 What::Job(id) => {
-                    if let Some(journal) = &self.journal
-                        && journal.settle().await.is_err()
-                    {
-                        // Without a verdict that is safe the job is all that tells the outcome.
-                        continue;
+                    // Without a verdict that is safe the job is all that tells the outcome.
+                    if self.journal.is_none() || self.is_settled().await {
+                        self.forget_job(&reach, &id).await;
                     }
-                    self.forget_job(&reach, &id).await;
                 }
             }
         }
+    }
+
+    /// Whether all verdicts so far are safe in the journal.
+    async fn is_settled(&self) -> bool {
+        match &self.journal {
+            Some(journal) => journal.settle().await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Removes marks from a host. One that does not answer any more keeps them; nobody else uses their names.
+    async fn forget_marks(&self, reach: &Reach, names: &[String]) {
+        let run = q(&self.run_id);
+        let script: String = names
+            .chunks(AT_ONCE)
+            .map(|names| format!("xp_once_forget {run} {}\n", names.join(" ")))
+            .chain([format!("xp_once_leave {run}\n")])
+            .collect();
+        let removing = async {
+            let Ok(mut lease) = self.pool.session(&reach.spec, reach.r#become.as_ref()).await else { return };
+            if lease.session().exec(Exec::new(script), &mut NullSink).await.is_ok() {
+                lease.done();
+            }
+        };
+        within_load(CLEANING, removing).await;
     }
 
     /// Takes the marks that are needed no more where a command is about to run.
@@ -156,8 +184,7 @@ impl Shared {
 
     /// Removes all marks that are left on targets at the end of a run.
     pub async fn remove_marks(self: &Arc<Self>) {
-        let Some(journal) = &self.journal else { return };
-        if journal.settle().await.is_err() {
+        if !self.is_settled().await {
             return;
         }
         let mut places: Vec<(Reach, Vec<String>)> = lock(&self.old_marks)
@@ -172,26 +199,8 @@ impl Shared {
             if removing.len() >= HOSTS_AT_ONCE {
                 removing.join_next().await;
             }
-            let run = q(&self.run_id);
-            let script: String = names
-                .chunks(AT_ONCE)
-                .map(|names| format!("xp_once_forget {run} {}\n", names.join(" ")))
-                .chain([format!("xp_once_leave {run}\n")])
-                .collect();
             let shared = self.clone();
-            removing.spawn(async move {
-                let removing = async {
-                    let pool = &shared.pool;
-                    let Ok(mut lease) = pool.session(&reach.spec, reach.r#become.as_ref()).await else {
-                        return;
-                    };
-                    if lease.session().exec(Exec::new(script), &mut NullSink).await.is_ok() {
-                        lease.done();
-                    }
-                };
-                // A host that does not answer any more keeps its marks; nobody else uses their names.
-                within_load(CLEANING, removing).await;
-            });
+            removing.spawn(async move { shared.forget_marks(&reach, &names).await });
         }
         while removing.join_next().await.is_some() {}
     }

@@ -134,6 +134,11 @@ impl Pool {
         }
     }
 
+    /// Whether the next connection takes the place of another.
+    pub fn is_full(&self) -> bool {
+        lock(&self.opened).files >= self.most
+    }
+
     /// Whether a shell waits on the host.
     pub fn is_open(&self, spec: &ConnectionSpec) -> bool {
         !lock(&self.slot(spec).idle).is_empty()
@@ -358,7 +363,9 @@ mod tests {
         assert_eq!(pool.slot(&spec).permits.available_permits(), SESSIONS_PER_HOST);
 
         pool.forget(&spec).await;
+        assert!(!pool.is_open(&spec));
         pool.session(&spec, None).await.unwrap().done();
+        assert!(pool.is_open(&spec));
         assert_eq!(fake.connects(), ["n1", "n1"]);
         pool.session(&ConnectionSpec { port: Some(23), ..spec.clone() }, None).await.unwrap().done();
         assert_eq!(fake.connects().len(), 3);

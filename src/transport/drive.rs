@@ -145,14 +145,20 @@ pub(super) async fn write_frames(
 
 async fn put(pipe: &mut Pipe, buffer: &mut Vec<u8>) -> Result<(), WriteError> {
     // Both ends of an SSH connection keep a buffer as large as the largest piece that went through it.
-    for (index, piece) in buffer.chunks(SCRIPT_PIECE).enumerate() {
+    in_turns(pipe, buffer.chunks(SCRIPT_PIECE)).await?;
+    buffer.clear();
+    Ok(())
+}
+
+/// Writes pieces so that the connection's task can take one before the next comes: it would write all that is there from one
+/// buffer, which it then keeps.
+async fn in_turns(pipe: &mut Pipe, pieces: std::slice::Chunks<'_, u8>) -> std::io::Result<()> {
+    for (index, piece) in pieces.enumerate() {
         if index > 0 {
-            // The connection's task takes one before the next; it would write all at once from a buffer that it keeps.
             tokio::task::yield_now().await;
         }
         pipe.write_all(piece).await?;
     }
-    buffer.clear();
     Ok(())
 }
 
@@ -187,9 +193,7 @@ async fn send_content(pipe: &mut Pipe, content: &Content, take: ExactRead) -> Re
 
 async fn send_piece(pipe: &mut Pipe, piece: &[u8], take: ExactRead) -> Result<(), WriteError> {
     if take != ExactRead::Builtin {
-        for part in piece.chunks(WRITE_SIZE) {
-            pipe.write_all(part).await?;
-        }
+        in_turns(pipe, piece.chunks(WRITE_SIZE)).await?;
         return Ok(());
     }
     let mut lines = Vec::with_capacity(piece.len() * 3);

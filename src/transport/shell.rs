@@ -50,9 +50,10 @@ pub(super) fn loop_program(ready: &str) -> String {
 /// A shell that cannot tell how much of an upload was consumed must end, or the rest would be run as commands:
 /// `_xp_i` keeps the reader alive until all was taken (`_xp_d`) and ends the loop unless the taking succeeded.
 ///
-/// The first line helps accounts whose shell starts without a usable PATH.
+/// The first line helps accounts whose shell starts without a usable PATH. The second finds a newline where every shell
+/// has one, which spares a process.
 pub(super) const FRAME_FUNCTIONS: &str = r#"command -v cat >/dev/null 2>&1 || { PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin; export PATH; }
-_xp_n=$(printf '\nx'); _xp_n=${_xp_n%x}; _xp_rc=0
+_xp_n=${IFS#??}; case $_xp_n in [[:cntrl:]]) ;; *) _xp_n=$(printf '\nx'); _xp_n=${_xp_n%x} ;; esac; _xp_rc=0
 _xp_l() { _xp_s=; _xp_c=$1; while [ "$_xp_c" -gt 0 ]; do IFS= read -r _xp_r || exit 125; _xp_s=$_xp_s$_xp_r$_xp_n; _xp_c=$((_xp_c-1)); done; }
 _xp_b() { _xp_s=$(_xp_t "$1" && printf x) || exit 126; _xp_s=${_xp_s%x}; }
 _xp_p() { eval "$_xp_s"; _xp_rc=$?; }

@@ -168,10 +168,10 @@ fn what_cannot_work_says_so() {
     let said = ran.stderr.split("\n\n").take(2).collect::<Vec<_>>().join("\n\n");
     assert_eq!(
         said,
-        "warning[XP0903]: the login password of n1 cannot go through clush\n  |\n  = help: these hosts will be unreachable; use \
-         keys, or connection ssh\n\nwarning[XP0903]: nothing runs in the background through clush\n --> site.yml:5:14\n  |\n5 |  \
-              async: 10\n  |              ^^ refused by n[1-2]\n  |\n  = help: reach these hosts by connection ssh for this task, \
-         or leave `async` out"
+        "warning[XP0903]: the login password of n1 cannot go through clush\n |\n = help: these hosts will be unreachable; use \
+         keys, or connection ssh\n\nwarning[XP0903]: nothing runs in the background through clush\n --> site.yml:5:14\n  |\n\
+         5 |       async: 10\n  |              ^^ refused by n[1-2]\n  |\n  = help: reach these hosts by connection ssh for \
+         this task, or leave `async` out"
     );
     let way = "ansible_connection=clush xplay_via=m1\nm1 ansible_connection=clush";
     check(way, task, "which is reached by clush too");
