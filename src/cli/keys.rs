@@ -171,7 +171,7 @@ mod tests {
         check(Until::Enter, "hello", None);
         check(Until::Enter, "hello\rmore", text("hello"));
         check(Until::Enter, "\n", text(""));
-        check(Until::Enter, "hello there\x7f\x7f\x08###y\n", text("hello y"));
+        check(Until::Enter, "hello there\x7f\x7f\x08###y\n", text("helloy"));
         check(Until::Enter, "\x7f\x7fé\x7fü\n", text("ü"));
         check(Until::Enter, "hello\x03", Some(Typed::Interrupted));
     }

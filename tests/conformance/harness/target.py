@@ -206,7 +206,8 @@ def ssh_keys(work: pathlib.Path, port: int, isolated: bool) -> pathlib.Path:
     """Makes the keys and the settings of a throwaway sshd; where the network is isolated it has all its addresses."""
     address = "0.0.0.0" if isolated else "127.0.0.1"
     keys = work / "ssh"
-    keys.mkdir(mode=0o700)
+    # The server reads the list of keys as whoever logs in.
+    keys.mkdir(mode=0o755)
     for name in ("key", "host"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)], check=True)
     shutil.copy(keys / "key.pub", keys / "authorized")
