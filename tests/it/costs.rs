@@ -125,8 +125,8 @@ const FEW: usize = 40;
 const MANY: usize = 240;
 
 /// What each of them may take of a process that holds both ends of the connection: files, and KiB in a debug build.
-const FILES_EACH: f64 = 2.0;
-const KIB_EACH: f64 = 300.0;
+const FILES_EACH: f64 = 2.1;
+const KIB_EACH: f64 = 240.0;
 
 /// Connects to a host and leaves a shell there that has run something.
 async fn at_rest(
