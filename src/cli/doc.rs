@@ -343,7 +343,7 @@ mod tests {
             assert!(!names(*kind).is_empty(), "{}", kind.word());
         }
         assert_eq!(list(DocKind::Become, &[], false).unwrap(), "doas\nsu\nsudo\n");
-        assert_eq!(list(DocKind::Module, &["ansible.posix".into()], false).unwrap().lines().count(), 8);
+        assert_eq!(list(DocKind::Module, &["ansible.posix".into()], false).unwrap().lines().count(), 9);
         assert_eq!(find("pingg").unwrap_err().help(), Some("did you mean \"ping\"?"));
     }
 }
