@@ -20,8 +20,7 @@ impl SearchPath {
         }
         let mut out: Vec<PathBuf> = Vec::new();
         for dir in self.dirs.iter().chain([&self.playbook_dir]) {
-            let beside =
-                (!kind.is_empty() && dir.file_name().is_none_or(|n| n != kind)).then(|| dir.join(kind));
+            let beside = (!kind.is_empty()).then(|| dir.join(kind));
             for place in beside.iter().chain([dir]) {
                 let path = place.join(&name);
                 if !out.contains(&path) {
@@ -54,4 +53,23 @@ fn home_of(name: &str) -> Option<String> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     let mut fields = users.lines().map(|line| line.split(':')).find(|f| f.clone().next() == Some(name))?;
     fields.nth(5).filter(|home| home.starts_with('/')).map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_for_a_kind_come_first_whatever_the_place_is_called() {
+        let search = SearchPath { dirs: vec!["/p/templates".into(), "/p".into()], playbook_dir: "/p".into() };
+        let paths = |kind, name| -> Vec<String> {
+            search.candidates(kind, name).iter().map(|path| path.display().to_string()).collect()
+        };
+        assert_eq!(
+            paths("templates", "a.j2"),
+            ["/p/templates/templates/a.j2", "/p/templates/a.j2", "/p/a.j2"]
+        );
+        assert_eq!(paths("", "a"), ["/p/templates/a", "/p/a"]);
+        assert_eq!(paths("files", "/etc/motd"), ["/etc/motd"]);
+    }
 }

@@ -281,7 +281,9 @@ fn a_crash_of_controller_and_hosts_repeats_nothing() {
             resumed = project.resume(&words);
         }
         assert_code(&resumed, 0);
-        let state = project.end_state();
+        let mut state = project.end_state();
+        // A shell that is killed while it writes leaves its temporary file; the file that it was for is whole.
+        state.retain(|name, _| !name.rsplit('/').next().unwrap_or_default().starts_with(".xplay."));
         if unknown == 0 || state == expect {
             assert_eq!(state, expect, "write {at}");
             whole += 1;
