@@ -146,8 +146,13 @@ impl Module for Find {
                     q(encoding)
                 )
             } else if args.has("contains") {
-                "for f; do if [ -f \"$f\" ] && [ -r \"$f\" ]; then printf \"%s\\0%s\\n\" \"$f\" \"$(($(wc -c <\"$f\")))\"; cat -- \"$f\"; fi; done"
-                    .to_string()
+                // What cannot match is not worth sending, unless it is to be told that it cannot be read.
+                let holds = args.str("contains").filter(|_| !args.has("encoding")).and_then(literal);
+                let holds =
+                    holds.map_or_else(String::new, |text| format!(" && grep -qF -e {} <\"$f\"", q(text)));
+                format!(
+                    "for f; do if [ -f \"$f\" ] && [ -r \"$f\" ]{holds}; then printf \"%s\\0%s\\n\" \"$f\" \"$(($(wc -c <\"$f\")))\"; cat -- \"$f\"; fi; done"
+                )
             } else {
                 format!(
                     "for f; do if [ -f \"$f\" ] && [ -r \"$f\" ]; then d=$({algorithm}sum <\"$f\") && printf \"%s\\0%s\\n\" \"$f\" \"${{d%% *}}\"; fi; done"
@@ -275,6 +280,12 @@ impl Module for Find {
         prediction.warnings = warnings;
         Ok(prediction)
     }
+}
+
+/// Returns the text that every match of a regular expression holds, where it is nothing but that text.
+fn literal(pattern: &str) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || " _-,:;/='\"@%&<>~".contains(c);
+    (!pattern.is_empty() && pattern.chars().all(plain)).then_some(pattern)
 }
 
 /// Returns the encoding that the target has to convert from.
@@ -504,6 +515,14 @@ mod tests {
         let files = result.get("files").unwrap().as_list().unwrap().to_vec();
         let names: Vec<String> = files.iter().map(|f| f.get("path").unwrap().to_text()).collect();
         assert_eq!(names, expect, "{given:?}");
+    }
+
+    #[test]
+    fn only_plain_texts_are_looked_for_on_the_target() {
+        assert_eq!(literal("a plain text, it's"), Some("a plain text, it's"));
+        for pattern in ["", "a.b", "^a", "a|b", "a\\d", "(a)", "a\nb", "a*"] {
+            assert_eq!(literal(pattern), None, "{pattern}");
+        }
     }
 
     #[test]
