@@ -14,7 +14,7 @@ use super::project::Project;
 use super::survey::{self, Origin, Survey};
 use super::{listing, lookup, project, settings};
 use crate::diag::{Diagnostic, Span, did_you_mean};
-use crate::inventory::{HostId, VarFiles, raw_value};
+use crate::inventory::{HostId, VarFiles};
 use crate::playbook::{Action, Play, Task};
 use crate::template::{Scope, SearchPath, StaticScope, Tree, TreeKind, VarMap};
 use crate::value::{JsonStyle, Value, to_json, to_python_json};
@@ -105,7 +105,7 @@ fn answers(
 
 fn name_of(project: &Project, play: &Play) -> String {
     let name = match &play.name {
-        Some(name) => raw_value(name).to_text(),
+        Some(name) => name.written().to_text(),
         None => listing::patterns(play).join(","),
     };
     let place = project.sources.place(play.span);
@@ -212,7 +212,7 @@ fn once(words: String, value: Option<Tree>, span: Option<Span>, only: &'static s
 fn title(task: &Task) -> String {
     task.name
         .as_ref()
-        .map_or_else(|| task.action_name().to_string(), |name| format!("\"{}\"", raw_value(name).to_text()))
+        .map_or_else(|| task.action_name().to_string(), |name| format!("\"{}\"", name.written().to_text()))
 }
 
 fn set_fact<'t>(task: &'t Task, variable: &str) -> Option<&'t Tree> {
@@ -227,7 +227,7 @@ const WIDEST: usize = 40;
 
 /// The value as the project has it, in one line.
 fn written(setting: &Setting) -> String {
-    setting.value.as_ref().map_or_else(|| "(a result)".to_string(), |tree| inline(&raw_value(tree)))
+    setting.value.as_ref().map_or_else(|| "(a result)".to_string(), |tree| inline(&tree.written()))
 }
 
 fn inline(value: &Value) -> String {
@@ -279,7 +279,7 @@ fn as_json(project: &Project, args: &ExplainArgs, answers: &[Answer]) -> Result<
         let place = setting.span.map(|span| project.sources.place(span));
         json!({
             "layer": setting.words,
-            "value": setting.value.as_ref().map(|tree| to_json(&raw_value(tree))),
+            "value": setting.value.as_ref().map(|tree| to_json(&tree.written())),
             "path": place.as_ref().map(|place| place.path.display().to_string()),
             "line": place.as_ref().map(|place| place.line),
             "only": setting.only,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::engine::Reach;
-use crate::inventory::raw_value;
 use crate::plan::nodeset;
 use crate::playbook::{Directives, Entry, Play, Task};
+use crate::template::Tree;
 use crate::transport::Kind;
 
 const CODE: &str = "XP0903";
@@ -59,7 +59,7 @@ pub fn background_tasks(play: &Play, hosts: &[(Arc<str>, Kind)]) -> Vec<Diagnost
         }
         for task in tasks.iter().filter(|task| goes_there(play, task)) {
             let Some(limit) = &task.async_ else { continue };
-            if raw_value(limit).number().is_none_or(|secs| secs <= 0.0) {
+            if limit.written().number().is_none_or(|secs| secs <= 0.0) {
                 continue;
             }
             let place = limit.span.unwrap_or(task.span);
@@ -75,6 +75,6 @@ pub fn background_tasks(play: &Play, hosts: &[(Arc<str>, Kind)]) -> Vec<Diagnost
 
 /// Whether a task is reached as its play is.
 fn goes_there(play: &Play, task: &Task) -> bool {
-    let connection = |directives: &Directives| directives.connection.as_ref().map(raw_value);
+    let connection = |directives: &Directives| directives.connection.as_ref().map(Tree::written);
     task.directives.delegate_to.is_none() && connection(&task.directives) == connection(&play.directives)
 }

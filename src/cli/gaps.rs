@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::diag::{Diagnostic, Span};
 use crate::engine::Strategy;
-use crate::inventory::raw_value;
 use crate::playbook::{Entry, Loader, ModuleGroup, Play};
 use crate::template::Tree;
 use crate::value::Key;
@@ -15,7 +14,7 @@ const CODE: &str = "XP0902";
 pub fn in_play(play: &Play, loader: &Loader, dir: &Path) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if let Some(strategy) = &play.strategy {
-        let name = raw_value(strategy).to_text();
+        let name = strategy.written().to_text();
         if !name.contains("{{") && Strategy::parse(&name).is_none() {
             let message = format!("Invalid play strategy specified: {name}");
             let place = strategy.span.unwrap_or(play.span);
@@ -37,7 +36,7 @@ fn groups(defaults: &[Tree], loader: &Loader, dir: &Path, seen: &mut Vec<Span>, 
     for tree in defaults {
         let Some(span) = tree.span.filter(|span| !seen.contains(span)) else { continue };
         seen.push(span);
-        let value = raw_value(tree);
+        let value = tree.written();
         let names = value.as_map().into_iter().flat_map(|map| map.keys()).filter_map(Key::as_str);
         for group in names.filter_map(|name| name.strip_prefix("group/")) {
             match loader.module_group(group, dir) {

@@ -10,7 +10,6 @@ use super::exit::{CliError, Ending};
 use super::output::Output;
 use super::project::Project;
 use crate::engine::RunOptions;
-use crate::inventory::raw_value;
 use crate::playbook::{Entry, Play, Task, selected};
 use crate::template::{Scope, SearchPath, StaticScope, Tree};
 use crate::value::Value;
@@ -101,7 +100,7 @@ fn bodies(entry: &Entry) -> Vec<&Task> {
 
 fn task_name(task: &Task) -> String {
     let Some(name) = &task.name else { return task.action_name().to_string() };
-    let name = raw_value(name).to_text();
+    let name = name.written().to_text();
     match &task.role {
         Some(role) => format!("{} : {name}", role.name),
         None => name,
@@ -109,12 +108,12 @@ fn task_name(task: &Task) -> String {
 }
 
 fn name_of(play: &Play, patterns: &[String]) -> String {
-    play.name.as_ref().map_or_else(|| patterns.join(","), |name| raw_value(name).to_text())
+    play.name.as_ref().map_or_else(|| patterns.join(","), |name| name.written().to_text())
 }
 
 /// Returns the patterns of a play's hosts as they are written.
 pub fn patterns(play: &Play) -> Vec<String> {
-    match raw_value(&play.hosts) {
+    match play.hosts.written() {
         Value::List(items) => items.iter().map(Value::to_text).collect(),
         other => vec![other.to_text()],
     }
@@ -137,7 +136,7 @@ impl<'a> Reader<'a> {
     fn tags(&self, trees: &[Tree]) -> Vec<String> {
         let mut tags = Vec::new();
         for tree in trees {
-            match self.project.templar.render(tree, &self.scope).unwrap_or_else(|_| raw_value(tree)) {
+            match self.project.templar.render(tree, &self.scope).unwrap_or_else(|_| tree.written()) {
                 Value::List(items) => tags.extend(items.iter().map(Value::to_text)),
                 tag => tags.push(tag.to_text()),
             }

@@ -11,7 +11,6 @@ use super::event::{Event, Status, TaskHeader};
 use super::play::{Host, Place, PlayRun, Stop};
 use super::result::TaskResult;
 use super::worker::Job;
-use crate::inventory::raw_value;
 use crate::playbook::{Action, Task};
 use crate::template::{Scope, SearchPath, StaticScope, Templar, Tree, TreeKind, Var};
 use crate::value::{Map, Value};
@@ -190,9 +189,9 @@ impl Session<'_> {
         let mut names = IndexMap::new();
         let mut add = |name: &str, value: Value| names.insert(Arc::from(name), Tree::value(value));
         let seen = self.scope.with_locals(self.vars.clone()).boxed();
-        let shown = |tree: &Tree| self.templar.render(tree, &seen).unwrap_or_else(|_| raw_value(tree));
+        let shown = |tree: &Tree| self.templar.render(tree, &seen).unwrap_or_else(|_| tree.written());
         let args: Map =
-            self.args().iter().map(|(name, value)| (raw_value(name).to_text(), shown(value))).collect();
+            self.args().iter().map(|(name, value)| (name.written().to_text(), shown(value))).collect();
         add(
             "task",
             Value::map(Map::from_iter([
@@ -218,7 +217,7 @@ impl Session<'_> {
         for name in scope.names() {
             match Scope::get(&scope, &name) {
                 Some(Var::Value(value)) => all.push((name, value)),
-                Some(Var::Tree(tree)) => all.push((name, raw_value(&tree))),
+                Some(Var::Tree(tree)) => all.push((name, tree.written())),
                 Some(Var::Lazy(_)) | None => {}
             }
         }

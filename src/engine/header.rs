@@ -6,7 +6,6 @@ use super::event::{TaskHeader, TaskKind};
 use super::play::{Host, Place, PlayRun};
 use super::{layers, login};
 use crate::diag::Style;
-use crate::inventory::raw_value;
 use crate::playbook::{Action, Directives, Task, selected};
 use crate::template::{Scope, Tree};
 use crate::value::{Map, Value};
@@ -121,13 +120,13 @@ impl PlayRun<'_> {
 /// What a task is called with, as it is written.
 fn arguments(task: &Task) -> String {
     let Action::Module { args, free_form, .. } = &task.action else { return String::new() };
-    let args = raw_value(args);
+    let args = args.written();
     let mut all: Vec<String> = args
         .as_map()
         .into_iter()
         .flat_map(Map::iter)
         .map(|(name, value)| format!("{}={}", name.json_name(), value.to_text()))
         .collect();
-    all.extend(free_form.as_ref().map(|text| format!("_raw_params={}", raw_value(text).to_text())));
+    all.extend(free_form.as_ref().map(|text| format!("_raw_params={}", text.written().to_text())));
     all.join(", ")
 }

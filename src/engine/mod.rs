@@ -63,6 +63,7 @@ pub use fact_cache::FactCache;
 pub use gate::Unanswered;
 pub use halt::Halt;
 pub use login::Reach;
+pub use login::truth;
 pub use options::{Extent, Gather, Login, Mismatch, RunOptions};
 pub use reaches::Before;
 pub use run::{RunEnd, RunRequest, run};

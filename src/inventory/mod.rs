@@ -23,9 +23,7 @@ mod yaml_source;
 pub use address::split_port;
 pub use load::{GroupNames, Ignored, LoadOptions, Source, load};
 pub use model::{Group, GroupId, Host, HostId, Inventory};
-pub use output::{
-    ListOptions, graph_text, host_values, list_flat, list_json, list_nested, python_json, raw_value,
-};
+pub use output::{ListOptions, graph_text, host_values, list_flat, list_json, list_nested, python_json};
 pub use pattern::{Matched, Order, read_limit, split_pattern};
 pub use toml_output::to_toml;
 pub use vars_files::{LayerSource, VarFiles, VarLayer, find_vars_files, load_vars_file, parse_yaml};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::model::{ALL, GroupId, HostId, Inventory};
 use super::vars_files::VarFiles;
 use crate::diag::Diagnostic;
-use crate::template::{Tree, VarMap};
+use crate::template::VarMap;
 use crate::value::{JsonStyle, Map, Value, to_python_json};
 
 /// Options of the listing.
@@ -87,12 +87,7 @@ pub fn list_nested(
     files: &VarFiles,
     options: ListOptions<'_>,
 ) -> Result<Value, Vec<Diagnostic>> {
-    let available: HashSet<HostId> = match options.hosts {
-        Some(hosts) => hosts.iter().copied().collect(),
-        None => inventory.group_hosts(ALL).iter().copied().collect(),
-    };
-    let mut nesting =
-        Nesting { inventory, files, options, available, shown: HashSet::new(), walked: HashSet::new() };
+    let mut nesting = Nesting::new(inventory, files, options);
     let all = nesting.group(ALL)?;
     Ok(Value::map(if all.is_empty() { Map::new() } else { Map::from_iter([("all", Value::map(all))]) }))
 }
@@ -103,12 +98,7 @@ pub fn list_flat(
     files: &VarFiles,
     options: ListOptions<'_>,
 ) -> Result<Map, Vec<Diagnostic>> {
-    let available: HashSet<HostId> = match options.hosts {
-        Some(hosts) => hosts.iter().copied().collect(),
-        None => inventory.group_hosts(ALL).iter().copied().collect(),
-    };
-    let mut nesting =
-        Nesting { inventory, files, options, available, shown: HashSet::new(), walked: HashSet::new() };
+    let mut nesting = Nesting::new(inventory, files, options);
     let mut out = Map::new();
     nesting.beside(ALL, &mut out)?;
     Ok(out)
@@ -124,7 +114,15 @@ struct Nesting<'a> {
     walked: HashSet<GroupId>,
 }
 
-impl Nesting<'_> {
+impl<'a> Nesting<'a> {
+    fn new(inventory: &'a Inventory, files: &'a VarFiles, options: ListOptions<'a>) -> Self {
+        let available = match options.hosts {
+            Some(hosts) => hosts.iter().copied().collect(),
+            None => inventory.group_hosts(ALL).iter().copied().collect(),
+        };
+        Nesting { inventory, files, options, available, shown: HashSet::new(), walked: HashSet::new() }
+    }
+
     fn group(&mut self, id: GroupId) -> Result<Map, Vec<Diagnostic>> {
         let inventory = self.inventory;
         let group = inventory.group(id);
@@ -305,13 +303,8 @@ fn group_variables(
 
 fn add(vars: &mut Map, layer: &VarMap) {
     for (name, tree) in layer.iter() {
-        vars.insert(name.clone(), raw_value(tree));
+        vars.insert(name.clone(), tree.written());
     }
-}
-
-/// Returns a variable as it was written: templates as their text, vaulted texts as their ciphertext.
-pub fn raw_value(tree: &Tree) -> Value {
-    tree.written()
 }
 
 /// Returns JSON as Python writes it with sorted keys and an indentation of 4.

@@ -340,7 +340,7 @@ fn both(options: &LoadOptions, texts: [&str; 2]) -> String {
     let (inventory, _) = load(&given, &templar(&sources), &sources, options).expect("valid sources");
     let host = inventory.find_host("h").expect("a host");
     let group = inventory.find_group("g").expect("a group");
-    let shown = |vars: &crate::template::VarMap| crate::value::to_json_text(&raw_value(&vars["v"]));
+    let shown = |vars: &crate::template::VarMap| crate::value::to_json_text(&vars["v"].written());
     format!("{} {}", shown(&inventory.host(host).vars), shown(&inventory.group(group).vars))
 }
 

@@ -3,16 +3,13 @@
 use indexmap::IndexMap;
 
 use super::account::{Account, LOOKUP};
-use super::attrs::{AttrChange, Attrs};
+use super::attrs::AttrChange;
 use super::http::read_url;
-use super::local::{Digests, sha256};
+use super::local::sha256;
 use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::text::{Text, lines};
-use super::write::{self, Before, Write, content_diff, side};
-use super::{
-    ArgKind, ArgSpec, Call, DiffSide, Failure, FileAfter, Known, Module, ModuleSpec, Outcome, Prediction,
-    Seen, Touch,
-};
+use super::write::{self, Before};
+use super::{ArgKind, ArgSpec, Call, Failure, Known, Module, ModuleSpec, Outcome, Prediction, Seen};
 use crate::transport::Output;
 use crate::value::Unknown;
 
@@ -127,7 +124,6 @@ impl Module for AuthorizedKey {
         result.insert("keyfile", path.as_str());
         let Some(after) = after else { return Ok(Prediction::same(result)) };
         let after = text.bytes(&after);
-        let digests = Digests::of(&after);
         let before = content.as_deref().map(sha256);
         let mut change = AttrChange::default();
         change.set_mode(0o600, FileKind::File);
@@ -147,29 +143,22 @@ impl Module for AuthorizedKey {
                 lines_before = write::make_parent(&path);
             }
         }
-        let attrs = Attrs::default();
-        let write = Write {
-            dest: &path,
-            content: write::bytes(&after),
-            digests: &digests,
-            old: look.file.as_ref(),
-            before: match &before {
-                Some(_) if look.is_link() && !args.flag("follow") => Before::Anything,
-                Some(digest) => Before::Sha256(digest),
-                None => Before::Absent,
-            },
-            umask: look.umask,
-            attrs: &attrs,
-            change: &change,
-            backup: false,
-            validate: None,
-            unsafe_writes: false,
+        let before = match &before {
+            Some(_) if look.is_link() && !args.flag("follow") => Before::Anything,
+            Some(digest) => Before::Sha256(digest),
+            None => Before::Absent,
         };
-        let stat = write.predicted(call.target);
-        let before_side = content.as_deref().map_or(DiffSide::Absent, |c| side(Some(c)));
-        Ok(Prediction::change(result, vec![write.action(&lines_before)?])
-            .touch(Touch::File { path: path.clone(), after: FileAfter::file(stat, &after) })
-            .diff(content_diff(&path, before_side, side(Some(&after)))))
+        let (content, lines_before) = (content.as_deref(), &*lines_before);
+        let text = write::Text {
+            path: &path,
+            look: &look,
+            content,
+            before,
+            after: &after,
+            change: &change,
+            lines_before,
+        };
+        text.plan(call, result)
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

@@ -3,14 +3,13 @@
 //! Only the section of the host is changed; the rest of the file stays as it was written.
 
 use super::account::{Account, LOOKUP};
-use super::attrs::{AttrChange, Attrs};
-use super::local::{Digests, sha256};
+use super::attrs::AttrChange;
+use super::local::sha256;
 use super::sh::{FileKind, Look, Report, expand_path, q};
 use super::text::{Text, lines};
-use super::write::{self, Before, Write, content_diff, side};
+use super::write::{self, Before};
 use super::{
-    ArgKind, ArgSpec, Args, Call, DiffSide, Failure, FileAfter, Known, Module, ModuleSpec, Outcome,
-    Prediction, Rule, Seen, Touch,
+    ArgKind, ArgSpec, Args, Call, Failure, Known, Module, ModuleSpec, Outcome, Prediction, Rule, Seen,
 };
 use crate::transport::Output;
 use crate::value::{Map, Unknown, Value};
@@ -122,7 +121,6 @@ impl Module for SshConfig {
         let edited = edited(args, &text.text)?;
         let Some(after) = edited.after else { return Ok(Prediction::same(edited.result)) };
         let after = text.bytes(&after);
-        let digests = Digests::of(&after);
         let before = content.as_deref().map(sha256);
         let mut change = AttrChange::default();
         change.set_mode(if shown == SYSTEM { 0o644 } else { 0o600 }, FileKind::File);
@@ -135,26 +133,17 @@ impl Module for SshConfig {
                 return Err(Failure::new(format!("chgrp failed: failed to look up group {group}")));
             }
         }
-        let attrs = Attrs::default();
-        let write = Write {
-            dest: &path,
-            content: write::bytes(&after),
-            digests: &digests,
-            old: look.file.as_ref(),
-            before: before.as_deref().map_or(Before::Absent, Before::Sha256),
-            umask: look.umask,
-            attrs: &attrs,
-            change: &change,
-            backup: false,
-            validate: None,
-            unsafe_writes: false,
-        };
-        let stat = write.predicted(call.target);
         let parent = if content.is_none() { make_folder(&path, account.as_ref()) } else { String::new() };
-        let before_side = content.as_deref().map_or(DiffSide::Absent, |c| side(Some(c)));
-        Ok(Prediction::change(edited.result, vec![write.action(&parent)?])
-            .touch(Touch::File { path: path.clone(), after: FileAfter::file(stat, &after) })
-            .diff(content_diff(&path, before_side, side(Some(&after)))))
+        let text = write::Text {
+            path: &path,
+            look: &look,
+            content: content.as_deref(),
+            before: before.as_deref().map_or(Before::Absent, Before::Sha256),
+            after: &after,
+            change: &change,
+            lines_before: &parent,
+        };
+        text.plan(call, edited.result)
     }
 
     fn finish(&self, _: &Call, prediction: Prediction, ran: &[Output]) -> Result<Outcome, Failure> {

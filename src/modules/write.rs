@@ -314,6 +314,44 @@ impl Edit<'_> {
     }
 }
 
+/// A file's whole new text, of a module that decides by itself about its attributes.
+pub struct Text<'a> {
+    /// Where it is written: links followed.
+    pub path: &'a str,
+    pub look: &'a Look,
+    /// Nothing when the file does not exist.
+    pub content: Option<&'a [u8]>,
+    pub before: Before<'a>,
+    pub after: &'a [u8],
+    pub change: &'a AttrChange,
+    /// Lines of the script that come first.
+    pub lines_before: &'a str,
+}
+
+impl Text<'_> {
+    pub fn plan(self, call: &Call, result: Map) -> Result<Prediction, Failure> {
+        let (attrs, digests) = (Attrs::default(), Digests::of(self.after));
+        let write = Write {
+            dest: self.path,
+            content: bytes(self.after),
+            digests: &digests,
+            old: self.look.file.as_ref(),
+            before: self.before,
+            umask: self.look.umask,
+            attrs: &attrs,
+            change: self.change,
+            backup: false,
+            validate: None,
+            unsafe_writes: false,
+        };
+        let after = FileAfter::file(write.predicted(call.target), self.after);
+        let before_side = self.content.map_or(DiffSide::Absent, |content| side(Some(content)));
+        Ok(Prediction::change(result, vec![write.action(self.lines_before)?])
+            .touch(Touch::File { path: self.path.to_string(), after })
+            .diff(content_diff(self.path, before_side, side(Some(self.after)))))
+    }
+}
+
 /// Adds lines to the last script of a change; they run when what is before them succeeded.
 pub fn then(prediction: &mut Prediction, lines: &str) {
     let last = prediction.change.as_mut().and_then(|change| change.actions.last_mut());

@@ -3,9 +3,9 @@
 use super::Look;
 use super::reading::argument;
 use crate::diag::{Diagnostic, did_you_mean};
+use crate::engine::truth;
 use crate::playbook::{Action, Task};
 use crate::template::SearchPath;
-use crate::value::Value;
 
 const CODE: &str = "XP1006";
 
@@ -45,7 +45,7 @@ fn judge(task: &Task, search: &SearchPath) -> Option<Diagnostic> {
     let module = crate::modules::short_name(name)?;
     let Sends { kind, elsewhere, .. } = SENDS.iter().find(|sends| sends.module == module)?;
     let on_target = elsewhere.iter().any(|(flag, value)| {
-        argument(args, flag).is_some_and(|tree| tree.as_value().is_none_or(|said| is_true(said) == *value))
+        argument(args, flag).is_some_and(|tree| tree.as_value().is_none_or(|said| truth(said) == *value))
     });
     let tree = argument(args, "src").filter(|_| !on_target)?;
     let src = tree.as_value()?.as_str()?;
@@ -66,10 +66,6 @@ fn judge(task: &Task, search: &SearchPath) -> Option<Diagnostic> {
         )),
     };
     Some(diagnostic)
-}
-
-fn is_true(value: &Value) -> bool {
-    value.as_bool().unwrap_or_else(|| matches!(&*value.to_text().to_lowercase(), "yes" | "true" | "on" | "1"))
 }
 
 fn names(dir: &std::path::Path) -> Vec<String> {

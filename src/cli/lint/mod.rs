@@ -25,7 +25,7 @@ use super::survey::{Origin, Survey};
 use super::{lookup, project, settings};
 use crate::diag::{self, Diagnostic, Severity, SourceMap, Style};
 use crate::engine::RunOptions;
-use crate::inventory::{self, VarFiles};
+use crate::inventory::{self, HostId, VarFiles};
 use crate::playbook::{Play, Task, selected};
 use crate::yaml;
 
@@ -98,10 +98,13 @@ pub fn before_a_run(project: &Project, options: &RunOptions) -> Vec<Diagnostic> 
     if options.start_at_task.is_some() {
         return Vec::new();
     }
+    let limits = options.limit.as_deref().map(|limit| inventory::read_limit(limit).unwrap_or_default());
+    let limited = limits.and_then(|limits| project.inventory.matching_all(&limits).ok());
+    let limited = limited.as_ref().map(|limited| &limited.hosts[..]);
     let plays = project.playbooks.iter().flat_map(|book| &book.plays);
     let files = VarFiles::new((*project.templar).clone(), project.sources.clone());
     let mut surveyed: Vec<Surveyed> = Vec::new();
-    for play in plays.filter(|play| has_hosts(project, play, options)) {
+    for play in plays.filter(|play| has_hosts(project, play, limited)) {
         let survey = Survey::new(project, play);
         let Ok(layers) = survey.layers(project, &files, None) else { return Vec::new() };
         surveyed.push(Surveyed { survey, layers });
@@ -123,14 +126,10 @@ pub fn before_a_run(project: &Project, options: &RunOptions) -> Vec<Diagnostic> 
 }
 
 /// Whether a play has hosts to run on, as far as its pattern is known.
-fn has_hosts(project: &Project, play: &Play, options: &RunOptions) -> bool {
+fn has_hosts(project: &Project, play: &Play, limited: Option<&[HostId]>) -> bool {
     let Some(pattern) = play.hosts.as_text() else { return true };
     let Ok(matched) = project.inventory.matching(pattern) else { return true };
-    let limits = options.limit.as_deref().map(|limit| inventory::read_limit(limit).unwrap_or_default());
-    let Some(Ok(limited)) = limits.map(|limits| project.inventory.matching_all(&limits)) else {
-        return !matched.hosts.is_empty();
-    };
-    matched.hosts.iter().any(|host| limited.hosts.contains(host))
+    matched.hosts.iter().any(|host| limited.is_none_or(|limited| limited.contains(host)))
 }
 
 fn survey(project: &Project, all: &mut Vec<Diagnostic>) -> Vec<Surveyed> {

@@ -125,7 +125,7 @@ fn of_roles(play: &Surveyed) -> HashSet<Arc<str>> {
         let layers = [role.default_layers(), role.var_layers(), role.param_layers()];
         names.extend(layers.iter().flatten().flat_map(|vars| vars.keys().cloned()));
         for entry in role.files.argument_specs.values() {
-            let value = crate::inventory::raw_value(entry);
+            let value = entry.written();
             let options = value.get("options").and_then(Value::as_map);
             names.extend(
                 options.into_iter().flat_map(|map| map.keys()).filter_map(Key::as_str).map(Arc::from),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::diag::{self, SourceMap, Style};
-use crate::inventory::raw_value;
 use crate::playbook::{Action, Block, LiteralArgs, LoopKind, ModuleCatalog, ModuleKnown, Play};
 use crate::template::{SearchPath, Templar, TemplarSettings, Tree, Var};
 
@@ -142,7 +141,7 @@ fn outcome(dir: &Path) -> String {
 }
 
 fn text(tree: &Tree) -> String {
-    raw_value(tree).to_text()
+    tree.written().to_text()
 }
 
 fn show_play(play: &Play, out: &mut String) {
@@ -213,7 +212,7 @@ fn show_task(task: &Task, depth: usize, out: &mut String) {
         |trees: &[Tree]| (!trees.is_empty()).then(|| trees.iter().map(text).collect::<Vec<_>>().join(","));
     let d = &task.directives;
     if let Action::Module { args, free_form, template_args, .. } = &task.action {
-        let args = raw_value(args);
+        let args = args.written();
         word("args", (args.is_truthy()).then(|| args.to_text()));
         word("free_form", free_form.as_ref().map(text));
         word("template_args", template_args.as_ref().map(text));
